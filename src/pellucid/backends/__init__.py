@@ -1,0 +1,39 @@
+"""Backends: what runs a graph."""
+
+from __future__ import annotations
+
+from pellucid import config
+from pellucid.backends.base import Backend, Executable
+from pellucid.backends.reference import ReferenceBackend
+from pellucid.errors import unknown_name
+
+__all__ = ["Backend", "Executable", "ReferenceBackend", "get", "names"]
+
+_BACKENDS: dict[str, type[Backend]] = {"reference": ReferenceBackend}
+
+# What "auto" means: the first of these that is there.
+_PREFERENCE = ("reference",)
+
+
+def names() -> tuple[str, ...]:
+    """The names that :func:`get` takes."""
+    return ("auto", *_BACKENDS)
+
+
+def get(name: str | Backend | None = None) -> Backend:
+    """The backend of a name; None is the setting ``PELLUCID_BACKEND``, which is ``auto`` by default.
+
+    Raises:
+        ConfigurationError: The name is unknown.
+
+    >>> get("reference").name
+    'reference'
+    """
+    if isinstance(name, Backend):
+        return name
+    chosen = name or config.BACKEND.read()
+    if chosen == "auto":
+        chosen = _PREFERENCE[0]
+    if chosen not in _BACKENDS:
+        raise unknown_name("backend", chosen, names())
+    return _BACKENDS[chosen]()

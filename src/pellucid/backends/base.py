@@ -1,0 +1,76 @@
+"""What a backend is: it compiles a graph to something that runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pellucid.errors import BackendError, ShapeError
+from pellucid.graph.ir import Graph
+from pellucid.op import Op, Spec
+
+
+class Executable(ABC):
+    """A compiled graph."""
+
+    graph: Graph
+
+    @abstractmethod
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs for inputs of exactly the graph's specs."""
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs, after checking every input.
+
+        Raises:
+            ShapeError: An input does not have the spec that the graph was compiled for.
+        """
+        self.check(inputs)
+        return self.run(inputs)
+
+    def check(self, inputs: Sequence[np.ndarray]) -> None:
+        """Compare the inputs with the graph's."""
+        expected = self.graph.inputs
+        if len(inputs) != len(expected):
+            raise ShapeError(f"graph {self.graph.name} takes {len(expected)} inputs, not {len(inputs)}")
+        for var, value in zip(expected, inputs, strict=True):
+            if value.shape != var.spec.shape or value.dtype != var.spec.dtype:
+                found = Spec(value.shape, value.dtype)
+                raise ShapeError(f"graph {self.graph.name}: input {var.name or '?'} is {var.spec}, but {found} was given")
+
+
+class Backend(ABC):
+    """A machine that runs graphs.
+
+    Attributes:
+        name: What users call it.
+        lowerings: How each operation it knows is carried out.
+    """
+
+    name: str
+    lowerings: dict[str, Callable]
+
+    def compile(self, graph: Graph) -> Executable:
+        """The executable of a graph.
+
+        Raises:
+            BackendError: The backend lacks operations of the graph; all of them are listed.
+        """
+        missing = sorted({node.op.name for node in graph.nodes} - self.lowerings.keys())
+        if missing:
+            raise BackendError(
+                f"The backend {self.name!r} lacks {len(missing)} of the operations of graph {graph.name}: "
+                f"{', '.join(missing)}.",
+                hint="use backend='reference', which knows every operation",
+            )
+        return self._compile(graph)
+
+    @abstractmethod
+    def _compile(self, graph: Graph) -> Executable:
+        """The executable of a graph whose operations are all known."""
+
+    def supports(self, op: Op) -> bool:
+        """Whether the backend has a lowering for the operation."""
+        return op.name in self.lowerings

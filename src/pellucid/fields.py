@@ -1,0 +1,187 @@
+"""Settings declared once: name, type, default and the range they must lie in.
+
+Layers, optimisers, schedules, losses and the like are frozen lists of settings plus a body. They declare the settings
+as dataclass fields with :func:`param`; checking at construction, ``config()`` for saving and the printed form all
+follow from that declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
+
+from pellucid.errors import ConfigurationError, nearest, unknown_name
+
+Check = Callable[[Any], "str | None"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Real numbers between two bounds; ``closed`` says which bounds belong to it."""
+
+    low: float
+    high: float
+    closed: Literal["left", "right", "both", "neither"] = "both"
+
+    def __call__(self, value: Any) -> str | None:
+        if isinstance(value, Real) and not isinstance(value, bool):
+            above = value >= self.low if self.closed in ("left", "both") else value > self.low
+            below = value <= self.high if self.closed in ("right", "both") else value < self.high
+            if above and below:
+                return None
+        left = "[" if self.closed in ("left", "both") else "("
+        right = "]" if self.closed in ("right", "both") else ")"
+        return f"a number in {left}{self.low}, {self.high}{right}"
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Whole numbers from ``low`` on."""
+
+    low: int = 0
+
+    def __call__(self, value: Any) -> str | None:
+        if isinstance(value, Integral) and not isinstance(value, bool) and value >= self.low:
+            return None
+        return f"a whole number of at least {self.low}"
+
+
+class Choice:
+    """One of a closed list of values."""
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+    def __call__(self, value: Any) -> str | None:
+        return None if value in self.values else "one of " + ", ".join(repr(v) for v in self.values)
+
+
+def positive(value: Any) -> str | None:
+    """A finite number above zero."""
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return None
+    return "a finite number above 0"
+
+
+def non_negative(value: Any) -> str | None:
+    """A finite number, zero or above."""
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return None
+    return "a finite number of at least 0"
+
+
+def boolean(value: Any) -> str | None:
+    """True or False."""
+    return None if isinstance(value, bool) else "True or False"
+
+
+def optional(check: Check) -> Check:
+    """The same check, but None is allowed too."""
+
+    def checked(value: Any) -> str | None:
+        message = None if value is None else check(value)
+        return message and f"{message}, or None"
+
+    return checked
+
+
+def param(
+    default: Any = dataclasses.MISSING, check: Check | None = None, *, factory: Any = None, kw_only: bool = False
+) -> Any:
+    """A field of a :class:`Configured` class: its default and its check."""
+    metadata = {"check": check}
+    if factory is not None:
+        return dataclasses.field(default_factory=factory, metadata=metadata, kw_only=kw_only)
+    return dataclasses.field(default=default, metadata=metadata, kw_only=kw_only)
+
+
+@dataclass_transform(field_specifiers=(param,), eq_default=False)
+class Configured:
+    """Base of classes whose constructor is a list of checked settings.
+
+    A subclass declares ``name: type = param(default, check)``; it gets an ``__init__`` that names a wrong argument,
+    ``config()`` (the settings as plain data) and a readable ``repr``.
+    """
+
+    _hidden: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own_init = "__init__" in cls.__dict__
+        dataclass(eq=False, repr=False)(cls)
+        if not own_init:
+            cls.__init__ = _teaching_init(cls, cls.__init__)  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            check = field.metadata.get("check")
+            message = check(getattr(self, field.name)) if check else None
+            if message:
+                value = getattr(self, field.name)
+                raise ConfigurationError(f"{type(self).__name__}: {field.name} must be {message}, not {value!r}.")
+        self.setup()
+
+    def setup(self) -> None:
+        """Called once the settings are checked; subclasses derive what they need here."""
+
+    def config(self) -> dict[str, Any]:
+        """The settings by name, as they were given."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if required or _differs(value, field):
+                parts.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _differs(value: Any, field: dataclasses.Field) -> bool:
+    default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+    return type(value) is not type(default) or value != default
+
+
+def _teaching_init(cls: type, init: Callable[..., None]) -> Callable[..., None]:
+    """The dataclass ``__init__``, with errors that name the class, the argument and the nearest spelling."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        for name in kwargs:
+            if name not in names:
+                close = nearest(name, names)
+                raise ConfigurationError(
+                    f"{cls.__name__} has no argument {name!r}; it takes: {', '.join(names) or 'none'}.",
+                    hint=f"did you mean {close!r}?" if close else None,
+                )
+        try:
+            init(self, *args, **kwargs)
+        except TypeError as error:
+            if "__init__()" not in str(error):
+                raise
+            raise ConfigurationError(f"{cls.__name__}: {str(error).split('__init__() ')[-1]}.") from None
+
+    return functools.wraps(init)(__init__)
+
+
+T = TypeVar("T")
+
+
+def lookup(kind: str, given: Any, base: type[T], table: dict[str, Callable[[], T]]) -> T:
+    """The object of a name in ``table``, or the object itself where it already is one.
+
+    Raises:
+        ConfigurationError: The name is unknown (with the nearest spelling), or the value is of another kind.
+    """
+    if isinstance(given, base):
+        return given
+    if isinstance(given, str):
+        if given not in table:
+            raise unknown_name(kind, given, table)
+        return table[given]()
+    raise ConfigurationError(f"{kind} must be a name or a {base.__name__}, not {given!r}.")
