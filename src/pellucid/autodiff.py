@@ -181,7 +181,7 @@ def _pull(outputs: list[Any], cotangents: list[Any], leaves: list[Any]) -> list[
     """Cotangents of the leaves, zeros where the output does not depend on one."""
     if current_interpreter() is EAGER:
         # Record the sweep only if someone may differentiate it: an outer grad, or another tracked tensor.
-        others = {id(leaf) for leaf in tracked_leaves(outputs)} - {id(leaf) for leaf in leaves}
+        others = {id(leaf) for leaf in tracked_leaves([*outputs, *cotangents])} - {id(leaf) for leaf in leaves}
         with recording(bool(others)):
             parts = eager_sweep(outputs, cotangents, leaves)
     else:

@@ -17,7 +17,7 @@ from pellucid.errors import DTypeError, ShapeError
 from pellucid.op import Op, Spec, apply
 from pellucid.ops.movement import reshape, shape_of, swap_last
 from pellucid.ops.promotion import floating, promote
-from pellucid.shapes import Pads, Shape, broadcast, resolve_padding, show, spatial_tuple, window_output
+from pellucid.shapes import Pads, Shape, broadcast, resolve_padding, show, size, spatial_tuple, window_output
 
 Ints = tuple[int, ...]
 
@@ -65,7 +65,7 @@ def matmul(x: Any, w: Any) -> Any:
         return reshape(matmul(x, reshape(w, (*w_shape, 1))), x_shape[:-1])
     if len(w_shape) == 2 and len(x_shape) > 2 and x_shape[-1] == w_shape[0]:
         # One large product instead of a batch of small ones.
-        rows = reshape(x, (int(np.prod(x_shape[:-1])), x_shape[-1]))
+        rows = reshape(x, (size(x_shape[:-1]), x_shape[-1]))
         return reshape(apply(MATMUL, rows, w), (*x_shape[:-1], w_shape[1]))
     return apply(MATMUL, x, w)
 
@@ -115,21 +115,21 @@ def windows(x: np.ndarray, window: Shape, strides: Ints, pads: Pads, dilation: I
 def _columns(x: np.ndarray, window: Shape, strides: Ints, pads: Pads, dilation: Ints, groups: int) -> np.ndarray:
     """The windows as rows of one matrix per group: [G, N O, K C/G]."""
     view = windows(x, window, strides, pads, dilation)
-    rank = len(window)
-    rows = int(np.prod(view.shape[: 1 + rank]))
-    split = view.reshape((rows, int(np.prod(window)), groups, x.shape[-1] // groups))
-    return split.transpose(2, 0, 1, 3).reshape(groups, rows, -1)
+    rows, taps = size(view.shape[: 1 + len(window)]), size(window)
+    split = view.reshape((rows, taps, groups, x.shape[-1] // groups))
+    return split.transpose(2, 0, 1, 3).reshape(groups, rows, taps * (x.shape[-1] // groups))
 
 
 def _kernel_matrices(w: np.ndarray, groups: int) -> np.ndarray:
     """The kernel as one matrix per group: [G, K C/G, D/G]."""
-    split = w.reshape((-1, w.shape[-2], groups, w.shape[-1] // groups))
-    return split.transpose(2, 0, 1, 3).reshape(groups, -1, w.shape[-1] // groups)
+    taps = size(w.shape[:-2])
+    split = w.reshape((taps, w.shape[-2], groups, w.shape[-1] // groups))
+    return split.transpose(2, 0, 1, 3).reshape(groups, taps * w.shape[-2], w.shape[-1] // groups)
 
 
 def _output_rows(ct: np.ndarray, groups: int) -> np.ndarray:
     """An output-shaped array as one matrix per group: [G, N O, D/G]."""
-    return ct.reshape(-1, groups, ct.shape[-1] // groups).transpose(1, 0, 2)
+    return ct.reshape(size(ct.shape[:-1]), groups, ct.shape[-1] // groups).transpose(1, 0, 2)
 
 
 def _conv_forward(x: np.ndarray, w: np.ndarray, *, strides: Ints, pads: Pads, dilation: Ints, groups: int) -> np.ndarray:
@@ -169,8 +169,8 @@ def _input_grad_forward(
     columns = _output_rows(ct, groups) @ _kernel_matrices(w, groups).transpose(0, 2, 1)
     # [G, N O, K C/G] -> [K, N, O..., C]
     out = ct.shape[1:-1]
-    columns = columns.reshape(groups, ct.shape[0], int(np.prod(out)), int(np.prod(window)), w.shape[-2])
-    columns = columns.transpose(3, 1, 2, 0, 4).reshape(-1, ct.shape[0], *out, shape[-1])
+    columns = columns.reshape(groups, ct.shape[0], size(out), size(window), w.shape[-2])
+    columns = columns.transpose(3, 1, 2, 0, 4).reshape(size(window), ct.shape[0], *out, shape[-1])
     padded = tuple(n + before + after for n, (before, after) in zip(shape[1:-1], pads, strict=True))
     image = np.zeros((shape[0], *padded, shape[-1]), ct.dtype)
     for column, offset in zip(columns, itertools.product(*map(range, window)), strict=True):
@@ -208,7 +208,7 @@ def _kernel_grad_forward(
 ) -> np.ndarray:
     columns = _columns(x, shape[:-2], strides, pads, dilation, groups)
     product = columns.transpose(0, 2, 1) @ _output_rows(ct, groups)
-    split = product.reshape(groups, -1, shape[-2], shape[-1] // groups)
+    split = product.reshape(groups, size(shape[:-2]), shape[-2], shape[-1] // groups)
     return split.transpose(1, 2, 0, 3).reshape(shape)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pellucid import dtypes
 from pellucid.errors import ShapeError
 from pellucid.op import Op, Spec, apply
-from pellucid.ops.elementwise import equal, mul, neg
+from pellucid.ops.elementwise import equal, mul
 from pellucid.ops.indexing import concatenate, narrow
 from pellucid.ops.movement import broadcast_to, flip, reshape, shape_of, sum, unreduce
 from pellucid.ops.promotion import cast, dtype_of, operand
@@ -20,11 +20,11 @@ from pellucid.shapes import normalize_axes, normalize_axis, reduced, show
 def _reduce_spec(x: Spec, *, axes: tuple[int, ...], keepdims: bool) -> Spec:
     empty = [axis for axis in axes if x.shape[axis] == 0]
     if empty:
-        raise ShapeError(f"axis {empty[0]} of {show(x.shape)} is empty: there is no largest element")
+        raise ShapeError(f"axis {empty[0]} of {show(x.shape)} is empty: there is no element to choose")
     return Spec(reduced(x.shape, axes, keepdims), x.dtype)
 
 
-def _max_vjp(ct: Any, out: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _winner_vjp(ct: Any, out: Any, x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
     winners = cast(equal(x, unreduce(out, x.spec.shape, axes, keepdims)), x.spec.dtype)
     share = winners / sum(winners, axes, keepdims=True)
     return unreduce(ct, x.spec.shape, axes, keepdims) * share
@@ -34,8 +34,16 @@ MAX = Op(
     "max",
     _reduce_spec,
     forward=lambda x, *, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims),
-    vjp=(_max_vjp,),
+    vjp=(_winner_vjp,),
     formula="max({0}, axes={axes})",
+)
+# Not -max(-x): negation wraps unsigned integers.
+MIN = Op(
+    "min",
+    _reduce_spec,
+    forward=lambda x, *, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims),
+    vjp=(_winner_vjp,),
+    formula="min({0}, axes={axes})",
 )
 
 
@@ -73,7 +81,9 @@ def max(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False)
 
 def min(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
     """The smallest element over axes, all by default; equal winners share the gradient."""
-    return neg(max(neg(x), axes, keepdims))
+    x = operand(x)
+    chosen = normalize_axes(axes, len(shape_of(x)))
+    return x if not chosen else apply(MIN, x, axes=chosen, keepdims=bool(keepdims))
 
 
 def argmax(x: Any, axis: int = -1) -> Any:
