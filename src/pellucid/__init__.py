@@ -1,3 +1,45 @@
-"""Pellucid."""
-from pellucid.tensor import Tensor, no_grad
+"""Pellucid: deep learning you can see through, at full speed.
+
+Three levels, one engine: models (``Sequential``, ``Model``), tensors (``Tensor``, ``grad``), and compiled functions
+(``compile``).
+
+    >>> import numpy as np
+    >>> from pellucid import Sequential
+    >>> from pellucid.nn import Dense
+    >>> model = Sequential([Dense(2, activation="relu"), Dense(1)])
+    >>> model.compile(loss="mse", optimizer="adam")
+    >>> history = model.fit(np.eye(4), np.arange(4.0), epochs=2, seed=0, verbose=0)
+    >>> len(history["loss"])
+    2
+"""
+
+from pellucid import data, errors, nn, ops, optim
 from pellucid.autodiff import grad, hessian, hvp, jacobian, value_and_grad, vjp
+from pellucid.compile import compile
+from pellucid.nn.symbol import Input
+from pellucid.ops.random import random_key
+from pellucid.seeds import set_seed
+from pellucid.tensor import Tensor, no_grad
+from pellucid.train import (
+    BatchReport,
+    Callback,
+    Checkpoint,
+    CSVLog,
+    EarlyStopping,
+    History,
+    LearningRateSchedule,
+    Model,
+    ReduceOnPlateau,
+    Sequential,
+    TensorBoard,
+    load_model,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BatchReport", "CSVLog", "Callback", "Checkpoint", "EarlyStopping", "History", "Input", "LearningRateSchedule",
+    "Model", "ReduceOnPlateau", "Sequential", "Tensor", "TensorBoard", "compile", "data", "errors", "grad", "hessian",
+    "hvp", "jacobian", "load_model", "nn", "no_grad", "ops", "optim", "random_key", "set_seed", "value_and_grad",
+    "vjp",
+]  # fmt: skip

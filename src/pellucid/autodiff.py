@@ -20,7 +20,7 @@ from pellucid.ops.indexing import stack
 from pellucid.ops.movement import reshape, sum
 from pellucid.reverse import sweep
 from pellucid.shapes import show, size
-from pellucid.tensor import EAGER, eager_sweep, recording, tracked_leaves
+from pellucid.tensor import EAGER, eager_sweep, is_recording, recording, tracked_leaves
 
 Function = Callable[..., Any]
 
@@ -59,7 +59,8 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
 
     def both(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, call_args = _watch(args, argnums)
-        result = f(*call_args, **kwargs)
+        with recording(True):
+            result = f(*call_args, **kwargs)
         value = _need_number(result[0] if has_aux else result)
         one = _like(value, np.ones(value.spec.shape, value.spec.dtype))
         gradients = _pull([value], [one], leaves)
@@ -78,13 +79,17 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
     (Tensor([ 2., 40.]),)
     """
     leaves, structure, call_args = _watch(primals, range(len(primals)))
-    outputs, out_structure = nest.flatten(f(*call_args))
+    with recording(True):
+        results, out_structure = nest.flatten(f(*call_args))
+    outputs = [out if isinstance(out, Value) else current_interpreter().constant(out, None) for out in results]
 
     def pullback(cotangent: Any) -> Any:
         given, given_structure = nest.flatten(cotangent)
         if given_structure != out_structure:
             raise ShapeError("vjp: the cotangent is nested otherwise than the result")
-        starts = [_like(out, ct) for out, ct in zip(outputs, given, strict=True)]
+        starts = [
+            _matching(out, ct, "vjp: the cotangent", "the result") for out, ct in zip(outputs, given, strict=True)
+        ]
         return nest.unflatten(structure, _pull(outputs, starts, leaves))
 
     released = [_release(out, leaves) for out in outputs]
@@ -106,7 +111,7 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
             raise ShapeError("hvp: the direction is nested otherwise than the point")
         total: Any = None
         for part, direction in zip(parts, directions, strict=True):
-            term = sum(mul(part, direction))
+            term = sum(mul(part, _matching(part, direction, "hvp: the direction", "the point")))
             total = term if total is None else total + term
         return total
 
@@ -125,7 +130,8 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     def compute(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, call_args = _watch(args, argnums)
-        outputs, out_structure = nest.flatten(f(*call_args, **kwargs))
+        with recording(True):
+            outputs, out_structure = nest.flatten(f(*call_args, **kwargs))
         rows = [nest.unflatten(structure, _rows(output, leaves)) for output in outputs]
         _retire(leaves)
         return nest.unflatten(out_structure, rows)
@@ -156,7 +162,7 @@ def _rows(output: Any, leaves: list[Any]) -> list[Any]:
     return [
         reshape(stack(column), (*shape, *leaf.spec.shape))
         if column
-        else _like(leaf, np.zeros((*shape, *leaf.spec.shape), leaf.spec.dtype), check=False)
+        else _like(leaf, np.zeros((*shape, *leaf.spec.shape), leaf.spec.dtype))
         for column, leaf in zip(rows, leaves, strict=True)
     ]
 
@@ -182,7 +188,7 @@ def _pull(outputs: list[Any], cotangents: list[Any], leaves: list[Any]) -> list[
     if current_interpreter() is EAGER:
         # Record the sweep only if someone may differentiate it: an outer grad, or another tracked tensor.
         others = {id(leaf) for leaf in tracked_leaves([*outputs, *cotangents])} - {id(leaf) for leaf in leaves}
-        with recording(bool(others)):
+        with recording(bool(others) and is_recording()):
             parts = eager_sweep(outputs, cotangents, leaves)
     else:
         parts = sweep(outputs, cotangents, leaves)
@@ -197,7 +203,7 @@ def _release(value: Any, leaves: list[Any]) -> Any:
     if current_interpreter() is not EAGER or not isinstance(value, Value):
         return value
     others = {id(leaf) for leaf in tracked_leaves([value])} - {id(leaf) for leaf in leaves}
-    return value if others else value.detach()
+    return value if others and is_recording() else value.detach()
 
 
 def _retire(leaves: list[Any]) -> None:
@@ -225,9 +231,14 @@ def _need_number(result: Any) -> Any:
     return value
 
 
-def _like(value: Any, given: Any, check: bool = True) -> Any:
+def _like(value: Any, given: Any) -> Any:
     """``given`` as a constant beside ``value``."""
-    constant = current_interpreter().constant(given, value.spec.dtype)
-    if check and constant.spec.shape != value.spec.shape:
-        raise ShapeError(f"vjp: the cotangent has shape {show(constant.spec.shape)}, the result {value.spec}")
+    return current_interpreter().constant(given, value.spec.dtype)
+
+
+def _matching(value: Any, given: Any, what: str, whose: str) -> Any:
+    """``given`` as a constant of the shape of ``value``."""
+    constant = _like(value, given)
+    if constant.spec.shape != value.spec.shape:
+        raise ShapeError(f"{what} has shape {show(constant.spec.shape)}, {whose} {value.spec}")
     return constant

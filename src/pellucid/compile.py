@@ -14,7 +14,7 @@ from pellucid.graph import Graph, Traced, rewrite, trace
 from pellucid.graph.trace import spec_of
 from pellucid.op import current_interpreter
 from pellucid.ops.promotion import array
-from pellucid.tensor import EAGER, Tensor
+from pellucid.tensor import EAGER, Tensor, is_recording
 
 
 class Compiled:
@@ -32,10 +32,10 @@ class Compiled:
 
     def __call__(self, *args: Any) -> Any:
         """The result, as tensors in the nest that the function returned."""
-        if current_interpreter() is not EAGER:
-            return self._function(*args)  # inside another trace: be part of it
-        traced, executable = self._specialise(args)
         leaves, _ = nest.flatten(args)
+        if current_interpreter() is not EAGER or (is_recording() and any(map(_tracked, leaves))):
+            return self._function(*args)  # inside another trace, or under a gradient: be part of it
+        traced, executable = self._specialise(args)
         inputs = [_as_array(leaf) for leaf in (*leaves, *traced.captured)]
         outputs = executable.run(inputs)
         count = traced.structure.leaf_count
@@ -55,6 +55,10 @@ class Compiled:
             traced = trace(self._function, *args, capture=True)
             found = self._cache[key] = (traced, self._backend.compile(rewrite(traced.graph)))
         return found
+
+
+def _tracked(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.requires_grad
 
 
 def _as_array(leaf: Any) -> np.ndarray:

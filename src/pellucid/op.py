@@ -133,7 +133,7 @@ class Interpreter(Protocol):
         """A value that a gradient can be asked for."""
         ...
 
-    def constant(self, value: Any, dtype: DType) -> Any:
+    def constant(self, value: Any, dtype: DType | None) -> Any:
         """A value of known numbers."""
         ...
 

@@ -6,7 +6,8 @@ No function here touches an array. Each raises :class:`~pellucid.errors.ShapeErr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 from pellucid.errors import ConfigurationError, ShapeError
 
@@ -64,14 +65,14 @@ def normalize_axis(axis: int, rank: int) -> int:
     """
     if not -rank <= axis < rank:
         raise ShapeError(f"axis {axis} does not exist in an array of {rank} axes")
-    return axis % rank
+    return int(axis) % rank
 
 
 def normalize_axes(axes: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
     """The axes counted from the left, sorted; None means all."""
     if axes is None:
         return tuple(range(rank))
-    if isinstance(axes, int):
+    if isinstance(axes, Integral):
         axes = (axes,)
     normal = tuple(sorted(normalize_axis(int(axis), rank) for axis in axes))
     if len(set(normal)) != len(normal):
@@ -110,10 +111,10 @@ def resolve_reshape(old: Shape, new: Sequence[int]) -> Shape:
 
 def spatial_tuple(value: int | Sequence[int], rank: int, what: str) -> tuple[int, ...]:
     """One number per spatial axis, from a number or a sequence; each at least 1."""
-    values = (value,) * rank if isinstance(value, int) else tuple(int(v) for v in value)
-    if len(values) != rank or any(v < 1 for v in values):
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * rank
+    if len(values) != rank or any(not isinstance(v, Integral) or v < 1 for v in values):
         raise ConfigurationError(f"{what} must be a positive integer or {rank} of them, not {value!r}.")
-    return values
+    return tuple(int(v) for v in values)
 
 
 def resolve_padding(
@@ -138,11 +139,14 @@ def resolve_padding(
         return tuple(pads)
     if isinstance(padding, str):
         raise ConfigurationError(f"padding must be 'valid', 'same' or numbers, not {padding!r}.")
-    values = (padding,) * rank if isinstance(padding, int) else tuple(padding)
-    pairs = tuple((v, v) if isinstance(v, int) else tuple(int(n) for n in v) for v in values)
-    if len(pairs) != rank or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
-        raise ConfigurationError(f"padding must give a number or a pair of numbers for each of {rank} axes: {padding!r}.")
-    return pairs
+    values = tuple(padding) if isinstance(padding, Iterable) else (padding,) * rank
+    pairs = [tuple(v) if isinstance(v, Iterable) else (v, v) for v in values]
+    numbers = [n for pair in pairs for n in pair]
+    if [len(pair) for pair in pairs] != [2] * rank or any(not isinstance(n, Integral) or n < 0 for n in numbers):
+        raise ConfigurationError(
+            f"padding must give a number or a pair of numbers for each of {rank} axes: {padding!r}."
+        )
+    return tuple((int(before), int(after)) for before, after in pairs)
 
 
 def window_output(sizes: Shape, window: Shape, strides: Shape, pads: Pads, dilation: Shape) -> Shape:

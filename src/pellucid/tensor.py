@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import dtypes
 from pellucid.dtypes import is_float
 from pellucid.errors import DifferentiationError, DTypeError, ShapeError, TraceError
 from pellucid.op import Op, Spec, Value, apply, current_interpreter, current_scope, infer, set_default_interpreter
 from pellucid.ops.elementwise import IDENTITY, add
 from pellucid.ops.operators import Operators
-from pellucid.ops.promotion import array
+from pellucid.ops.promotion import array, operand
 from pellucid.reverse import Record, sweep
 from pellucid.shapes import show
 
@@ -31,6 +32,11 @@ class _Mode(threading.local):
 
 
 _mode = _Mode()
+
+
+def is_recording() -> bool:
+    """Whether operations are recorded at present."""
+    return _mode.recording
 
 
 @contextmanager
@@ -74,7 +80,8 @@ class Tensor(Operators):
     __slots__ = ("__weakref__", "_data", "grad", "name", "record", "requires_grad", "spec", "version")
 
     def __init__(self, data: Any, dtype: Any = None, *, requires_grad: bool = False, name: str | None = None) -> None:
-        values = np.array(data.numpy() if isinstance(data, Tensor) else array(data, dtype), dtype=dtype)
+        wanted = None if dtype is None else dtypes.dtype(dtype)
+        values = np.array(data.numpy() if isinstance(data, Tensor) else array(data, wanted), wanted)
         self._fill(values, None, requires_grad, name)
         if requires_grad and not is_float(values.dtype):
             raise DTypeError(
@@ -101,15 +108,16 @@ class Tensor(Operators):
 
     def numpy(self) -> np.ndarray:
         """The numbers as a read-only NumPy array, without a copy."""
+        current_interpreter().read(self)
         view = self._data.view()
         view.flags.writeable = False
         return view
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        current_interpreter().read(self)
+        values = self.numpy()
         if copy:
-            return np.array(self._data, dtype)
-        return self.numpy() if dtype is None or dtype == self.dtype else self._data.astype(dtype)
+            return np.array(values, dtype)
+        return values if dtype is None or dtype == self.dtype else values.astype(dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._data.__dlpack__(**options)
@@ -120,7 +128,7 @@ class Tensor(Operators):
     @staticmethod
     def from_dlpack(other: Any) -> Tensor:
         """A tensor on the memory of another library's CPU array."""
-        return Tensor.wrap(np.from_dlpack(other))
+        return Tensor.wrap(operand(np.from_dlpack(other)))
 
     def item(self) -> float | int | bool:
         """The single number of a tensor that holds one.
@@ -135,7 +143,7 @@ class Tensor(Operators):
 
     def tolist(self) -> Any:
         """The numbers as nested Python lists."""
-        return self._data.tolist()
+        return self.numpy().tolist()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -179,7 +187,9 @@ class Tensor(Operators):
         with recording(create_graph):
             for leaf, part in zip(leaves, eager_sweep([self], [start], leaves), strict=True):
                 if part is not None:
-                    leaf.grad = part if leaf.grad is None else add(leaf.grad, part)  # type: ignore[assignment]
+                    # The first part may be the cotangent of another leaf, too: each leaf gets a tensor of its own.
+                    own = part if create_graph else part.detach()
+                    leaf.grad = own if leaf.grad is None else add(leaf.grad, own)  # type: ignore[assignment]
 
     def _starting_cotangent(self, gradient: Any) -> Tensor:
         if gradient is None:
@@ -314,3 +324,8 @@ def _check_unchanged(record: Record) -> None:
                 "so its gradient would be wrong.",
                 hint="call backward() before assign(), or compute the result again",
             )
+    if record.output.version:
+        raise DifferentiationError(
+            f"{record.op.name}: its result {record.output.spec} was assigned to, so its gradient would be wrong.",
+            hint="call detach() on the result before assign()",
+        )

@@ -79,15 +79,18 @@ class Graph:
         """A distinct name for every variable: the user's for inputs, numbers for the rest, digits for scalars."""
         names: dict[Var, str] = {}
         taken: set[str] = set()
-        for position, var in enumerate(self.inputs):
-            base = var.name or f"in{position}"
+
+        def distinct(base: str) -> str:
             name, again = base, 2
             while name in taken:
                 name, again = f"{base}_{again}", again + 1
             taken.add(name)
-            names[var] = name
+            return name
+
+        for position, var in enumerate(self.inputs):
+            names[var] = distinct(var.name or f"in{position}")
         for position, (var, value) in enumerate(self.constants):
-            names[var] = _show_scalar(value) if value.ndim == 0 else f"c{position}"
+            names[var] = _show_scalar(value) if value.ndim == 0 else distinct(f"c{position}")
         for position, node in enumerate(self.nodes):
             names[node.output] = f"%{position}"
         return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,9 @@ class Tracer:
         return self._constant(x if isinstance(x, np.ndarray) else array(x))
 
     def _constant(self, value: np.ndarray) -> Var:
-        key = (value.dtype, value.shape, value.tobytes()) if value.size <= _SMALL else id(value)
+        # By content, not by identity: a temporary array's address is soon another's.
+        content = value.tobytes()
+        key = (value.dtype, value.shape, content if value.size <= _SMALL else hashlib.sha256(content).digest())
         var = self._constant_by_content.get(key)
         if var is None:
             var = Var(Spec(value.shape, value.dtype), None, self.number)

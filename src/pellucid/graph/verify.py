@@ -37,6 +37,9 @@ def _specs_follow_shape_rules(graph: Graph) -> Iterator[str]:
         except PellucidError as error:
             yield f"node {position} ({node.op.name}): {error.message}"
             continue
+        except (TypeError, ValueError, IndexError) as error:  # the shape rule does not even take such operands
+            yield f"node {position} ({node.op.name}): {error}"
+            continue
         if spec != node.output.spec:
             yield f"node {position} ({node.op.name}) says {node.output.spec}, its shape rule {spec}"
 

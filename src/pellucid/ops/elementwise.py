@@ -31,11 +31,23 @@ def same(x: Spec) -> Spec:
     return x
 
 
+def numeric(x: Spec) -> Spec:
+    """The shape rule of unary operations on numbers."""
+    if x.dtype == dtypes.bool_:
+        raise DTypeError("a bool is no number", hint="convert it with .astype('int32')")
+    return x
+
+
 def common(x: Spec, y: Spec) -> Spec:
     """The shape rule of binary operations: one type, shapes broadcast."""
     if x.dtype != y.dtype:
         raise DTypeError(f"element types differ: {x.dtype.name} (x) != {y.dtype.name} (y)")
     return Spec(broadcast(x.shape, y.shape), x.dtype)
+
+
+def difference(x: Spec, y: Spec) -> Spec:
+    """The shape rule of the subtraction, which booleans do not have."""
+    return numeric(common(x, y))
 
 
 def comparison(x: Spec, y: Spec) -> Spec:
@@ -47,12 +59,12 @@ def zero_derivative(ct: Any, out: Any, *operands: Any, **attributes: Any) -> Non
     """The vjp rule of piecewise constant functions: no cotangent flows."""
 
 
-def _unary(name: str, forward: Callable, rule: Rule, formula: str = "") -> Op:
-    return Op(name, same, forward, (rule,), formula or f"{name}({{0}})")
+def _unary(name: str, forward: Callable, rule: Rule, formula: str = "", infer: Callable = same) -> Op:
+    return Op(name, infer, forward, (rule,), formula or f"{name}({{0}})")
 
 
-def _binary(name: str, forward: Callable, wrt_x: Rule, wrt_y: Rule, formula: str) -> Op:
-    return Op(name, common, forward, (wrt_x, wrt_y), formula, broadcasts=True)
+def _binary(name: str, forward: Callable, wrt_x: Rule, wrt_y: Rule, formula: str, infer: Callable = common) -> Op:
+    return Op(name, infer, forward, (wrt_x, wrt_y), formula, broadcasts=True)
 
 
 def _compare(name: str, forward: Callable, formula: str) -> Op:
@@ -62,10 +74,10 @@ def _compare(name: str, forward: Callable, formula: str) -> Op:
 # Arithmetic.
 
 ADD = _binary("add", np.add, lambda ct, out, x, y: ct, lambda ct, out, x, y: ct, "{0} + {1}")
-SUB = _binary("sub", np.subtract, lambda ct, out, x, y: ct, lambda ct, out, x, y: -ct, "{0} - {1}")
+SUB = _binary("sub", np.subtract, lambda ct, out, x, y: ct, lambda ct, out, x, y: -ct, "{0} - {1}", difference)
 MUL = _binary("mul", np.multiply, lambda ct, out, x, y: ct * y, lambda ct, out, x, y: ct * x, "{0} * {1}")
 DIV = _binary("div", np.divide, lambda ct, out, x, y: ct / y, lambda ct, out, x, y: -ct * out / y, "{0} / {1}")
-NEG = _unary("neg", np.negative, lambda ct, out, x: -ct, "-{0}")
+NEG = _unary("neg", np.negative, lambda ct, out, x: -ct, "-{0}", numeric)
 
 
 def _pow_wrt_base(ct: Any, out: Any, x: Any, y: Any) -> Any:
@@ -112,7 +124,7 @@ SIN = _unary("sin", np.sin, lambda ct, out, x: ct * cos(x))
 COS = _unary("cos", np.cos, lambda ct, out, x: -ct * sin(x))
 TANH = _unary("tanh", np.tanh, lambda ct, out, x: ct * (1 - out * out))
 ABS = _unary("abs", np.abs, lambda ct, out, x: ct * sign(x), "|{0}|")
-SIGN = _unary("sign", np.sign, zero_derivative)
+SIGN = _unary("sign", np.sign, zero_derivative, infer=numeric)
 FLOOR = _unary("floor", np.floor, zero_derivative)
 CEIL = _unary("ceil", np.ceil, zero_derivative)
 IDENTITY = _unary("identity", np.array, lambda ct, out, x: ct, "{0}")
@@ -141,7 +153,7 @@ def _softplus(x: np.ndarray) -> np.ndarray:
 
 SIGMOID = _unary("sigmoid", _sigmoid, lambda ct, out, x: ct * out * (1 - out))
 SOFTPLUS = _unary("softplus", _softplus, lambda ct, out, x: ct * sigmoid(x))
-RELU = _unary("relu", lambda x: np.maximum(x, 0), lambda ct, out, x: where(greater(x, 0), ct, 0))
+RELU = _unary("relu", lambda x: np.maximum(x, 0), lambda ct, out, x: where(greater(x, 0), ct, 0), infer=numeric)
 
 # Comparisons and logic.
 

@@ -13,7 +13,7 @@ import numpy as np
 from pellucid import dtypes
 from pellucid.errors import DataError, DTypeError, ShapeError
 from pellucid.op import Op, Rule, Spec, apply
-from pellucid.ops.elementwise import equal
+from pellucid.ops.elementwise import add, equal, less, where
 from pellucid.ops.movement import expand_dims, flip, reshape, shape_of
 from pellucid.ops.promotion import cast, dtype_of, operand, promote
 from pellucid.shapes import Shape, normalize_axis, show
@@ -48,6 +48,10 @@ SLICE = Op(
 
 
 def _pad_spec(x: Spec, *, low: Ints, high: Ints, interior: Ints) -> Spec:
+    if not len(low) == len(high) == len(interior) == x.ndim:
+        raise ShapeError(f"padding {low}, {high}, {interior} does not give one number for each axis of {show(x.shape)}")
+    if min((*low, *high, *interior), default=0) < 0:
+        raise ShapeError(f"padding {low}, {high}, {interior} has a negative number")
     sizes = tuple(
         before + n + max(n - 1, 0) * between + after
         for n, before, after, between in zip(x.shape, low, high, interior, strict=True)
@@ -266,7 +270,9 @@ def gather(x: Any, indices: Any, axis: int = 0) -> Any:
 
 def scatter_add(updates: Any, indices: Any, size: int, axis: int = 0) -> Any:
     """Zeros of ``size`` along an axis, to which each update is added at its index: the transpose of gather."""
-    return apply(SCATTER_ADD, operand(updates), operand(indices), size=int(size), axis=axis)
+    updates, indices = operand(updates), operand(indices)
+    rank = len(shape_of(updates)) - len(shape_of(indices)) + 1
+    return apply(SCATTER_ADD, updates, indices, size=int(size), axis=normalize_axis(axis, rank))
 
 
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
@@ -325,21 +331,27 @@ def _place(keys: Sequence[Any], axis: int) -> int:
 
 def _wrapped(indices: Any, size: int) -> Any:
     """Integer indices with negative ones counted from the end; a mask becomes the indices it selects."""
-    indices = operand(indices)
+    indices = np.zeros(0, np.int64) if isinstance(indices, list) and not indices else operand(indices)
     if dtype_of(indices) == dtypes.bool_:
         if shape_of(indices) != (size,):
             raise ShapeError(f"index: a mask of {show(shape_of(indices))} does not fit an axis of {size}")
         return np.flatnonzero(np.asarray(indices))
+    if dtype_of(indices).kind != "i":
+        return indices
+    # In int64, because the size may not fit in the type of the indices.
     if isinstance(indices, np.ndarray):
-        return np.where(indices < 0, indices + size, indices)
-    return indices
+        wide = indices.astype(np.int64)
+        return np.where(wide < 0, wide + size, wide)
+    wide = cast(indices, dtypes.int64)
+    return where(less(wide, 0), add(wide, size), wide)
 
 
 def _expand_ellipsis(keys: tuple, rank: int) -> list[Any]:
     used = sum(1 for key in keys if key is not None and key is not Ellipsis)
     if used > rank:
         raise ShapeError(f"index: {used} indices for {rank} axes")
-    keys = tuple(int(k) if isinstance(k, np.integer) else k for k in keys)
+    # A Python bool is an int, but no index: as an array it is a mask that does not fit.
+    keys = tuple(np.asarray(k) if isinstance(k, bool) else int(k) if isinstance(k, np.integer) else k for k in keys)
     dots = [i for i, key in enumerate(keys) if key is Ellipsis]
     if len(dots) > 1:
         raise ShapeError("index: '...' may stand only once")
@@ -381,4 +393,4 @@ def one_hot(labels: Any, n_classes: int, dtype: Any = "float32") -> Any:
             [1., 0., 0.]])
     """
     labels = operand(labels)
-    return cast(equal(expand_dims(labels, -1), np.arange(n_classes, dtype=dtype_of(labels))), dtype)
+    return cast(equal(expand_dims(labels, -1), np.arange(n_classes, dtype=np.int32)), dtype)

@@ -98,7 +98,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     rank = len(shape_of(x))
     order = tuple(reversed(range(rank))) if axes is None else tuple(axes)
     if all(-rank <= axis < rank for axis in order):
-        order = tuple(axis % rank for axis in order)
+        order = tuple(int(axis) % rank for axis in order)
     return x if order == tuple(range(rank)) else apply(TRANSPOSE, x, axes=order)
 
 

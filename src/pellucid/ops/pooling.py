@@ -31,7 +31,9 @@ def _pool_spec(x: Spec, *, window: Ints, strides: Ints, pads: Pads) -> Spec:
 
 
 def _winner_forward(x: np.ndarray, *, window: Ints, strides: Ints, pads: Pads) -> np.ndarray:
-    lowest = -np.inf if dtypes.is_float(x.dtype) else np.iinfo(x.dtype).min
+    lowest = {"f": -np.inf, "b": False}.get(x.dtype.kind)
+    if lowest is None:
+        lowest = np.iinfo(x.dtype).min
     rank = len(window)
     view = windows(x, window, strides, pads, (1,) * rank, fill=lowest)
     out = view.shape[1 : 1 + rank]

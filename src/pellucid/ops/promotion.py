@@ -12,6 +12,7 @@ from pellucid.errors import DTypeError
 from pellucid.op import Op, Spec, Value, apply
 
 _SCALARS = (bool, int, float)
+_SUPPORTED = frozenset(dtypes.ALL)
 
 CAST = Op(
     "cast",
@@ -36,7 +37,7 @@ def cast(x: Any, dtype: Any) -> Any:
 
 def operand(x: Any) -> Any:
     """A value or NumPy array of whatever the user gave (a number, a list, an array)."""
-    if isinstance(x, (Value, np.ndarray)):
+    if isinstance(x, Value) or (isinstance(x, np.ndarray) and x.dtype in _SUPPORTED):
         return x
     return array(x)
 
@@ -58,16 +59,35 @@ def array(x: Any, dtype: DType | None = None) -> np.ndarray:
         dtype = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT}.get(result.dtype.kind)
         if result.size == 0:
             dtype = dtypes.DEFAULT_FLOAT
-    return result.astype(dtypes.dtype(dtype or result.dtype), copy=False)
+    target = dtypes.dtype(result.dtype if dtype is None or result.dtype.kind not in "biuf" else dtype)
+    if given is None:
+        _need_fit(result, target)
+    with np.errstate(all="ignore"):
+        return result.astype(target, copy=False)
+
+
+def _need_fit(values: np.ndarray, dtype: DType) -> None:
+    """Refuse Python numbers that the type cannot hold; infinity and NaN fit in floats."""
+    if dtype == dtypes.bool_:
+        return
+    limits = np.finfo(dtype) if dtypes.is_float(dtype) else np.iinfo(dtype)
+    checked = values[np.isfinite(values)] if dtypes.is_float(dtype) else values
+    for x in checked[~((checked >= limits.min) & (checked <= limits.max))].flat:
+        raise _no_fit(x, dtype)
+
+
+def _no_fit(x: bool | int | float, dtype: DType) -> DTypeError:
+    return DTypeError(
+        f"The number {x} does not fit in {dtype.name}.", hint="convert the array with x.astype(...) first"
+    )
 
 
 def _scalar(x: bool | int | float, dtype: DType) -> np.ndarray:
     try:
-        return np.asarray(x, dtype)
-    except OverflowError:
-        raise DTypeError(
-            f"The number {x} does not fit in {dtype.name}.", hint="convert the array with x.astype(...) first"
-        ) from None
+        with np.errstate(over="raise"):
+            return np.asarray(x, dtype)
+    except (OverflowError, FloatingPointError, ValueError):
+        raise _no_fit(x, dtype) from None
 
 
 def dtype_of(x: Any) -> DType:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ RANDOM_BITS = Op(
 
 def _uniform_spec(key: Spec, *, shape: Shape, dtype: DType) -> Spec:
     _check_key(key)
+    if not dtypes.is_float(dtype):
+        raise DTypeError(f"uniform numbers are float32 or float64, not {dtype.name}", hint="random_bits gives integers")
     return Spec(shape, dtype)
 
 
@@ -116,14 +119,14 @@ def random_key(seed: int) -> np.ndarray:
 
 def fold_in(key: Any, number: Any) -> Any:
     """A new key from a key and a number (a step, a layer): independent streams for different numbers."""
-    if isinstance(number, int):
-        number = np.asarray(number & 0xFFFFFFFF, np.uint32)
+    if isinstance(number, Integral):
+        number = np.asarray(int(number) & 0xFFFFFFFF, np.uint32)
     return apply(FOLD_IN, operand(key), operand(number))
 
 
 def random_bits(key: Any, shape: Sequence[int]) -> Any:
     """Independent random uint32 words; element i depends on the key and i alone."""
-    return apply(RANDOM_BITS, operand(key), shape=tuple(shape))
+    return apply(RANDOM_BITS, operand(key), shape=tuple(int(n) for n in shape))
 
 
 def random_uniform(key: Any, shape: Sequence[int], dtype: Any = "float32") -> Any:
@@ -132,7 +135,7 @@ def random_uniform(key: Any, shape: Sequence[int], dtype: Any = "float32") -> An
     >>> random_uniform(random_key(0), (2,))
     Tensor([0.3990, 0.8805])
     """
-    return apply(RANDOM_UNIFORM, operand(key), shape=tuple(shape), dtype=dtypes.dtype(dtype))
+    return apply(RANDOM_UNIFORM, operand(key), shape=tuple(int(n) for n in shape), dtype=dtypes.dtype(dtype))
 
 
 def random_normal(key: Any, shape: Sequence[int], dtype: Any = "float32") -> Any:

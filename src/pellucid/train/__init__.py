@@ -1,0 +1,22 @@
+"""Training: models, callbacks, metrics, histories, files."""
+
+from pellucid.train.callbacks import (
+    BatchReport,
+    Callback,
+    Checkpoint,
+    CSVLog,
+    EarlyStopping,
+    LearningRateSchedule,
+    ReduceOnPlateau,
+    TensorBoard,
+)
+from pellucid.train.checkpoint import MODEL_CLASSES, load_model
+from pellucid.train.history import History
+from pellucid.train.model import Model, Sequential
+
+MODEL_CLASSES.update(Model=Model, Sequential=Sequential)
+
+__all__ = [
+    "BatchReport", "CSVLog", "Callback", "Checkpoint", "EarlyStopping", "History", "LearningRateSchedule", "Model",
+    "ReduceOnPlateau", "Sequential", "TensorBoard", "load_model",
+]  # fmt: skip

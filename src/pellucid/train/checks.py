@@ -1,0 +1,206 @@
+"""Checks of the user's data, once, before the first step: a wrong array gets a sentence, not a strange result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.dtypes import DType, is_float
+from pellucid.errors import DataError
+from pellucid.nn import Embedding, Layer
+from pellucid.nn.losses import Loss
+from pellucid.nn.symbol import Symbol
+from pellucid.op import Value
+from pellucid.shapes import Shape, show
+
+# A memory-mapped array is checked in slices of about this many elements, so that it is never in memory whole.
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class DataChecks:
+    """What inputs and targets of one model must satisfy.
+
+    Attributes:
+        inputs: The model's input symbols.
+        output_names, output_shapes: Name and sample shape of each output.
+        losses: The loss of each output; empty where only predictions are made.
+        layers: The model's layers (embeddings check the range of their integers).
+    """
+
+    inputs: tuple[Symbol, ...]
+    output_names: tuple[str, ...]
+    output_shapes: tuple[Shape, ...]
+    losses: tuple[Loss, ...]
+    layers: tuple[Layer, ...]
+
+    @property
+    def input_dtypes(self) -> tuple[DType, ...]:
+        """Element type of each input."""
+        return tuple(symbol.dtype for symbol in self.inputs)
+
+    def both(self, x: Any, y: Any) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Checked inputs and targets of equal length."""
+        inputs = self.x(x)
+        return inputs, self.y(y, len(inputs[0]))
+
+    def x(self, x: Any) -> tuple[np.ndarray, ...]:
+        """Checked inputs, one array per input of the model."""
+        given = _by_name(x, [s.name for s in self.inputs], "x", "inputs")
+        arrays = []
+        for symbol, values in zip(self.inputs, given, strict=True):
+            what = "x" if len(self.inputs) == 1 else f"x of input {symbol.name!r}"
+            arrays.append(self._input(symbol, values, what))
+        _same_length(arrays, [s.name or "x" for s in self.inputs])
+        if len(arrays[0]) == 0:
+            raise DataError("x is empty: there is no sample.")
+        return tuple(arrays)
+
+    def _input(self, symbol: Symbol, values: Any, what: str) -> np.ndarray:
+        array = as_array(values, what)
+        if array.shape[1:] != symbol.sample_shape:
+            raise DataError(
+                f"{what} has shape {show((None, *array.shape[1:]))} but the model was built for "
+                f"{show((None, *symbol.sample_shape))}.",
+                hint=_shape_hint(array.shape, symbol.sample_shape),
+            )
+        check_finite(array, what)
+        if not is_float(symbol.dtype):
+            self._check_integers(array, symbol, what)
+        return array
+
+    def _check_integers(self, array: np.ndarray, symbol: Symbol, what: str) -> None:
+        if is_float(array.dtype) and not (array == np.floor(array)).all():
+            raise DataError(f"{what} must hold whole numbers ({symbol.dtype.name}), not fractions.")
+        for layer in self.layers:
+            if isinstance(layer, Embedding):
+                layer.check_input(array)
+
+    def y(self, y: Any, count: int) -> tuple[np.ndarray, ...]:
+        """Checked targets, one array per output, in the form that its loss takes."""
+        if y is None:
+            raise DataError("y is missing: training and evaluation need targets.")
+        given = _by_name(y, list(self.output_names), "y", "outputs")
+        arrays = []
+        for name, shape, loss, values in zip(self.output_names, self.output_shapes, self.losses, given, strict=True):
+            what = "y" if len(self.losses) == 1 else f"y of output {name!r}"
+            array = as_array(values, what)
+            if array.ndim == 0 or len(array) != count:
+                length = len(array) if array.ndim else "no"
+                raise DataError(f"x has {count} samples but {what} has {length}.")
+            check_finite(array, what)
+            arrays.append(np.ascontiguousarray(_float_like(loss.prepare(array, shape, what), self.inputs)))
+        return tuple(arrays)
+
+    def weights(self, weights: Any, count: int) -> np.ndarray:
+        """Checked sample weights [batch]."""
+        array = as_array(weights, "sample_weight")
+        if array.shape != (count,):
+            raise DataError(f"sample_weight must hold one number for each of {count} samples, not {show(array.shape)}.")
+        check_finite(array, "sample_weight")
+        if array.size and array.min() < 0:
+            raise DataError(f"sample_weight must not be negative, but {array.min()} is there.")
+        return array.astype(self._dtype)
+
+    @property
+    def _dtype(self) -> DType:
+        floats = [s.dtype for s in self.inputs if is_float(s.dtype)]
+        return floats[0] if floats else np.dtype("float32")
+
+
+def _float_like(array: np.ndarray, inputs: Sequence[Symbol]) -> np.ndarray:
+    """Real targets in the model's own precision, so that they do not promote the whole loss."""
+    if not is_float(array.dtype):
+        return array
+    double = any(s.dtype == np.float64 for s in inputs)
+    return array.astype(np.float64 if double else np.float32, copy=False)
+
+
+def as_array(values: Any, what: str) -> np.ndarray:
+    """A NumPy array of numbers from an array, tensor, data frame or list.
+
+    Raises:
+        DataError: The values are text, objects or ragged lists.
+    """
+    if isinstance(values, Value):
+        values = np.asarray(values)
+    if not isinstance(values, np.ndarray):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise DataError(f"{what} does not form an array: {error}.") from None
+    if values.dtype.kind not in "fiub":
+        if values.dtype == object:
+            try:
+                return values.astype(np.float64)
+            except (TypeError, ValueError):
+                pass
+        raise DataError(
+            f"{what} must hold numbers, but its elements are {values.dtype}.",
+            hint="turn text and categories into numbers first; data.load_csv does it for tables",
+        )
+    return values
+
+
+def check_finite(array: np.ndarray, what: str) -> None:
+    """Refuse NaN and infinity, naming the first place.
+
+    Raises:
+        DataError: An element is not finite.
+    """
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    rows = max(1, _CHUNK // max(1, array[0].size))
+    for start in range(0, len(array), rows):
+        part = np.asarray(array[start : start + rows])
+        # The sum is finite unless an element is not (or it overflows): one fast pass for good data.
+        with np.errstate(all="ignore"):
+            total = part.sum(dtype=np.float64)
+        if np.isfinite(total):
+            continue
+        bad = np.argwhere(~np.isfinite(part))
+        if len(bad):
+            place = [int(i) for i in bad[0]]
+            value = part[tuple(place)]
+            place[0] += start
+            raise DataError(
+                f"{what} holds {value} at index {place} ({len(bad)} such values in these rows).",
+                hint="remove these rows, or fill the gaps, for instance with scikit-learn's SimpleImputer",
+            )
+
+
+def _by_name(given: Any, names: Sequence[str | None], what: str, kind: str) -> list[Any]:
+    """One item per input or output, from a dict by name, a list, or the one item."""
+    if isinstance(given, dict):
+        missing = [name for name in names if name not in given]
+        extra = [key for key in given if key not in names]
+        if missing or extra:
+            raise DataError(f"{what} has the keys {list(given)}, but the model's {kind} are {list(names)}.")
+        return [given[name] for name in names]
+    if len(names) == 1:
+        return [given[0]] if isinstance(given, tuple) and len(given) == 1 else [given]
+    if isinstance(given, (list, tuple)):
+        if len(given) != len(names):
+            raise DataError(f"{what} has {len(given)} arrays, but the model has {len(names)} {kind}: {list(names)}.")
+        return list(given)
+    raise DataError(f"{what} must be a list or dict of {len(names)} arrays, one for each of the {kind} {list(names)}.")
+
+
+def _same_length(arrays: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    for array, name in zip(arrays, names, strict=True):
+        if len(array) != len(arrays[0]):
+            raise DataError(f"input {name!r} has {len(array)} samples, but {names[0]!r} has {len(arrays[0])}.")
+
+
+def _shape_hint(given: Shape, expected: Shape) -> str | None:
+    if given == expected:
+        return "a single sample still needs a batch axis: x[None]"
+    if given[1:] == expected[:-1] and expected[-1] == 1:
+        return "grey images need a channel axis: x[..., None]"
+    sample = int(np.prod(given[1:])) if len(given) > 1 else 1
+    if sample == int(np.prod(expected)):
+        return f"the sizes match: x.reshape({('len(x)', *expected)!r})".replace("'", "")
+    return None

@@ -1,0 +1,169 @@
+"""Where batches come from: arrays, memory-mapped arrays, or generators larger than memory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import seeds
+from pellucid.dtypes import DType
+from pellucid.errors import ConfigurationError, DataError
+from pellucid.train.checks import DataChecks
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch: inputs, targets and (or None) the weight of each sample."""
+
+    x: tuple[np.ndarray, ...]
+    y: tuple[np.ndarray, ...]
+    weights: np.ndarray | None
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.x[0])
+
+
+class Feed(ABC):
+    """A source of batches, epoch by epoch."""
+
+    #: Batches in an epoch, or None where only the end of a generator tells.
+    steps: int | None
+
+    @abstractmethod
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of an epoch."""
+
+
+class ArrayFeed(Feed):
+    """Batches gathered from arrays that were checked already.
+
+    Every epoch has its own order, which follows from the seed and the epoch's number alone. The last batch holds
+    what is left. A memory-mapped array is read batch by batch, never whole.
+    """
+
+    def __init__(
+        self,
+        x: Sequence[np.ndarray],
+        y: Sequence[np.ndarray],
+        weights: np.ndarray | None,
+        input_dtypes: Sequence[DType],
+        *,
+        rows: np.ndarray | None = None,
+        batch_size: int | None,
+        shuffle: bool,
+        seed: int,
+    ) -> None:
+        self.x, self.y, self.weights = tuple(x), tuple(y), weights
+        self.rows = rows
+        self.count = len(x[0]) if rows is None else len(rows)
+        self.batch_size = self.count if batch_size is None else min(batch_size, self.count)
+        self.steps = -(-self.count // self.batch_size)
+        self._dtypes = tuple(input_dtypes)
+        self._shuffle, self._seed = shuffle, seed
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of an epoch, shuffled where asked for."""
+        order = self.rows
+        if self._shuffle:
+            permuted = seeds.generator(self._seed, 0, number).permutation(self.count)
+            order = permuted if self.rows is None else self.rows[permuted]
+        for start in range(0, self.count, self.batch_size):
+            chosen: Any = slice(start, min(start + self.batch_size, self.count))
+            yield self._gather(chosen if order is None else order[chosen])
+
+    def _gather(self, chosen: Any) -> Batch:
+        x = tuple(_as(array[chosen], dtype) for array, dtype in zip(self.x, self._dtypes, strict=True))
+        y = tuple(np.asarray(array[chosen]) for array in self.y)
+        return Batch(x, y, None if self.weights is None else self.weights[chosen])
+
+
+def _as(values: Any, dtype: DType) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype=dtype)
+
+
+class GeneratorFeed(Feed):
+    """Batches from the user's generator: ``(x, y)`` or ``(x, y, sample_weight)`` each, checked one by one.
+
+    Args:
+        source: A function that returns an iterator (called anew for every epoch), an object that can be iterated
+            again, or a plain generator (which goes on from epoch to epoch).
+        checks: What every batch must satisfy.
+        steps: Batches per epoch; needed for endless sources.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[], Iterable] | Iterable,
+        checks: DataChecks,
+        steps: int | None,
+        weigh: Callable[[Sequence[np.ndarray], np.ndarray | None], np.ndarray | None] | None = None,
+    ) -> None:
+        self._source = source
+        self._checks = checks
+        self._weigh = weigh
+        self.steps = steps
+        self._running: Iterator | None = None
+        if self.steps is None and isinstance(source, Sequence):
+            self.steps = len(source)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of an epoch."""
+        iterator = self._iterator()
+        count = 0
+        while self.steps is None or count < self.steps:
+            try:
+                item = next(iterator)
+            except StopIteration:
+                self._running = None
+                break
+            yield self._batch(item, count)
+            count += 1
+        if count == 0:
+            raise DataError(
+                f"The generator gave no batch in epoch {number + 1}.",
+                hint="pass a function that returns a fresh generator, so that every epoch can start anew",
+            )
+
+    def _iterator(self) -> Iterator:
+        if callable(self._source):
+            return iter(self._source())
+        if iter(self._source) is self._source:  # a plain generator cannot start again
+            if self._running is None:
+                self._running = iter(self._source)
+            return self._running
+        return iter(self._source)
+
+    def _batch(self, item: Any, number: int) -> Batch:
+        if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+            raise DataError(
+                f"Batch {number} of the generator is {type(item).__name__}, not a tuple (x, y) or (x, y, sample_weight)."
+            )
+        x, y = self._checks.both(item[0], item[1])
+        weights = self._checks.weights(item[2], len(x[0])) if len(item) == 3 else None
+        if self._weigh is not None:
+            weights = self._weigh(y, weights)
+        x = tuple(_as(a, d) for a, d in zip(x, self._checks.input_dtypes, strict=True))
+        return Batch(x, tuple(y), weights)
+
+
+def is_generator_like(x: Any) -> bool:
+    """Whether ``x`` yields batches, rather than being the data."""
+    if callable(x) and not hasattr(x, "__array__"):
+        return True
+    return hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, (list, tuple, dict))
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """Refuse what is neither None nor a positive whole number."""
+    if batch_size is None:
+        return
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ConfigurationError(
+            f"batch_size must be a whole number of at least 1, or None for all data at once, not {batch_size!r}."
+        )

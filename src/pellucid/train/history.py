@@ -1,0 +1,130 @@
+"""The history of a fit: every number of every epoch, as lists, a CSV file or a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import ConfigurationError, unknown_name
+from pellucid.train.files import write_atomically
+
+
+class History:
+    """What ``fit`` returns.
+
+    Attributes:
+        history: Key (``"loss"``, ``"val_accuracy"``) -> one number per epoch.
+        epochs: The epochs' numbers, from ``initial_epoch`` on.
+        seconds: How long each epoch took.
+        interrupted: Whether Ctrl-C ended the fit.
+        stopped_by: What ended the fit early, or None.
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[Any]] = {}
+        self.epochs: list[int] = []
+        self.seconds: list[float] = []
+        self.interrupted = False
+        self.stopped_by: str | None = None
+
+    def append(self, epoch: int, logs: dict[str, Any], seconds: float) -> None:
+        """Add the logs of one epoch."""
+        self.epochs.append(epoch)
+        self.seconds.append(seconds)
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(value)
+
+    def __getitem__(self, key: str) -> list[Any]:
+        if key not in self.history:
+            raise unknown_name("history key", key, self.history)
+        return self.history[key]
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    def best(self, key: str = "val_loss") -> int:
+        """The epoch with the best value: the smallest of a loss or error, the largest of anything else."""
+        values = np.asarray(self[key], dtype=float)
+        return self.epochs[int(np.nanargmin(values) if smaller_is_better(key) else np.nanargmax(values))]
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write one row per epoch; the file appears whole or not at all."""
+        write_atomically(Path(path), self.csv_text().encode())
+
+    def csv_text(self) -> str:
+        """The table as text; metrics that are arrays are left out."""
+        keys = [key for key, values in self.history.items() if np.ndim(values[0]) == 0]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["epoch", *keys, "seconds"])
+        for row, epoch in enumerate(self.epochs):
+            values = [repr(float(self.history[key][row])) for key in keys]
+            writer.writerow([epoch + 1, *values, f"{self.seconds[row]:.4f}"])
+        return text.getvalue()
+
+    def plot(self, keys: Sequence[str] | None = None, ax: Any = None) -> Any:
+        """Learning curves: training as a line, validation dashed in the same colour, the best epoch marked.
+
+        Args:
+            keys: Which curves; by default the loss.
+            ax: The Matplotlib axes to draw on; new ones by default.
+
+        Returns:
+            The axes.
+        """
+        if ax is None:
+            from matplotlib.figure import Figure  # no global figure manager: nothing leaks, no display is needed
+
+            ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+        x = np.asarray(self.epochs) + 1
+        for key in keys or ["loss"]:
+            (line,) = ax.plot(x, self[key], label=_spoken(key), marker="." if len(x) < 30 else "")
+            if f"val_{key}" in self.history:
+                ax.plot(x, self[f"val_{key}"], "--", color=line.get_color(), label=f"validation {_spoken(key)}")
+                best = self.best(f"val_{key}") + 1
+                value = self[f"val_{key}"][list(x).index(best)]
+                ax.plot([best], [value], "o", color=line.get_color(), fillstyle="none", label=f"best: epoch {best}")
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(", ".join(_spoken(key) for key in keys or ["loss"]))
+        if len(x) > 1:
+            ax.set_xlim(x[0] - 0.02 * (x[-1] - x[0]), x[-1] + 0.02 * (x[-1] - x[0]))
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
+        ax.legend()
+        return ax
+
+    def save_plot(self, path: str | Path) -> None:
+        """A picture with one panel for the loss and one for each metric; the format follows the file's ending."""
+        from matplotlib.figure import Figure
+
+        keys = [k for k, v in self.history.items() if not k.startswith("val_") and np.ndim(v[0]) == 0]
+        if not keys:
+            raise ConfigurationError("The history is empty: there is nothing to plot.")
+        figure = Figure(figsize=(5 * len(keys), 3.8), layout="constrained")
+        for number, key in enumerate(keys):
+            self.plot([key], figure.add_subplot(1, len(keys), number + 1))
+        data = io.BytesIO()
+        figure.savefig(data, format=Path(path).suffix.lstrip(".") or "png", dpi=120)
+        write_atomically(Path(path), data.getvalue())
+
+    def __repr__(self) -> str:
+        last = {k: v[-1] for k, v in self.history.items() if np.ndim(v[-1]) == 0}
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in last.items())
+        return f"History({len(self)} epochs{': ' + shown if shown else ''})"
+
+
+def _spoken(key: str) -> str:
+    return key.replace("_", " ")
+
+
+_LARGER_IS_BETTER = ("accuracy", "precision", "recall", "f1", "auc", "r2")
+
+
+def smaller_is_better(key: str) -> bool:
+    """Whether progress in the quantity means smaller numbers."""
+    return not any(word in key for word in _LARGER_IS_BETTER)

@@ -1,0 +1,119 @@
+"""The training loop: epochs of batches, logs, callbacks - and nothing of the mathematics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.errors import NonFiniteError
+from pellucid.train.callbacks import Callback, overrides_batch_end
+from pellucid.train.feed import Feed
+from pellucid.train.history import History
+from pellucid.train.progress import Display, Throttle
+from pellucid.train.totals import EpochTotals
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one fit consists of."""
+
+    model: Any
+    feed: Feed
+    validation: Feed | None
+    callbacks: Sequence[Callback]
+    display: Display
+    epochs: int
+    initial_epoch: int
+    seed: int
+    validation_every: int = 1
+
+
+def run(fit: Run) -> History:
+    """Train epoch by epoch; Ctrl-C ends the fit and returns the history so far.
+
+    Raises:
+        NonFiniteError: A loss is NaN or infinite; the parameters are those from before that step.
+    """
+    history = fit.model.history = History()
+    fit.model.stop_training = False
+    key = np.asarray(ops.random_key(fit.seed))
+    for callback in fit.callbacks:
+        callback.model = fit.model
+    message = None
+    try:
+        for callback in fit.callbacks:
+            callback.on_train_begin()
+        for epoch in range(fit.initial_epoch, fit.epochs):
+            _epoch(fit, epoch, key, history)
+            if fit.model.stop_training:
+                reason = fit.model.stop_training
+                history.stopped_by = reason if isinstance(reason, str) else "stop_training"
+                message = f"stopped after epoch {epoch + 1} ({history.stopped_by})"
+                break
+    except KeyboardInterrupt:
+        history.interrupted = True
+        history.stopped_by = "interrupted"
+        message = f"interrupted after {len(history)} whole epochs; the model keeps what it has learned"
+    finally:
+        fit.display.close(message)
+        for callback in fit.callbacks:
+            callback.on_train_end()
+    return history
+
+
+def _epoch(fit: Run, epoch: int, key: np.ndarray, history: History) -> None:
+    """One epoch: train, validate, tell."""
+    started = time.perf_counter()
+    for callback in fit.callbacks:
+        callback.on_epoch_begin(epoch)
+    fit.display.begin(epoch, fit.epochs, fit.feed.steps)
+    logs = _train(fit, epoch, key)
+    if fit.validation is not None and (epoch + 1) % fit.validation_every == 0:
+        logs |= evaluate(fit.model, fit.validation, "val_")
+    seconds = time.perf_counter() - started
+    history.append(epoch, logs, seconds)
+    fit.display.end(epoch, logs, seconds)
+    for callback in fit.callbacks:
+        callback.on_epoch_end(epoch, logs)
+
+
+def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
+    """Update the model by every batch of an epoch."""
+    model = fit.model
+    totals = EpochTotals(model.objective, model.output_names)
+    throttle = Throttle(fit.display.interval)
+    listeners = fit.callbacks if overrides_batch_end(fit.callbacks) else ()
+    for number, batch in enumerate(fit.feed.epoch(epoch)):
+        program = model.training_program(batch)
+        rate = model.optimizer.current_learning_rate()
+        step_logs, state = program.run(batch.x, batch.y, batch.weights, key, rate)
+        culprit = program.non_finite(step_logs, state)
+        if culprit:
+            raise NonFiniteError(
+                f"{culprit} in epoch {epoch + 1}, batch {number + 1} "
+                f"(update {model.optimizer.iterations + 1}, learning rate {rate:g}).",
+                details=["the model keeps the parameters from before this update"],
+                hint="a smaller learning rate or clip_norm= in the optimiser usually helps",
+            )
+        program.commit(state)
+        totals.add(step_logs, batch.count)
+        if throttle.due():
+            fit.display.update(number + 1, totals.result())
+        for callback in listeners:
+            callback.on_train_batch_end(number, {"loss": step_logs.total, "size": batch.count})
+        if model.stop_training:
+            break
+    return totals.result()
+
+
+def evaluate(model: Any, feed: Feed, prefix: str = "") -> dict[str, Any]:
+    """Losses and metrics over all batches of a feed, at inference."""
+    totals = EpochTotals(model.objective, model.output_names)
+    for batch in feed.epoch(0):
+        totals.add(model.evaluation_program(batch).run(batch.x, batch.y, batch.weights), batch.count)
+    return totals.result(prefix)

@@ -1,0 +1,499 @@
+"""Models: a network of layers that can be compiled, fitted, evaluated, used and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid import backends, dtypes, seeds
+from pellucid.errors import ConfigurationError, DataError, NotBuiltError
+from pellucid.graph import Graph
+from pellucid.nn.layer import Layer, phase
+from pellucid.nn.network import Network, name_layers
+from pellucid.nn.symbol import Input, Symbol
+from pellucid.op import Spec
+from pellucid.optim import Optimizer
+from pellucid.optim import get as get_optimizer
+from pellucid.shapes import Shape
+from pellucid.train import checkpoint, fitting, loop
+from pellucid.train.checks import DataChecks
+from pellucid.train.feed import ArrayFeed, Batch, check_batch_size
+from pellucid.train.history import History
+from pellucid.train.step import (
+    BatchSpecs,
+    EvaluationProgram,
+    Objective,
+    PredictionProgram,
+    TrainingProgram,
+    forward_graph,
+)
+from pellucid.train.summary import summary
+from pellucid.train.targets import objective
+
+
+class Model(Layer):
+    """A network from inputs to outputs.
+
+    Args:
+        inputs: A symbol made by ``Input``, or a list of them.
+        outputs: A symbol that layers made of the inputs, or a list of them.
+        name: The model's name.
+
+    Attributes:
+        optimizer: The optimiser, after ``compile``.
+        history: The :class:`History` of the last ``fit``.
+        stop_training: A callback sets it (to True, or to a reason) to end the fit after the batch.
+
+    >>> from pellucid.nn import Dense, Concatenate
+    >>> a, b = Input((3,), name="a"), Input((2,), name="b")
+    >>> joined = Concatenate()(Dense(4)(a), Dense(4)(b))
+    >>> model = Model([a, b], [Dense(1, name="price")(joined), Dense(3, activation="softmax", name="kind")(joined)])
+    >>> model.output_names, model.count_parameters()
+    (('price', 'kind'), 64)
+    """
+
+    def __init__(
+        self, inputs: Symbol | Sequence[Symbol], outputs: Symbol | Sequence[Symbol], *, name: str | None = None
+    ) -> None:
+        self._begin(name)
+        for symbol in (*_listed(inputs), *_listed(outputs)):
+            if not isinstance(symbol, Symbol):
+                raise ConfigurationError(
+                    f"Model takes symbols, not {symbol!r}.", hint="start with x = Input(shape) and call layers on it"
+                )
+        self._single = isinstance(outputs, Symbol)
+        self._adopt(Network(_listed(inputs), _listed(outputs)))
+
+    def _begin(self, name: str | None) -> None:
+        """Set up what every model has before its network is known."""
+        self.name = name
+        self.trainable = True
+        self._network: Network | None = None
+        self._single = True
+        self._objective_request: tuple[Any, Any, Any] | None = None
+        self._objective: Objective | None = None
+        self._optimizer: Optimizer | None = None
+        self._backend = backends.get()
+        self._programs: dict[Any, Any] = {}
+        self.history: History | None = None
+        self.stop_training: bool | str = False
+        self.__post_init__()
+
+    def _adopt(self, network: Network) -> None:
+        self._network = network
+        self._sublayers = {layer.label: layer for layer in network.layers}
+        self.built = True
+
+    # What it is.
+
+    @property
+    def network(self) -> Network:
+        """The topology.
+
+        Raises:
+            NotBuiltError: The input's shape is not known yet.
+        """
+        if self._network is None:
+            raise NotBuiltError(
+                f'The model "{self.label}" does not know the shape of its input yet.',
+                hint="begin it with Input(shape), call build(shape), or fit it",
+            )
+        return self._network
+
+    @property
+    def inputs(self) -> tuple[Symbol, ...]:
+        """The input symbols."""
+        return self.network.inputs
+
+    @property
+    def outputs(self) -> tuple[Symbol, ...]:
+        """The output symbols."""
+        return self.network.outputs
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The name of each output: of the layer that makes it."""
+        return self.network.output_names
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+        return list(self.network.layers)
+
+    def get_layer(self, name: str) -> Layer:
+        """The layer of a name.
+
+        Raises:
+            ConfigurationError: There is none (with the nearest spelling).
+        """
+        from pellucid.errors import unknown_name
+
+        by_name = {layer.label: layer for layer in self.layers}
+        if name not in by_name:
+            raise unknown_name("layer", name, by_name)
+        return by_name[name]
+
+    def outputs_of(self, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs for values of the inputs, always as a list."""
+        return self.network.run(inputs)
+
+    def call(self, *inputs: Any) -> Any:
+        """The output, or the list of outputs."""
+        given = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)) else inputs
+        outputs = self.outputs_of(given)
+        return outputs[0] if self._single else outputs
+
+    def summary(self, *, show: bool = True) -> str:
+        """The table of layers, output shapes and parameter counts; printed unless ``show`` is False."""
+        text = summary(self)
+        if show:
+            print(text)
+        return text
+
+    def forward_graph(self, batch_size: int = 1, *, training: bool = False) -> Graph:
+        """The graph of the outputs for a batch of this size, as traced."""
+        return forward_graph(self, [s.with_batch(batch_size) for s in self.inputs], training=training)
+
+    # Weights.
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """A copy of every parameter by name, statistics too."""
+        return {str(p.name): p.numpy().copy() for p in self.parameters}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Put parameters in place by name.
+
+        Raises:
+            ConfigurationError: Names are missing or unknown.
+            ShapeError: A shape differs.
+        """
+        own = {str(p.name): p for p in self.parameters}
+        missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+        if missing or extra:
+            raise ConfigurationError(f"set_weights: missing are {missing}, unknown are {extra}.")
+        for name, value in weights.items():
+            own[name].assign(value)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to one file: data only, complete or not at all; the path.
+
+        Architecture, weights, losses, metrics, optimiser and its state go into one safetensors file.
+        """
+        return checkpoint.save(self, Path(path))
+
+    # Training.
+
+    def compile(
+        self,
+        loss: Any,
+        optimizer: Any = "sgd",
+        metrics: Any = (),
+        *,
+        loss_weights: Any = None,
+        backend: Any = None,
+    ) -> None:
+        """Say what to make small, how, and what to watch.
+
+        Args:
+            loss: A name, a Loss, a function ``f(y_true, y_pred)``; or a list or dict, one per output.
+            optimizer: A name or an Optimizer.
+            metrics: Names, Metrics or functions; or a dict of lists by output.
+            loss_weights: The weight of each output's loss, as a list or dict.
+            backend: Which backend runs the compiled step.
+
+        Raises:
+            ConfigurationError: A name is unknown, or the numbers of outputs and losses differ.
+        """
+        self._optimizer = get_optimizer(optimizer)
+        self._backend = backends.get(backend)
+        self._objective_request = (loss, loss_weights, metrics)
+        self._objective = None
+        self._programs.clear()
+        if self._network is not None:
+            self._resolve_objective()
+        else:
+            objective(loss, None, metrics if not isinstance(metrics, dict) else (), ["output"])  # names, checked now
+
+    def _resolve_objective(self) -> None:
+        if self._objective_request is None:
+            raise NotBuiltError(
+                f'The model "{self.label}" is not compiled.', hint="call model.compile(loss=..., optimizer=...) first"
+            )
+        self._objective = objective(*self._objective_request, self.output_names)
+
+    @property
+    def objective(self) -> Objective:
+        """Losses, weights and metrics per output, after ``compile``."""
+        if self._objective is None:
+            self._resolve_objective()
+        assert self._objective is not None
+        return self._objective
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimiser, after ``compile``."""
+        if self._optimizer is None:
+            raise NotBuiltError(f'The model "{self.label}" is not compiled.', hint="call model.compile(...) first")
+        return self._optimizer
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether ``compile`` was called."""
+        return self._objective_request is not None
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        batch_size: int | None = 32,
+        epochs: int = 1,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        validation_every: int = 1,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        callbacks: Sequence[Any] = (),
+        seed: int | None = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        verbose: str | int = "auto",
+    ) -> History:
+        """Train the model.
+
+        Args:
+            x: Inputs [sample, ...]: an array, a memory-mapped array, a list or dict of them for several inputs; or a
+                generator of (x, y) batches, or a function that returns one.
+            y: Targets; none with a generator.
+            batch_size: Samples per update; None for all at once (gradient descent), 1 for online training.
+            epochs: The number of the last epoch, so that ``epochs - initial_epoch`` are trained.
+            validation_data: (x, y) to evaluate after each epoch.
+            validation_split: The share of the data to set apart for that: chosen at random (by ``seed``), and in the
+                proportions of the classes where targets are classes. (Keras takes the last rows instead.)
+            validation_every: Validate every so many epochs.
+            shuffle: A new order of the samples in every epoch.
+            class_weight: Class -> weight of its samples' loss, or ``"balanced"``.
+            sample_weight: The weight of each sample's loss.
+            callbacks: Callbacks, or functions ``f(epoch, logs)``.
+            seed: Fixes shuffling, dropout and the validation split; drawn from ``set_seed`` by default.
+            initial_epoch: Where to go on counting.
+            steps_per_epoch: Batches per epoch of an endless generator.
+            verbose: ``"auto"``, 0 (nothing), 1 (a bar) or 2 (lines).
+
+        Returns:
+            The history: losses and metrics of every epoch. Ctrl-C ends training and returns it too.
+
+        Raises:
+            DataError: The data cannot be used; the text says where and why. Nothing was trained.
+            NonFiniteError: The loss became NaN or infinite; the parameters are those from before.
+
+        A batch's loss is the sum of weight times loss over its samples, divided by the number of samples.
+        """
+        request = fitting.FitRequest(
+            x=x, y=y, batch_size=batch_size, epochs=epochs, validation_data=validation_data,
+            validation_split=validation_split, validation_every=validation_every, shuffle=shuffle,
+            class_weight=class_weight, sample_weight=sample_weight, callbacks=tuple(callbacks),
+            seed=seeds.next_seed() if seed is None else seed, initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch, verbose=verbose,
+        )  # fmt: skip
+        return loop.run(fitting.prepare(self, request))
+
+    def train_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, *, seed: int | None = None
+    ) -> dict[str, Any]:
+        """One update from one batch, for hand-written loops; the batch's losses and metrics."""
+        return fitting.train_on_batch(self, x, y, sample_weight, seed)
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        batch_size: int | None = 256,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+        steps: int | None = None,
+        verbose: str | int = 0,
+    ) -> Any:
+        """Loss and metrics, exact over all samples.
+
+        Returns:
+            The loss alone where there are no metrics; else a list [loss, *metrics]; or a dict by name.
+        """
+        feed = fitting.evaluation_feed(self, x, y, sample_weight, batch_size, steps)
+        logs = loop.evaluate(self, feed)
+        if return_dict:
+            return logs
+        return list(logs.values()) if len(logs) > 1 else logs["loss"]
+
+    def predict(self, x: Any, *, batch_size: int | None = 256) -> Any:
+        """The outputs for samples, as one array, or a list of arrays for several outputs.
+
+        Raises:
+            DataError: The inputs do not fit the model.
+        """
+        check_batch_size(batch_size)
+        self._build_for(x)
+        inputs = self.checks().x(x)
+        feed = ArrayFeed(inputs, (), None, self.input_dtypes, batch_size=batch_size, shuffle=False, seed=0)
+        parts = [self.prediction_program(batch).run(batch.x) for batch in feed.epoch(0)]
+        outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return outputs[0] if self._single else outputs
+
+    # Programs: compiled graphs, by the shapes of a batch.
+
+    @property
+    def input_dtypes(self) -> tuple[np.dtype, ...]:
+        """Element type of each input."""
+        return tuple(symbol.dtype for symbol in self.inputs)
+
+    def checks(self) -> DataChecks:
+        """What data must satisfy."""
+        losses = self.objective.losses if self.is_compiled else ()
+        shapes = tuple(symbol.sample_shape for symbol in self.outputs)
+        inner = tuple(inner for layer in self.layers for inner in layer.sublayers())
+        return DataChecks(self.inputs, self.output_names, shapes, losses, inner)
+
+    def training_program(self, batch: Batch) -> TrainingProgram:
+        """The compiled step for batches of this shape."""
+        specs = _specs(batch)
+        key = ("train", specs, tuple(id(p) for p in self.trainable_parameters))
+        if key not in self._programs:
+            self._programs[key] = TrainingProgram(self, self.objective, self.optimizer, specs, self._backend)
+        return self._programs[key]
+
+    def evaluation_program(self, batch: Batch) -> EvaluationProgram:
+        """The compiled evaluation for batches of this shape."""
+        specs = _specs(batch)
+        if ("evaluate", specs) not in self._programs:
+            self._programs["evaluate", specs] = EvaluationProgram(self, self.objective, specs, self._backend)
+        return self._programs["evaluate", specs]
+
+    def prediction_program(self, batch: Batch) -> PredictionProgram:
+        """The compiled forward computation for batches of this shape."""
+        specs = tuple(_spec(a) for a in batch.x)
+        if ("predict", specs) not in self._programs:
+            self._programs["predict", specs] = PredictionProgram(self, specs, self._backend)
+        return self._programs["predict", specs]
+
+    def _build_for(self, x: Any) -> None:
+        """Build a model that waits for its first data; nothing to do for any other."""
+
+    def __repr__(self) -> str:
+        if self._network is None:
+            return f"{type(self).__name__}({self.label!r}, not built)"
+        return f"{type(self).__name__}({self.label!r}, {self.count_parameters():,} parameters)"
+
+
+class Sequential(Model):
+    """A model of layers in a row.
+
+    Args:
+        layers: The layers; the first may be ``Input(shape)``, else the shape is taken from the first data.
+        name: The model's name.
+        dtype: ``"float32"`` or ``"float64"``, of inputs and parameters.
+
+    >>> from pellucid.nn import Dense
+    >>> model = Sequential([Input((4,)), Dense(16, activation="relu"), Dense(3, activation="softmax")])
+    >>> model.predict(np.zeros((2, 4))).shape
+    (2, 3)
+    """
+
+    def __init__(self, layers: Sequence[Any] = (), *, name: str | None = None, dtype: Any = None) -> None:
+        self._begin(name)
+        self._dtype = dtypes.dtype(dtype) if dtype else dtypes.DEFAULT_FLOAT
+        self._stack: list[Layer] = []
+        self._input: Symbol | None = None
+        for layer in layers:
+            self.add(layer)
+        self._build_if_known()
+
+    def add(self, layer: Any) -> None:
+        """Append a layer.
+
+        Raises:
+            ConfigurationError: It is not a layer, or the model is compiled and built already.
+        """
+        if isinstance(layer, Symbol):
+            if self._stack or self._input or layer.call is not None:
+                raise ConfigurationError("Sequential: Input(...) can only come first.")
+            self._input = layer
+            return
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise ConfigurationError(f"Sequential: {layer.__name__} is a class.", hint=f"write {layer.__name__}(...)")
+        if not isinstance(layer, Layer):
+            raise ConfigurationError(
+                f"Sequential takes layers, not {layer!r}.", hint="wrap a function in Lambda(f) or Activation(f)"
+            )
+        if self.built:
+            raise ConfigurationError("Sequential: the model is built; no layer can be added any more.")
+        if any(layer is known for known in self._stack):
+            raise ConfigurationError(
+                f"Sequential: the layer {layer.label!r} occurs twice.", hint="share layers in a functional Model"
+            )
+        self._stack.append(layer)
+
+    def build(self, *shapes: Shape) -> None:
+        """Create all parameters for inputs of this shape, the batch axis first (None or a number)."""
+        if self._network is not None:
+            return
+        (shape,) = shapes
+        if not self._stack:
+            raise NotBuiltError(f'The model "{self.label}" has no layers.', hint="add layers first")
+        if self._input is None:
+            self._input = Input(tuple(shape[1:]), self._stack[0].input_dtype or self._dtype)
+        name_layers(self._stack)
+        symbol: Any = self._input
+        with phase(training=False, dtype=self._dtype):
+            for layer in self._stack:
+                symbol = layer(symbol)
+        self._adopt(Network([self._input], [symbol]))
+        if self._objective_request is not None:
+            self._resolve_objective()
+
+    def _build_if_known(self) -> None:
+        """Build at once where the first layer is an Input."""
+        if self._input is not None and self._stack:
+            self.build((None, *self._input.sample_shape))  # type: ignore[arg-type]
+
+    def _build_for(self, x: Any) -> None:
+        if self._network is not None:
+            return
+        if self._input is not None:
+            self._build_if_known()
+            return
+        shape = np.shape(x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x)
+        if len(shape) < 2:
+            raise DataError(
+                f"x has shape {list(shape)}, but a batch of samples has at least 2 axes [sample, features].",
+                hint="one feature per sample still needs an axis: x[:, None]",
+            )
+        self.build(shape)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+        return list(self._stack)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The output; builds the model on first use."""
+        if self._network is None and not isinstance(inputs[0], Symbol):
+            self._build_for(inputs[0])
+        return super().__call__(*inputs)
+
+
+def _listed(symbols: Any) -> list[Any]:
+    return list(symbols) if isinstance(symbols, (list, tuple)) else [symbols]
+
+
+def _spec(array: np.ndarray) -> Spec:
+    return Spec(array.shape, array.dtype)
+
+
+def _specs(batch: Batch) -> BatchSpecs:
+    weights = None if batch.weights is None else _spec(batch.weights)
+    return BatchSpecs(tuple(_spec(a) for a in batch.x), tuple(_spec(a) for a in batch.y), weights)

@@ -1,0 +1,53 @@
+"""Losses and metrics of an epoch from those of its batches, exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.train.metrics import Accumulator
+from pellucid.train.step import Objective, StepLogs
+
+
+class EpochTotals:
+    """Adds the logs of batches up.
+
+    The loss of an epoch is the mean over its samples (for ``sse`` the sum), plus the mean penalty; with several
+    outputs each has its own ``<output>_loss``.
+    """
+
+    def __init__(self, objective: Objective, output_names: tuple[str, ...]) -> None:
+        self._objective = objective
+        self._names = output_names
+        self._count = 0
+        self._sums = np.zeros(len(objective.losses))
+        self._penalty = 0.0
+        self._accumulators = [[Accumulator(metric) for metric in metrics] for metrics in objective.metrics]
+
+    def add(self, logs: StepLogs, count: int) -> None:
+        """Take in a batch of ``count`` samples."""
+        self._count += count
+        self._sums += [float(s) for s in logs.loss_sums]
+        self._penalty += logs.penalty * count
+        statistics = iter(logs.statistics)
+        for accumulators in self._accumulators:
+            for accumulator in accumulators:
+                accumulator.add([next(statistics) for _ in range(accumulator.metric.statistics_count)])
+
+    def result(self, prefix: str = "") -> dict[str, Any]:
+        """The logs of all batches so far, keys beginning with ``prefix``."""
+        losses = [
+            total if loss.reduction == "sum" else total / self._count
+            for loss, total in zip(self._objective.losses, self._sums, strict=True)
+        ]
+        weighted = sum(f * value for f, value in zip(self._objective.loss_weights, losses, strict=True))
+        logs: dict[str, Any] = {f"{prefix}loss": float(weighted + self._penalty / self._count)}
+        several = len(self._names) > 1
+        if several:
+            logs |= {f"{prefix}{name}_loss": float(value) for name, value in zip(self._names, losses, strict=True)}
+        for name, accumulators in zip(self._names, self._accumulators, strict=True):
+            for accumulator in accumulators:
+                label = accumulator.metric.label
+                logs[f"{prefix}{name}_{label}" if several else f"{prefix}{label}"] = accumulator.result()
+        return logs
