@@ -20,7 +20,7 @@ from pellucid.ops.indexing import stack
 from pellucid.ops.movement import reshape, sum
 from pellucid.reverse import sweep
 from pellucid.shapes import show, size
-from pellucid.tensor import EAGER, eager_sweep, is_recording, recording, tracked_leaves
+from pellucid.tensor import EAGER, Tensor, eager_sweep, is_recording, recording, tracked_leaves
 
 Function = Callable[..., Any]
 
@@ -200,7 +200,7 @@ def _pull(outputs: list[Any], cotangents: list[Any], leaves: list[Any]) -> list[
 
 def _release(value: Any, leaves: list[Any]) -> Any:
     """The value without the history that only this gradient needed."""
-    if current_interpreter() is not EAGER or not isinstance(value, Value):
+    if current_interpreter() is not EAGER or not isinstance(value, Tensor):
         return value
     others = {id(leaf) for leaf in tracked_leaves([value])} - {id(leaf) for leaf in leaves}
     return value if others and is_recording() else value.detach()

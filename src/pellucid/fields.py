@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, TypeGuard, TypeVar, dataclass_transform
 
 from pellucid.errors import ConfigurationError, nearest, unknown_name
 
@@ -28,7 +28,8 @@ class Interval:
     closed: Literal["left", "right", "both", "neither"] = "both"
 
     def __call__(self, value: Any) -> str | None:
-        if isinstance(value, Real) and not isinstance(value, bool):
+        """None if the value passes, else what it must be."""
+        if _is_real(value):
             above = value >= self.low if self.closed in ("left", "both") else value > self.low
             below = value <= self.high if self.closed in ("right", "both") else value < self.high
             if above and below:
@@ -45,7 +46,8 @@ class Integer:
     low: int = 0
 
     def __call__(self, value: Any) -> str | None:
-        if isinstance(value, Integral) and not isinstance(value, bool) and value >= self.low:
+        """None if the value passes, else what it must be."""
+        if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= self.low:
             return None
         return f"a whole number of at least {self.low}"
 
@@ -57,19 +59,24 @@ class Choice:
         self.values = values
 
     def __call__(self, value: Any) -> str | None:
+        """None if the value passes, else what it must be."""
         return None if value in self.values else "one of " + ", ".join(repr(v) for v in self.values)
+
+
+def _is_real(value: Any) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def positive(value: Any) -> str | None:
     """A finite number above zero."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 < value < float("inf"):
+    if _is_real(value) and 0 < value < float("inf"):
         return None
     return "a finite number above 0"
 
 
 def non_negative(value: Any) -> str | None:
     """A finite number, zero or above."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < float("inf"):
+    if _is_real(value) and 0 <= value < float("inf"):
         return None
     return "a finite number of at least 0"
 
@@ -90,7 +97,7 @@ def optional(check: Check) -> Check:
 
 
 def param(
-    default: Any = dataclasses.MISSING, check: Check | None = None, *, factory: Any = None, kw_only: bool = False
+    *, default: Any = dataclasses.MISSING, check: Check | None = None, factory: Any = None, kw_only: bool = False
 ) -> Any:
     """A field of a :class:`Configured` class: its default and its check."""
     metadata = {"check": check}
@@ -103,8 +110,8 @@ def param(
 class Configured:
     """Base of classes whose constructor is a list of checked settings.
 
-    A subclass declares ``name: type = param(default, check)``; it gets an ``__init__`` that names a wrong argument,
-    ``config()`` (the settings as plain data) and a readable ``repr``.
+    A subclass declares ``name: type = param(default=..., check=...)``; it gets an ``__init__`` that names a wrong
+    argument, ``config()`` (the settings as plain data) and a readable ``repr``.
     """
 
     _hidden: ClassVar[tuple[str, ...]] = ()
@@ -150,7 +157,7 @@ def _differs(value: Any, field: dataclasses.Field) -> bool:
 def _teaching_init(cls: type, init: Callable[..., None]) -> Callable[..., None]:
     """The dataclass ``__init__``, with errors that name the class, the argument and the nearest spelling."""
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
         for name in kwargs:
             if name not in names:
@@ -166,13 +173,13 @@ def _teaching_init(cls: type, init: Callable[..., None]) -> Callable[..., None]:
                 raise
             raise ConfigurationError(f"{cls.__name__}: {str(error).split('__init__() ')[-1]}.") from None
 
-    return functools.wraps(init)(__init__)
+    return functools.wraps(init)(checked_init)
 
 
 T = TypeVar("T")
 
 
-def lookup(kind: str, given: Any, base: type[T], table: dict[str, Callable[[], T]]) -> T:
+def lookup(kind: str, given: Any, base: type[T], table: Mapping[str, Callable[..., T]]) -> T:
     """The object of a name in ``table``, or the object itself where it already is one.
 
     Raises:

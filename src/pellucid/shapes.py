@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral
+from typing import Any
 
 from pellucid.errors import ConfigurationError, ShapeError
 
@@ -72,11 +73,10 @@ def normalize_axes(axes: int | Sequence[int] | None, rank: int) -> tuple[int, ..
     """The axes counted from the left, sorted; None means all."""
     if axes is None:
         return tuple(range(rank))
-    if isinstance(axes, Integral):
-        axes = (axes,)
-    normal = tuple(sorted(normalize_axis(int(axis), rank) for axis in axes))
+    given: Any = (axes,) if isinstance(axes, Integral) else axes
+    normal = tuple(sorted(normalize_axis(int(axis), rank) for axis in given))
     if len(set(normal)) != len(normal):
-        raise ShapeError(f"axes {tuple(axes)} name one axis twice")
+        raise ShapeError(f"axes {tuple(given)} name one axis twice")
     return normal
 
 

@@ -1,10 +1,10 @@
 """The eager tensor: a NumPy array that remembers how it was computed, so that gradients can flow back.
 
-    >>> w = Tensor([2.0, -1.0], requires_grad=True)
-    >>> loss = (w * w).sum()
-    >>> loss.backward()
-    >>> w.grad
-    Tensor([ 4., -2.])
+>>> w = Tensor([2.0, -1.0], requires_grad=True)
+>>> loss = (w * w).sum()
+>>> loss.backward()
+>>> w.grad
+Tensor([ 4., -2.])
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ class Tensor(Operators):
         values = np.array(data.numpy() if isinstance(data, Tensor) else array(data, wanted), wanted)
         self._fill(values, None, requires_grad, name)
         if requires_grad and not is_float(values.dtype):
-            raise DTypeError(
-                f"Only float tensors have gradients, not {values.dtype.name}.", hint="use dtype='float32'"
-            )
+            raise DTypeError(f"Only float tensors have gradients, not {values.dtype.name}.", hint="use dtype='float32'")
 
     def _fill(self, data: np.ndarray, record: Record | None, requires_grad: bool, name: str | None) -> None:
         self._data = data
@@ -245,7 +243,7 @@ class Eager:
         with np.errstate(all="ignore"):
             data = np.asarray(op.forward(*[t._data for t in tensors], **attributes))
         out = Tensor.wrap(data)
-        if _mode.recording and is_float(spec.dtype) and any([t.requires_grad for t in tensors]):
+        if _mode.recording and is_float(spec.dtype) and any(t.requires_grad for t in tensors):
             versions = tuple([t.version for t in tensors])
             out.record = Record(op, tensors, attributes, out, current_scope(), versions)
             out.requires_grad = True

@@ -38,7 +38,9 @@ class Executable(ABC):
         for var, value in zip(expected, inputs, strict=True):
             if value.shape != var.spec.shape or value.dtype != var.spec.dtype:
                 found = Spec(value.shape, value.dtype)
-                raise ShapeError(f"graph {self.graph.name}: input {var.name or '?'} is {var.spec}, but {found} was given")
+                raise ShapeError(
+                    f"graph {self.graph.name}: input {var.name or '?'} is {var.spec}, but {found} was given"
+                )
 
 
 class Backend(ABC):

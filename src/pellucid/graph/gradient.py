@@ -31,16 +31,20 @@ def gradient(graph: Graph, wrt: Sequence[int], output: int = 0) -> Graph:
     replay.run()
     loss = replay.env[graph.outputs[output]]
     if size(loss.spec.shape) != 1:
-        raise ShapeError(f"gradient: output {output} of graph {graph.name} has shape {show(loss.spec.shape)}, not one number")
+        raise ShapeError(
+            f"gradient: output {output} of graph {graph.name} has shape {show(loss.spec.shape)}, not one number"
+        )
     wanted = [replay.tracer.inputs[position] for position in wrt]
     for var in wanted:
         if not is_float(var.spec.dtype):
-            raise DifferentiationError(f"gradient: input {var.name or '?'} of graph {graph.name} is {var.spec}, not a float.")
+            raise DifferentiationError(
+                f"gradient: input {var.name or '?'} of graph {graph.name} is {var.spec}, not a float."
+            )
     with interpreting(replay.tracer):
         one = replay.tracer.lift(np.ones(loss.spec.shape, loss.spec.dtype))
         found = sweep([loss], [one], wanted)
         parts = [
-            replay.tracer.lift(np.zeros(var.spec.shape, var.spec.dtype)) if part is None else part
+            replay.tracer.lift(np.zeros(var.spec.shape, var.spec.dtype) if part is None else part)
             for var, part in zip(wanted, found, strict=True)
         ]
     return replay.finish(tuple(parts))

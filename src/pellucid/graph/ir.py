@@ -141,7 +141,9 @@ class Graph:
     def _dot_nodes(self, names: dict[Var, str]) -> list[str]:
         by_scope: dict[str, list[str]] = {}
         for node in self.nodes:
-            line = f"{_dot_id(node.output, names)} [shape=ellipse, label={_quote(node.op.name, str(node.output.spec))}];"
+            line = (
+                f"{_dot_id(node.output, names)} [shape=ellipse, label={_quote(node.op.name, str(node.output.spec))}];"
+            )
             by_scope.setdefault("/".join(node.scope), []).append(line)
         lines = [f"  {line}" for line in by_scope.pop("", [])]
         for number, (scope, inner) in enumerate(by_scope.items()):
@@ -170,7 +172,13 @@ def _quote(*lines: str) -> str:
 
 
 def _show_scalar(value: np.ndarray) -> str:
-    return repr(value.item()) if value.dtype.kind == "b" else f"{value.item()!r}" if value.dtype.kind != "f" else str(value)
+    return (
+        repr(value.item())
+        if value.dtype.kind == "b"
+        else f"{value.item()!r}"
+        if value.dtype.kind != "f"
+        else str(value)
+    )
 
 
 def _show_array(value: np.ndarray) -> str:

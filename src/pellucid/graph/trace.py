@@ -171,7 +171,7 @@ def trace(
     bind: Sequence[Tensor] = (),
     capture: bool = False,
     name: str | None = None,
-    arg_names: Sequence[str] = (),
+    arg_names: Sequence[str | None] = (),
 ) -> Traced:
     """The graph of ``function`` for arguments of the given shapes.
 

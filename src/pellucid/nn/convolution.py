@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid import ops
 from pellucid.errors import ShapeError
@@ -19,26 +18,20 @@ class _Convolution(Layer):
 
     filters: int = param(check=Integer(1))
     kernel_size: int | Sequence[int] = param()
-    strides: int | Sequence[int] = param(1)
-    padding: Any = param("valid")
-    dilation_rate: int | Sequence[int] = param(1)
-    groups: int = param(1, Integer(1))
-    activation: Any = param(None, activations.check)
-    use_bias: bool = param(True, boolean)
-    kernel_initializer: Any = param("glorot_uniform", initializers.check)
-    bias_initializer: Any = param("zeros", initializers.check)
-    kernel_regularizer: Any = param(None, regularizers.check)
-    bias_regularizer: Any = param(None, regularizers.check)
+    strides: int | Sequence[int] = param(default=1)
+    padding: Any = param(default="valid")
+    dilation_rate: int | Sequence[int] = param(default=1)
+    groups: int = param(default=1, check=Integer(1))
+    activation: Any = param(default=None, check=activations.check)
+    use_bias: bool = param(default=True, check=boolean)
+    kernel_initializer: Any = param(default="glorot_uniform", check=initializers.check)
+    bias_initializer: Any = param(default="zeros", check=initializers.check)
+    kernel_regularizer: Any = param(default=None, check=regularizers.check)
+    bias_regularizer: Any = param(default=None, check=regularizers.check)
 
-    @property
-    @abstractmethod
-    def rank(self) -> int:
-        """Number of spatial axes."""
-
-    @property
-    @abstractmethod
-    def axes(self) -> str:
-        """The names of the input's axes."""
+    #: Number of spatial axes, and the names of all axes of the input.
+    rank: ClassVar[int]
+    axes: ClassVar[str]
 
     def setup(self) -> None:
         """Check the window."""

@@ -38,12 +38,12 @@ class Dense(Layer):
     """
 
     units: int = param(check=Integer(1))
-    activation: Any = param(None, activations.check)
-    use_bias: bool = param(True, boolean)
-    kernel_initializer: Any = param("glorot_uniform", initializers.check)
-    bias_initializer: Any = param("zeros", initializers.check)
-    kernel_regularizer: Any = param(None, regularizers.check)
-    bias_regularizer: Any = param(None, regularizers.check)
+    activation: Any = param(default=None, check=activations.check)
+    use_bias: bool = param(default=True, check=boolean)
+    kernel_initializer: Any = param(default="glorot_uniform", check=initializers.check)
+    bias_initializer: Any = param(default="zeros", check=initializers.check)
+    kernel_regularizer: Any = param(default=None, check=regularizers.check)
+    bias_regularizer: Any = param(default=None, check=regularizers.check)
 
     def build(self, shape: Shape) -> None:  # type: ignore[override]
         """Create kernel and bias."""
@@ -88,7 +88,7 @@ class Activation(Layer):
 class LeakyReLU(Layer):
     """x where x > 0, else ``negative_slope`` x."""
 
-    negative_slope: float = param(0.01, Interval(0, math.inf))
+    negative_slope: float = param(default=0.01, check=Interval(0, math.inf))
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """x where x > 0, else a small multiple of it."""
@@ -98,7 +98,7 @@ class LeakyReLU(Layer):
 class ELU(Layer):
     """x where x > 0, else ``alpha`` (e^x - 1)."""
 
-    alpha: float = param(1.0, positive)
+    alpha: float = param(default=1.0, check=positive)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """x where x > 0, else alpha (e^x - 1)."""
@@ -108,7 +108,7 @@ class ELU(Layer):
 class Softmax(Layer):
     """Softmax along an axis."""
 
-    axis: int = param(-1)
+    axis: int = param(default=-1)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """e^x / sum e^x."""
@@ -148,8 +148,8 @@ class Dropout(Layer):
         exact: Drop exactly round(rate * n) of the n units of each sample, instead of each independently.
     """
 
-    rate: float = param(0.5, Interval(0, 1, closed="left"))
-    exact: bool = param(False, boolean)
+    rate: float = param(default=0.5, check=Interval(0, 1, closed="left"))
+    exact: bool = param(default=False, check=boolean)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """x times the mask, scaled."""
@@ -173,7 +173,7 @@ class Dropout(Layer):
 class GaussianNoise(Layer):
     """In training, N(0, std^2) is added to the input."""
 
-    std: float = param(0.1, positive)
+    std: float = param(default=0.1, check=positive)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """x plus noise."""
@@ -198,8 +198,8 @@ class Embedding(Layer):
 
     input_dim: int = param(check=Integer(1))
     output_dim: int = param(check=Integer(1))
-    embeddings_initializer: Any = param("random_uniform", initializers.check)
-    embeddings_regularizer: Any = param(None, regularizers.check)
+    embeddings_initializer: Any = param(default="random_uniform", check=initializers.check)
+    embeddings_regularizer: Any = param(default=None, check=regularizers.check)
 
     def build(self, shape: Shape) -> None:  # type: ignore[override]
         """Create the table of vectors."""
@@ -255,7 +255,7 @@ class Rescaling(Layer):
     """x * scale + offset, for instance 1/255 for pixels."""
 
     scale: float = param(check=Interval(-math.inf, math.inf))
-    offset: float = param(0.0, Interval(-math.inf, math.inf))
+    offset: float = param(default=0.0, check=Interval(-math.inf, math.inf))
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """x * scale + offset."""

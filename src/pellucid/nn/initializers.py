@@ -40,7 +40,7 @@ class Initializer(Configured):
 class Constant(Initializer):
     """The same value everywhere: a small positive one keeps ReLU units alive at the start."""
 
-    value: float = param(0.0, Interval(-math.inf, math.inf))
+    value: float = param(default=0.0, check=Interval(-math.inf, math.inf))
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         """The constant."""
@@ -50,8 +50,8 @@ class Constant(Initializer):
 class RandomNormal(Initializer):
     """N(mean, std^2)."""
 
-    std: float = param(0.05, non_negative)
-    mean: float = param(0.0, Interval(-math.inf, math.inf))
+    std: float = param(default=0.05, check=non_negative)
+    mean: float = param(default=0.0, check=Interval(-math.inf, math.inf))
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         """Normal draws."""
@@ -61,7 +61,7 @@ class RandomNormal(Initializer):
 class RandomUniform(Initializer):
     """Uniform on [-limit, limit)."""
 
-    limit: float = param(0.05, non_negative)
+    limit: float = param(default=0.05, check=non_negative)
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         """Uniform draws."""
@@ -75,9 +75,9 @@ class VarianceScaling(Initializer):
     2 / fan_in, for ReLU (He et al. 2015).
     """
 
-    scale: float = param(1.0, positive)
-    fan: str = param("in")
-    distribution: str = param("normal")
+    scale: float = param(default=1.0, check=positive)
+    fan: str = param(default="in")
+    distribution: str = param(default="normal")
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         """Draws of the scaled variance."""
@@ -93,7 +93,7 @@ class VarianceScaling(Initializer):
 class Orthogonal(Initializer):
     """A matrix with orthonormal rows or columns: it keeps lengths (Saxe et al. 2014)."""
 
-    gain: float = param(1.0, positive)
+    gain: float = param(default=1.0, check=positive)
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         """The orthogonal factor of a random matrix."""
@@ -103,7 +103,7 @@ class Orthogonal(Initializer):
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
-INITIALIZERS: dict[str, Callable[[], Initializer]] = {
+INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     "zeros": lambda: Constant(0.0),
     "ones": lambda: Constant(1.0),
     "constant": Constant,

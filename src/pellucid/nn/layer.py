@@ -5,7 +5,7 @@ known) and computes in ``call``. The same code runs eagerly, in a trace and symb
 
     >>> from pellucid import ops
     >>> class Scale(Layer):
-    ...     start: float = param(1.0)
+    ...     start: float = param(default=1.0)
     ...     def build(self, shape):
     ...         self.factor = self.add_parameter("factor", (shape[-1],), initializers.Constant(self.start))
     ...     def call(self, x):
@@ -87,8 +87,8 @@ class Layer(Configured):
         trainable: False keeps its parameters as they are during training.
     """
 
-    name: str | None = param(None, kw_only=True)
-    trainable: bool = param(True, boolean, kw_only=True)
+    name: str | None = param(default=None, kw_only=True)
+    trainable: bool = param(default=True, check=boolean, kw_only=True)
 
     #: The element type of inputs, where it is not the model's own (embeddings take integers).
     input_dtype = None
@@ -210,11 +210,12 @@ class Layer(Configured):
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Layer) and "_sublayers" in self.__dict__:
             self._sublayers[name] = value
-        elif isinstance(value, Parameter) and not any(value is known for known in self.__dict__.get("_own", {}).values()):
+        elif isinstance(value, Parameter) and not any(
+            value is known for known in self.__dict__.get("_own", {}).values()
+        ):
             self._own[name] = value
-        elif isinstance(value, (list, tuple)) and any(isinstance(item, Layer) for item in value):
-            if "_sublayers" in self.__dict__:
-                self._sublayers |= {f"{name}_{i}": item for i, item in enumerate(value) if isinstance(item, Layer)}
+        elif isinstance(value, (list, tuple)) and "_sublayers" in self.__dict__:
+            self._sublayers |= {f"{name}_{i}": item for i, item in enumerate(value) if isinstance(item, Layer)}
         object.__setattr__(self, name, value)
 
 

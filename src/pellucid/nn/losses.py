@@ -91,7 +91,7 @@ class SumSquaredError(Loss):
     """
 
     reduction = "sum"
-    half: bool = param(False, boolean)
+    half: bool = param(default=False, check=boolean)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The summed squared difference of each sample."""
@@ -110,7 +110,7 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """Squared near 0, linear beyond delta: e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2) (Huber 1964)."""
 
-    delta: float = param(1.0, positive)
+    delta: float = param(default=1.0, check=positive)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The mean Huber loss of each sample."""
@@ -130,7 +130,9 @@ class Hinge(Loss):
             return np.where(values == 1, 1, -1).astype(np.int8)
         if np.isin(labels, (-1, 1)).all():
             return values
-        raise DataError(f"{where}: the hinge loss takes labels -1 and 1 (or 0 and 1), but {labels[:5].tolist()} are there.")
+        raise DataError(
+            f"{where}: the hinge loss takes labels -1 and 1 (or 0 and 1), but {labels[:5].tolist()} are there."
+        )
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The mean hinge loss of each sample."""
@@ -160,8 +162,8 @@ class BinaryCrossentropy(Loss):
         label_smoothing: Targets move by this share towards 1/2.
     """
 
-    from_logits: bool = param(False, boolean)
-    label_smoothing: float = param(0.0, Interval(0, 1))
+    from_logits: bool = param(default=False, check=boolean)
+    label_smoothing: float = param(default=0.0, check=Interval(0, 1))
 
     def prepare(self, y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
         """Targets between 0 and 1."""
@@ -197,14 +199,14 @@ class CategoricalCrossentropy(Loss):
         label_smoothing: Targets become (1 - s) y + s / K.
     """
 
-    from_logits: bool = param(False, boolean)
-    label_smoothing: float = param(0.0, Interval(0, 1))
+    from_logits: bool = param(default=False, check=boolean)
+    label_smoothing: float = param(default=0.0, check=Interval(0, 1))
 
     def prepare(self, y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
         """Class numbers as int32, or rows that add up to 1."""
         if not output_shape or output_shape[-1] < 2:
             raise DataError(
-                f"{where}: categorical cross-entropy needs one output per class, but the model has {show(output_shape)}.",
+                f"{where}: categorical cross-entropy needs one output per class, but there are {show(output_shape)}.",
                 hint="for one sigmoid output use binary_crossentropy",
             )
         if y.shape[1:] == output_shape:
@@ -251,7 +253,7 @@ def class_numbers(y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
                 f"takes class numbers {show((None, *shape))} or rows {show((None, *output_shape))}.",
             )
         y = y.reshape(len(y), *shape)
-    if y.dtype.kind == "f" and not (y == np.floor(y)).all() or y.dtype.kind not in "fiub":
+    if (y.dtype.kind == "f" and not (y == np.floor(y)).all()) or y.dtype.kind not in "fiub":
         raise DataError(f"{where} must hold class numbers 0..{classes - 1}, but holds {y.dtype} such as {y.flat[0]!r}.")
     if y.size and (y.min() < 0 or y.max() >= classes):
         bad = y.min() if y.min() < 0 else y.max()
@@ -263,7 +265,7 @@ def class_numbers(y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
     return y.astype(np.int32)
 
 
-LOSSES: dict[str, Callable[[], Loss]] = {
+LOSSES: dict[str, Callable[..., Loss]] = {
     "mse": MeanSquaredError,
     "mean_squared_error": MeanSquaredError,
     "sse": SumSquaredError,

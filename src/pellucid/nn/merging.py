@@ -75,7 +75,7 @@ class Concatenate(_Merge):
     """Its inputs joined along an axis, the last by default."""
 
     combine = staticmethod(ops.add)
-    axis: int = param(-1)
+    axis: int = param(default=-1)
 
     def call(self, *inputs: Any) -> Any:
         """The inputs side by side."""

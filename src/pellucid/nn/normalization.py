@@ -27,10 +27,10 @@ class BatchNorm(Layer):
         center, scale: Whether there is a beta, a gamma.
     """
 
-    momentum: float = param(0.99, Interval(0, 1))
-    epsilon: float = param(1e-3, positive)
-    center: bool = param(True, boolean)
-    scale: bool = param(True, boolean)
+    momentum: float = param(default=0.99, check=Interval(0, 1))
+    epsilon: float = param(default=1e-3, check=positive)
+    center: bool = param(default=True, check=boolean)
+    scale: bool = param(default=True, check=boolean)
 
     def build(self, shape: Shape) -> None:  # type: ignore[override]
         """Create gamma, beta and the moving statistics."""
@@ -72,9 +72,9 @@ class LayerNorm(Layer):
         center, scale: Whether there is a beta, a gamma.
     """
 
-    epsilon: float = param(1e-3, positive)
-    center: bool = param(True, boolean)
-    scale: bool = param(True, boolean)
+    epsilon: float = param(default=1e-3, check=positive)
+    center: bool = param(default=True, check=boolean)
+    scale: bool = param(default=True, check=boolean)
 
     def build(self, shape: Shape) -> None:  # type: ignore[override]
         """Create gamma and beta."""
@@ -107,7 +107,7 @@ class Normalization(Layer):
     Tensor([[0., 1.]])
     """
 
-    axis: int | Sequence[int] = param(-1)
+    axis: int | Sequence[int] = param(default=-1)
 
     def _kept(self, rank: int) -> tuple[int, ...]:
         return normalize_axes(self.axis if isinstance(self.axis, int) else tuple(self.axis), rank)

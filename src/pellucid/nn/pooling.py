@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid import ops
 from pellucid.errors import ShapeError
@@ -16,19 +15,13 @@ from pellucid.shapes import show, spatial_tuple
 class _Pooling(Layer):
     """What the windowed pooling layers share."""
 
-    pool_size: int | Sequence[int] = param(2)
-    strides: int | Sequence[int] | None = param(None)
-    padding: Any = param("valid")
+    pool_size: int | Sequence[int] = param(default=2)
+    strides: int | Sequence[int] | None = param(default=None)
+    padding: Any = param(default="valid")
 
-    @property
-    @abstractmethod
-    def rank(self) -> int:
-        """Number of spatial axes."""
-
-    @property
-    @abstractmethod
-    def pool(self) -> Callable[..., Any]:
-        """The pooling operation."""
+    #: Number of spatial axes, and the pooling operation.
+    rank: ClassVar[int]
+    pool: ClassVar[Callable[..., Any]]
 
     def setup(self) -> None:
         """Check the window."""

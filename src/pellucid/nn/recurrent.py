@@ -6,7 +6,7 @@ The input's contribution is one matrix product for all steps; the recurrence is 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,30 +31,24 @@ class _Recurrent(Layer):
     """
 
     units: int = param(check=Integer(1))
-    activation: Any = param("tanh", activations.check)
-    recurrent_activation: Any = param("sigmoid", activations.check)
-    use_bias: bool = param(True, boolean)
-    return_sequences: bool = param(False, boolean)
-    go_backwards: bool = param(False, boolean)
-    kernel_initializer: Any = param("glorot_uniform", initializers.check)
-    recurrent_initializer: Any = param("orthogonal", initializers.check)
-    bias_initializer: Any = param("zeros", initializers.check)
-    kernel_regularizer: Any = param(None, regularizers.check)
-    recurrent_regularizer: Any = param(None, regularizers.check)
+    activation: Any = param(default="tanh", check=activations.check)
+    recurrent_activation: Any = param(default="sigmoid", check=activations.check)
+    use_bias: bool = param(default=True, check=boolean)
+    return_sequences: bool = param(default=False, check=boolean)
+    go_backwards: bool = param(default=False, check=boolean)
+    kernel_initializer: Any = param(default="glorot_uniform", check=initializers.check)
+    recurrent_initializer: Any = param(default="orthogonal", check=initializers.check)
+    bias_initializer: Any = param(default="zeros", check=initializers.check)
+    kernel_regularizer: Any = param(default=None, check=regularizers.check)
+    recurrent_regularizer: Any = param(default=None, check=regularizers.check)
 
-    @property
-    @abstractmethod
-    def gates(self) -> int:
-        """Number of blocks of size ``units`` in the parameters."""
+    #: Number of blocks of size ``units`` in the parameters, and of parts of the state.
+    gates: ClassVar[int]
+    state_count: ClassVar[int] = 1
 
     @abstractmethod
     def step(self, from_input: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """The next state (whose first part is the output), given x_t W + b."""
-
-    @property
-    def state_count(self) -> int:
-        """Number of parts of the state."""
-        return 1
 
     def build(self, shape: Shape) -> None:  # type: ignore[override]
         """Create W, U and b."""
@@ -114,7 +108,7 @@ class LSTM(_Recurrent):
 
     gates = 4
     state_count = 2
-    unit_forget_bias: bool = param(True, boolean)
+    unit_forget_bias: bool = param(default=True, check=boolean)
 
     def build(self, shape: Shape) -> None:  # type: ignore[override]
         """Create W, U and b; open the forget gate."""

@@ -21,7 +21,7 @@ class Regularizer(Configured):
 class L1(Regularizer):
     """strength * sum |w|: drives weights to exactly zero."""
 
-    strength: float = param(0.01, non_negative)
+    strength: float = param(default=0.01, check=non_negative)
 
     def penalty(self, w: Any) -> Any:
         """strength * sum |w|."""
@@ -35,7 +35,7 @@ class L2(Regularizer):
     (Keras writes the term without the 1/2: its ``L2(a)`` is ``L2(2 * a)`` here.)
     """
 
-    strength: float = param(0.01, non_negative)
+    strength: float = param(default=0.01, check=non_negative)
 
     def penalty(self, w: Any) -> Any:
         """strength / 2 * sum w^2."""
@@ -45,15 +45,15 @@ class L2(Regularizer):
 class L1L2(Regularizer):
     """l1 * sum |w| + l2 / 2 * sum w^2."""
 
-    l1: float = param(0.01, non_negative)
-    l2: float = param(0.01, non_negative)
+    l1: float = param(default=0.01, check=non_negative)
+    l2: float = param(default=0.01, check=non_negative)
 
     def penalty(self, w: Any) -> Any:
         """Both terms."""
         return L1(self.l1).penalty(w) + L2(self.l2).penalty(w)
 
 
-REGULARIZERS: dict[str, Callable[[], Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+REGULARIZERS: dict[str, Callable[..., Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
 
 
 def get(regularizer: Any) -> Regularizer | None:

@@ -1,9 +1,9 @@
 """Symbols: what a functional model is written with before there are numbers.
 
-    >>> from pellucid.nn import Dense
-    >>> x = Input(shape=(4,))
-    >>> Dense(3)(x)
-    Symbol(float32[?, 3] from "dense")
+>>> from pellucid.nn import Dense
+>>> x = Input(shape=(4,))
+>>> Dense(3)(x)
+Symbol(float32[?, 3] from "dense")
 """
 
 from __future__ import annotations

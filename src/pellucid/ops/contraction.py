@@ -132,7 +132,9 @@ def _output_rows(ct: np.ndarray, groups: int) -> np.ndarray:
     return ct.reshape(size(ct.shape[:-1]), groups, ct.shape[-1] // groups).transpose(1, 0, 2)
 
 
-def _conv_forward(x: np.ndarray, w: np.ndarray, *, strides: Ints, pads: Pads, dilation: Ints, groups: int) -> np.ndarray:
+def _conv_forward(
+    x: np.ndarray, w: np.ndarray, *, strides: Ints, pads: Pads, dilation: Ints, groups: int
+) -> np.ndarray:
     spec = _conv_spec(
         Spec(x.shape, x.dtype), Spec(w.shape, w.dtype), strides=strides, pads=pads, dilation=dilation, groups=groups
     )

@@ -92,7 +92,9 @@ def _concatenate_spec(*parts: Spec, axis: int) -> Spec:
     first = parts[0]
     for number, part in enumerate(parts):
         same_rank = part.ndim == first.ndim
-        if not same_rank or any(a != b for i, (a, b) in enumerate(zip(part.shape, first.shape, strict=True)) if i != axis):
+        if not same_rank or any(
+            a != b for i, (a, b) in enumerate(zip(part.shape, first.shape, strict=True)) if i != axis
+        ):
             raise ShapeError(f"part {number} {show(part.shape)} does not join {show(first.shape)} along axis {axis}")
         if part.dtype != first.dtype:
             raise DTypeError(f"part {number} is {part.dtype.name}, the first {first.dtype.name}")
@@ -158,7 +160,8 @@ def _scatter_forward(updates: np.ndarray, indices: np.ndarray, *, size: int, axi
     _check_bounds("scatter_add", indices, size)
     spec = _scatter_spec(Spec(updates.shape, updates.dtype), Spec(indices.shape, indices.dtype), size=size, axis=axis)
     out = np.zeros(spec.shape, updates.dtype)
-    np.add.at(out, (*(slice(None),) * axis, indices), updates)
+    place: Any = (*(slice(None),) * axis, indices)
+    np.add.at(out, place, updates)
     return out
 
 

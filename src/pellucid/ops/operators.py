@@ -43,7 +43,7 @@ class Operators(Value):
         return total
 
     @property
-    def T(self) -> Any:  # the field's name for the transpose
+    def T(self) -> Any:  # noqa: N802 - the field's name for the transpose
         """The axes in reverse order."""
         return movement.transpose(self)
 

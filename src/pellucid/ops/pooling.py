@@ -100,9 +100,7 @@ WINDOW_SPREAD = Op(
 def _pool_attributes(x: Any, window: Any, strides: Any, padding: Any) -> dict[str, Any]:
     rank = len(shape_of(x)) - 2
     if rank < 1:
-        raise ShapeError(
-            f"pooling: images need at least 3 axes [batch, spatial..., channel], not {show(shape_of(x))}"
-        )
+        raise ShapeError(f"pooling: images need at least 3 axes [batch, spatial..., channel], not {show(shape_of(x))}")
     sizes = spatial_tuple(window, rank, "the pooling window")
     steps = sizes if strides is None else spatial_tuple(strides, rank, "strides")
     pads = resolve_padding(padding, shape_of(x)[1:-1], sizes, steps, (1,) * rank)

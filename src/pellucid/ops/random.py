@@ -67,9 +67,7 @@ def _bits_spec(key: Spec, *, shape: Shape) -> Spec:
     return Spec(shape, dtypes.uint32)
 
 
-RANDOM_BITS = Op(
-    "random_bits", _bits_spec, lambda key, *, shape: _bits(key, size(shape)).reshape(shape), None
-)
+RANDOM_BITS = Op("random_bits", _bits_spec, lambda key, *, shape: _bits(key, size(shape)).reshape(shape), None)
 
 
 def _uniform_spec(key: Spec, *, shape: Shape, dtype: DType) -> Spec:

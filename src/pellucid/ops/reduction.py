@@ -51,7 +51,7 @@ def _index_spec(x: Spec, *, axis: int) -> Spec:
     return Spec(_reduce_spec(x, axes=(axis,), keepdims=False).shape, dtypes.int64)
 
 
-ARGMAX = Op("argmax", _index_spec, lambda x, *, axis: np.argmax(x, axis=axis), None)
+ARGMAX = Op("argmax", _index_spec, lambda x, *, axis: np.asarray(np.argmax(x, axis=axis)), None)
 ARGSORT = Op(
     "argsort",
     infer=lambda x, *, axis: Spec(x.shape, dtypes.int64),
@@ -136,5 +136,3 @@ def _pairwise_product(x: Any, axis: int) -> Any:
             pairs = head if half == 1 else concatenate([head, narrow(pairs, axis, 1, half)], axis)
         x, length = pairs, half
     return x
-
-

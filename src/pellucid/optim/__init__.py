@@ -35,4 +35,5 @@ def get(optimizer: Any) -> Optimizer:
     >>> get("momentum")
     Momentum()
     """
-    return lookup("optimizer", optimizer, Optimizer, {name.lower(): cls for name, cls in OPTIMIZERS.items()})
+    table: dict[str, Any] = {name.lower(): cls for name, cls in OPTIMIZERS.items()}
+    return lookup("optimizer", optimizer, Optimizer, table)

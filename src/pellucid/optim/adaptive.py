@@ -23,9 +23,9 @@ class Adagrad(Optimizer):
     form ``"sum"``: sigma = sqrt(s), as published;  form ``"mean"``: sigma = sqrt(s / t), the root of the mean square.
     """
 
-    learning_rate: Any = param(0.01, schedules.check)
-    form: str = param("sum", Choice("sum", "mean"))
-    epsilon: float = param(1e-10, non_negative)
+    learning_rate: Any = param(default=0.01, check=schedules.check)
+    form: str = param(default="sum", check=Choice("sum", "mean"))
+    epsilon: float = param(default=1e-10, check=non_negative)
 
     def initial_slots(self, shape: Shape, dtype: DType) -> dict[str, np.ndarray]:
         """The sum of squares s."""
@@ -52,12 +52,12 @@ class RMSProp(Optimizer):
         epsilon: Keeps the division finite.
     """
 
-    learning_rate: Any = param(0.001, schedules.check)
-    rho: float = param(0.9, _SHARE)
-    momentum: float = param(0.0, _SHARE)
-    centered: bool = param(False, boolean)
-    start: str = param("zero", Choice("zero", "gradient"))
-    epsilon: float = param(1e-8, non_negative)
+    learning_rate: Any = param(default=0.001, check=schedules.check)
+    rho: float = param(default=0.9, check=_SHARE)
+    momentum: float = param(default=0.0, check=_SHARE)
+    centered: bool = param(default=False, check=boolean)
+    start: str = param(default="zero", check=Choice("zero", "gradient"))
+    epsilon: float = param(default=1e-8, check=non_negative)
 
     def initial_slots(self, shape: Shape, dtype: DType) -> dict[str, np.ndarray]:
         """The mean square v, and the mean and movement where they are used."""
@@ -86,9 +86,9 @@ class Adadelta(Optimizer):
     w = w - eta d
     """
 
-    learning_rate: Any = param(1.0, schedules.check)
-    rho: float = param(0.9, _SHARE)
-    epsilon: float = param(1e-6, positive)
+    learning_rate: Any = param(default=1.0, check=schedules.check)
+    rho: float = param(default=0.9, check=_SHARE)
+    epsilon: float = param(default=1e-6, check=positive)
 
     def initial_slots(self, shape: Shape, dtype: DType) -> dict[str, np.ndarray]:
         """The mean squares v of gradients and u of steps."""
@@ -109,10 +109,10 @@ class Adam(Optimizer):
     w = w - eta (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
     """
 
-    learning_rate: Any = param(0.001, schedules.check)
-    beta_1: float = param(0.9, _SHARE)
-    beta_2: float = param(0.999, _SHARE)
-    epsilon: float = param(1e-8, non_negative)
+    learning_rate: Any = param(default=0.001, check=schedules.check)
+    beta_1: float = param(default=0.9, check=_SHARE)
+    beta_2: float = param(default=0.999, check=_SHARE)
+    epsilon: float = param(default=1e-8, check=non_negative)
 
     def initial_slots(self, shape: Shape, dtype: DType) -> dict[str, np.ndarray]:
         """The moments m and v."""
@@ -139,7 +139,7 @@ class AdamW(Adam):
     w = (1 - eta lambda) w, then Adam's step.
     """
 
-    weight_decay: float = param(0.01, non_negative, kw_only=True)
+    weight_decay: float = param(default=0.01, check=non_negative, kw_only=True)
 
     def _decayed(self, w: Any, g: Any) -> Any:
         return g
@@ -158,8 +158,8 @@ class Nadam(Adam):
     w = w - eta ((1 - mu_t) / (1 - P_t) g + mu_{t+1} / (1 - P_t mu_{t+1}) m) / (sqrt(v_hat) + epsilon)
     """
 
-    learning_rate: Any = param(0.002, schedules.check)
-    momentum_decay: float = param(0.004, non_negative)
+    learning_rate: Any = param(default=0.002, check=schedules.check)
+    momentum_decay: float = param(default=0.004, check=non_negative)
 
     def initial_slots(self, shape: Shape, dtype: DType) -> dict[str, np.ndarray]:
         """The moments, and the product P of all mu."""

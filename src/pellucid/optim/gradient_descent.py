@@ -30,8 +30,8 @@ class SGD(Optimizer):
         nesterov: Look ahead along the movement before the gradient step.
     """
 
-    momentum: float = param(0.0, Interval(0, 1, "left"))
-    nesterov: bool = param(False, boolean)
+    momentum: float = param(default=0.0, check=Interval(0, 1, "left"))
+    nesterov: bool = param(default=False, check=boolean)
 
     def setup(self) -> None:
         """Nesterov's form needs a movement."""
@@ -65,9 +65,9 @@ class Momentum(Optimizer):
         nesterov: Look ahead along the movement.
     """
 
-    momentum: float = param(0.9, Interval(0, 1, "left"))
-    form: str = param("heavy_ball", Choice("heavy_ball", "ema"))
-    nesterov: bool = param(False, boolean)
+    momentum: float = param(default=0.9, check=Interval(0, 1, "left"))
+    form: str = param(default="heavy_ball", check=Choice("heavy_ball", "ema"))
+    nesterov: bool = param(default=False, check=boolean)
 
     def initial_slots(self, shape: Shape, dtype: DType) -> dict[str, np.ndarray]:
         """The movement or average m."""

@@ -36,11 +36,11 @@ class Optimizer(Configured):
         iterations: Number of updates so far.
     """
 
-    learning_rate: Any = param(0.01, schedules.check)
-    weight_decay: float = param(0.0, non_negative, kw_only=True)
-    decay_biases: bool = param(False, boolean, kw_only=True)
-    clip_norm: float | None = param(None, optional(positive), kw_only=True)
-    clip_value: float | None = param(None, optional(positive), kw_only=True)
+    learning_rate: Any = param(default=0.01, check=schedules.check)
+    weight_decay: float = param(default=0.0, check=non_negative, kw_only=True)
+    decay_biases: bool = param(default=False, check=boolean, kw_only=True)
+    clip_norm: float | None = param(default=None, check=optional(positive), kw_only=True)
+    clip_value: float | None = param(default=None, check=optional(positive), kw_only=True)
 
     def __post_init__(self) -> None:
         self.iterations = 0

@@ -1,7 +1,7 @@
 """Learning rates that change with the step: ``schedule(step)`` is the rate of step 0, 1, 2, ...
 
-    >>> [round(StepDecay(0.1, factor=0.5, every=2)(step), 4) for step in range(5)]
-    [0.1, 0.1, 0.05, 0.05, 0.025]
+>>> [round(StepDecay(0.1, factor=0.5, every=2)(step), 4) for step in range(5)]
+[0.1, 0.1, 0.05, 0.05, 0.025]
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class StepDecay(Schedule):
     """initial * factor^floor(step / every)."""
 
     initial: float = param(check=positive)
-    factor: float = param(0.5, Interval(0, 1, "right"))
-    every: int = param(1000, Integer(1))
+    factor: float = param(default=0.5, check=Interval(0, 1, "right"))
+    every: int = param(default=1000, check=Integer(1))
 
     def rate(self, step: int) -> float:
         """The rate of a step."""
@@ -42,9 +42,9 @@ class ExponentialDecay(Schedule):
     """initial * decay_rate^(step / decay_steps); with ``staircase`` the exponent is rounded down."""
 
     initial: float = param(check=positive)
-    decay_steps: int = param(1000, Integer(1))
-    decay_rate: float = param(0.96, Interval(0, 1, "right"))
-    staircase: bool = param(False, boolean)
+    decay_steps: int = param(default=1000, check=Integer(1))
+    decay_rate: float = param(default=0.96, check=Interval(0, 1, "right"))
+    staircase: bool = param(default=False, check=boolean)
 
     def rate(self, step: int) -> float:
         """The rate of a step."""
@@ -57,7 +57,7 @@ class CosineDecay(Schedule):
 
     initial: float = param(check=positive)
     decay_steps: int = param(check=Integer(1))
-    final: float = param(0.0, non_negative)
+    final: float = param(default=0.0, check=non_negative)
 
     def rate(self, step: int) -> float:
         """The rate of a step."""
@@ -96,9 +96,9 @@ class OneCycle(Schedule):
 
     maximum: float = param(check=positive)
     steps: int = param(check=Integer(2))
-    rise: float = param(0.3, Interval(0, 1, "neither"))
-    start_divisor: float = param(25.0, Interval(1, math.inf))
-    end_divisor: float = param(1e4, Interval(1, math.inf))
+    rise: float = param(default=0.3, check=Interval(0, 1, "neither"))
+    start_divisor: float = param(default=25.0, check=Interval(1, math.inf))
+    end_divisor: float = param(default=1e4, check=Interval(1, math.inf))
 
     def rate(self, step: int) -> float:
         """The rate of a step."""

@@ -168,9 +168,7 @@ class EarlyStopping(Callback):
         self._waited += 1
         if self._waited >= max(self.patience, 1):
             self.stopped_epoch = epoch
-            self.model.stop_training = (
-                f"early stopping: {self._monitor.key} has not improved for {self._waited} epochs"
-            )
+            self.model.stop_training = f"early stopping: {self._monitor.key} has not improved for {self._waited} epochs"
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Restore the best weights."""
@@ -213,10 +211,7 @@ class Checkpoint(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save where it is time."""
         logs = logs or {}
-        if self._best_only:
-            due = self._monitor.improved(logs)
-        else:
-            due = (epoch + 1) % self._every == 0
+        due = self._monitor.improved(logs) if self._best_only else (epoch + 1) % self._every == 0
         if due:
             numbers = {key: value for key, value in logs.items() if np.ndim(value) == 0}
             try:

@@ -95,6 +95,7 @@ class GeneratorFeed(Feed):
             again, or a plain generator (which goes on from epoch to epoch).
         checks: What every batch must satisfy.
         steps: Batches per epoch; needed for endless sources.
+        weigh: From targets and weights to the weights that count.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class GeneratorFeed(Feed):
         source: Callable[[], Iterable] | Iterable,
         checks: DataChecks,
         steps: int | None,
-        weigh: Callable[[Sequence[np.ndarray], np.ndarray | None], np.ndarray | None] | None = None,
+        weigh: Callable[[Sequence[np.ndarray], np.ndarray | None], np.ndarray | None],
     ) -> None:
         self._source = source
         self._checks = checks
@@ -142,12 +143,11 @@ class GeneratorFeed(Feed):
     def _batch(self, item: Any, number: int) -> Batch:
         if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
             raise DataError(
-                f"Batch {number} of the generator is {type(item).__name__}, not a tuple (x, y) or (x, y, sample_weight)."
+                f"Batch {number} of the generator is {type(item).__name__}, not (x, y) or (x, y, sample_weight)."
             )
         x, y = self._checks.both(item[0], item[1])
         weights = self._checks.weights(item[2], len(x[0])) if len(item) == 3 else None
-        if self._weigh is not None:
-            weights = self._weigh(y, weights)
+        weights = self._weigh(y, weights)
         x = tuple(_as(a, d) for a, d in zip(x, self._checks.input_dtypes, strict=True))
         return Batch(x, tuple(y), weights)
 

@@ -123,11 +123,11 @@ def _from_generator(model: Any, request: FitRequest) -> tuple[Feed, Feed | None]
     if request.class_weight == "balanced":
         raise ConfigurationError("fit: 'balanced' needs all labels at once; give the weights of the classes.")
     source = _built_from(model, request.x)
-    weigh = None
-    if request.class_weight is not None:
 
-        def weigh(y: Sequence[np.ndarray], weights: np.ndarray | None) -> np.ndarray:
-            return _weighed(model, request.class_weight, y, weights)
+    def weigh(y: Sequence[np.ndarray], weights: np.ndarray | None) -> np.ndarray | None:
+        if request.class_weight is None:
+            return weights
+        return _weighed(model, request.class_weight, y, weights)
 
     training = GeneratorFeed(source, model.checks(), request.steps_per_epoch, weigh)
     return training, _validation(model, request.validation_data, request.batch_size)
@@ -137,7 +137,7 @@ def _built_from(model: Any, source: Any) -> Any:
     """The source; a model that waits for its first data is built from the first batch, which is not lost."""
     if model.built:
         return source
-    first_of = source() if callable(source) else source
+    first_of: Any = source() if callable(source) else source
     iterator = iter(first_of)
     try:
         first = next(iterator)
@@ -156,11 +156,15 @@ def _built_from(model: Any, source: Any) -> Any:
     return rejoined()
 
 
+def _as_given(y: Sequence[np.ndarray], weights: np.ndarray | None) -> np.ndarray | None:
+    return weights
+
+
 def _validation(model: Any, given: Any, batch_size: int | None) -> Feed | None:
     if given is None:
         return None
     if is_generator_like(given):
-        return GeneratorFeed(given, model.checks(), None)
+        return GeneratorFeed(given, model.checks(), None, _as_given)
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise DataError("validation_data must be (x, y) or (x, y, sample_weight).")
     checks = model.checks()
@@ -172,13 +176,11 @@ def _validation(model: Any, given: Any, batch_size: int | None) -> Feed | None:
     return ArrayFeed(x, y, weights, checks.input_dtypes, batch_size=batch_size, shuffle=False, seed=0)
 
 
-def evaluation_feed(
-    model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None
-) -> Feed:
+def evaluation_feed(model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None) -> Feed:
     """The batches of ``evaluate``."""
     check_batch_size(batch_size)
     if is_generator_like(x) and y is None:
-        return GeneratorFeed(_built_from(model, x), model.checks(), steps)
+        return GeneratorFeed(_built_from(model, x), model.checks(), steps, _as_given)
     model._build_for(x)
     checks = model.checks()
     arrays, targets = checks.both(x, y)

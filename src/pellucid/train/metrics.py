@@ -28,7 +28,7 @@ class Metric(Configured):
         name: The key in histories and logs; by default the metric's own.
     """
 
-    name: str | None = param(None, kw_only=True)
+    name: str | None = param(default=None, kw_only=True)
 
     #: "sum" adds the statistics of batches up, "concatenate" joins them along the first axis.
     combine: ClassVar[str] = "sum"
@@ -140,7 +140,7 @@ class BinaryAccuracy(Mean):
     """
 
     default_name = "binary_accuracy"
-    threshold: float = param(0.5, _NUMBER)
+    threshold: float = param(default=0.5, check=_NUMBER)
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """1 where prediction and label agree."""
@@ -165,7 +165,7 @@ class Accuracy(Mean):
     """
 
     default_name = "accuracy"
-    threshold: float | None = param(None, optional(_NUMBER))
+    threshold: float | None = param(default=None, check=optional(_NUMBER))
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """1 where the answer is right."""
@@ -183,7 +183,7 @@ class TopKAccuracy(Mean):
     """
 
     default_name = "top_k_accuracy"
-    k: int = param(5, Integer(1))
+    k: int = param(default=5, check=Integer(1))
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """1 where fewer than k outputs are larger than the true class's (ties count for the sample)."""
@@ -222,7 +222,7 @@ class ConfusionMatrix(Metric):
     default_name = "confusion_matrix"
     scalar = False
     statistics_count = 1
-    threshold: float = param(0.5, _NUMBER)
+    threshold: float = param(default=0.5, check=_NUMBER)
 
     def statistics(self, y_true: Any, y_pred: Any) -> Sequence[Any]:
         """The batch's counts."""
@@ -248,7 +248,7 @@ class _FromConfusion(ConfusionMatrix):
     """
 
     scalar = True
-    average: str = param("macro", Choice("macro", "micro", "none"))
+    average: str = param(default="macro", check=Choice("macro", "micro", "none"))
 
     @abstractmethod
     def score(self, hits: Any, predicted: Any, actual: Any) -> Any:
@@ -371,7 +371,7 @@ class FunctionMetric(Mean):
         return self.function(y_true, y_pred)
 
 
-METRICS: dict[str, Callable[[], Metric]] = {
+METRICS: dict[str, Callable[..., Metric]] = {
     "accuracy": Accuracy,
     "binary_accuracy": BinaryAccuracy,
     "categorical_accuracy": CategoricalAccuracy,

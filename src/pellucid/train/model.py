@@ -302,9 +302,7 @@ class Model(Layer):
         )  # fmt: skip
         return loop.run(fitting.prepare(self, request))
 
-    def train_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, *, seed: int | None = None
-    ) -> dict[str, Any]:
+    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, *, seed: int | None = None) -> dict[str, Any]:
         """One update from one batch, for hand-written loops; the batch's losses and metrics."""
         return fitting.train_on_batch(self, x, y, sample_weight, seed)
 

@@ -178,7 +178,8 @@ def display(verbose: str | int) -> Display:
     Raises:
         ConfigurationError: The value is none of these.
     """
-    mode = {0: "off", 1: "bar", 2: "lines", False: "off", True: "auto"}.get(verbose, verbose)
+    mode: Any = verbose
+    mode = {0: "off", 1: "bar", 2: "lines"}.get(mode, mode)  # True and False are 1 and 0
     if mode == "auto":
         mode = config.PROGRESS.read()
     if mode == "auto":

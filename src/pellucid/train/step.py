@@ -113,9 +113,7 @@ class EvaluationProgram:
 
         def forward(x: tuple, y: tuple, weights: tuple) -> tuple:
             with phase(training=False):
-                return _forward(
-                    model, objective, x, y, weights[0] if weights else None, penalties_of(self._parameters)
-                )
+                return _forward(model, objective, x, y, weights[0] if weights else None, penalties_of(self._parameters))
 
         weights = () if specs.weights is None else (specs.weights,)
         traced = trace(forward, specs.x, specs.y, weights, bind=self._parameters, name="evaluate")
@@ -194,7 +192,7 @@ class TrainingProgram:
 
     def _trace_step(self, graph: Graph, first: int) -> Graph:
         """The gradient's graph joined with the update: inputs batch, rate, state; outputs logs, new state."""
-        count, states = len(self._trainable), len(self._states)
+        count = len(self._trainable)
         data = [var.spec for var in graph.inputs[:first]]
         n_logs = len(graph.outputs) - len(self._assigned) - count
 

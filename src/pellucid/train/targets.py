@@ -26,7 +26,7 @@ def objective(loss: Any, loss_weights: Any, metric_names: Any, output_names: Seq
         output_names: The outputs.
     """
     resolved = tuple(losses.get(item) for item in _per_output(loss, output_names, "loss"))
-    factors = [1.0] * len(output_names) if loss_weights is None else _per_output(loss_weights, output_names, "loss_weights")
+    factors = _per_output(1.0 if loss_weights is None else loss_weights, output_names, "loss_weights")
     for factor in factors:
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor < 0:
             raise ConfigurationError(f"compile: a loss weight must be a number of at least 0, not {factor!r}.")

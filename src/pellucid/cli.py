@@ -1,0 +1,229 @@
+"""The command line: train a network on a data set or a table, evaluate it, and predict with it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import App, Parameter
+
+import pellucid
+from pellucid import data
+from pellucid.data import Dataset
+from pellucid.errors import ConfigurationError, DataError, NonFiniteError, PellucidError
+from pellucid.seeds import set_seed
+from pellucid.train import recipe, run_folder
+from pellucid.train.callbacks import EarlyStopping
+from pellucid.train.files import write_atomically
+from pellucid.train.progress import written
+from pellucid.train.recipe import TrainingOptions
+from pellucid.train.run_folder import RunRecord
+
+app = App(name="pellucid", help="Deep learning you can see through.", version=pellucid.__version__)
+
+_TABLES = (".csv", ".tsv", ".txt")
+_Option = Parameter(show_default=False)
+
+
+@app.command
+def train(
+    dataset: str,
+    /,
+    *,
+    target: str | None = None,
+    model: str = "mlp",
+    epochs: Annotated[int | None, _Option] = None,
+    batch_size: Annotated[int | None, _Option] = None,
+    learning_rate: Annotated[float | None, _Option] = None,
+    optimizer: Annotated[str | None, _Option] = None,
+    seed: int = 0,
+    backend: str = "auto",
+    out: str | None = None,
+    patience: Annotated[int | None, _Option] = None,
+) -> None:
+    """Train a network, and keep it in a run folder.
+
+    A tenth of the training data is set apart to watch for overfitting; the held-out test data are used once, at the
+    end. The run folder holds the model, history.csv, a picture of the learning curve, and run.json.
+
+    Parameters
+    ----------
+    dataset
+        digits, iris, wine, breast_cancer, mnist, or the path of a .csv file.
+    target
+        The column of a .csv file to learn.
+    model
+        mlp, lenet5, or the path of a .toml recipe.
+    epochs
+        Passes over the training data at most (40; below 1,000 samples 200, above 20,000 10).
+    batch_size
+        Samples per update (32; below 1,000 samples 16, above 20,000 128).
+    learning_rate
+        Size of the steps (0.001).
+    optimizer
+        sgd, momentum, adagrad, rmsprop, adadelta, adam, adamw or nadam (adam).
+    seed
+        Fixes everything random: the same seed gives the same model.
+    backend
+        auto or reference.
+    out
+        The run folder; by default a new one under runs/.
+    patience
+        Epochs without improvement before training stops early (10; 30 and 3 for small and large data).
+    """
+    set_seed(seed)
+    examples = _load(dataset, target)
+    folder = run_folder.new_folder(out, examples.name)
+    network, preferred = recipe.build(model, examples)
+    options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience).over(preferred)
+    recipe.compile_for(network, examples, options, backend)
+    print(f"{examples!r}\n")
+    network.summary()
+    print()
+    history = _fit(network, examples, options, seed)
+    results = network.evaluate(examples.x_test, examples.y_test, return_dict=True)
+    settings = {
+        "model": model,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "optimizer": options.optimizer,
+        "seed": seed,
+        "backend": backend,
+        "target": target,
+    }
+    record = RunRecord(dataset, examples.task, examples.target_names, settings, results, examples.schema)
+    run_folder.write(folder, network, history, record)
+    print(f"\nheld-out test data ({len(examples.x_test)} samples): {_spoken(results)}")
+    print(f"run folder: {folder}")
+
+
+def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int) -> Any:
+    """Fit; a run that diverges keeps what it had learned until then."""
+    try:
+        return network.fit(
+            examples.x_train,
+            examples.y_train,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            validation_split=0.1,
+            callbacks=[EarlyStopping(patience=options.patience or 10)],
+            seed=seed,
+        )
+    except NonFiniteError as error:
+        if not len(network.history):
+            raise
+        print(f"\n{error}\nkept: the best weights of the epochs before", file=sys.stderr)
+        return network.history
+
+
+@app.command
+def evaluate(run: str, dataset: str, /) -> None:
+    """Evaluate a trained network on the test part of a data set, or on a .csv file.
+
+    Parameters
+    ----------
+    run
+        The run folder that train wrote.
+    dataset
+        A data set's name, or the path of a .csv file with the columns of the one that was learned.
+    """
+    network, record = run_folder.read(run)
+    x, y = _samples(dataset, record)
+    if y is None:
+        raise DataError(
+            f"{dataset} has no column {record.schema.target.name!r} to compare with."
+            if record.schema
+            else f"{dataset} has no targets.",
+            hint="use pellucid predict",
+        )
+    results = network.evaluate(x, y, return_dict=True)
+    print(f"{dataset} ({len(x)} samples): {_spoken(results)}")
+
+
+@app.command
+def predict(run: str, dataset: str, /, *, out: str | None = None) -> None:
+    """Predict with a trained network: one row per sample, as CSV.
+
+    Parameters
+    ----------
+    run
+        The run folder that train wrote.
+    dataset
+        A data set's name (its test part is used), or the path of a .csv file.
+    out
+        The file to write; by default the rows are printed.
+    """
+    network, record = run_folder.read(run)
+    x, _ = _samples(dataset, record)
+    text = _prediction_table(network.predict(x), record)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(Path(out), text.encode())
+        print(f"{len(x)} predictions: {out}")
+
+
+def _prediction_table(outputs: np.ndarray, record: RunRecord) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if record.task == "regression":
+        writer.writerow(["prediction"])
+        writer.writerows([[f"{value:.6g}"] for value in outputs.reshape(-1)])
+    else:
+        names = record.target_names or tuple(str(k) for k in range(outputs.shape[1]))
+        writer.writerow(["prediction", *(f"p({name})" for name in names)])
+        for row in outputs:
+            writer.writerow([names[int(np.argmax(row))], *(f"{p:.6f}" for p in row)])
+    return text.getvalue()
+
+
+def _is_table(name: str) -> bool:
+    return name.lower().endswith(_TABLES)
+
+
+def _load(name: str, target: str | None) -> Dataset:
+    if _is_table(name):
+        if target is None:
+            raise ConfigurationError(f"Which column of {name} is to be learned?", hint="add --target COLUMN")
+        return data.load(name, target=target)
+    if target is not None:
+        raise ConfigurationError(f"--target goes with a .csv file; the data set {name!r} has its own target.")
+    return data.load(name)
+
+
+def _samples(name: str, record: RunRecord) -> tuple[np.ndarray, np.ndarray | None]:
+    """Inputs and targets in the form that the run's network was trained on."""
+    if not _is_table(name):
+        examples = data.load(name)
+        if record.schema is not None or examples.task != record.task:
+            raise DataError(f"The run was trained on {record.data}, which does not have the columns of {name!r}.")
+        return examples.test
+    if record.schema is None:
+        raise DataError(f"The run was trained on {record.data!r}, not on a table, so it cannot read {name}.")
+    table = record.schema.encode(name)
+    if table.extra_columns:
+        print(f"not used: {', '.join(table.extra_columns)}", file=sys.stderr)
+    return table.x, table.y
+
+
+def _spoken(results: dict[str, Any]) -> str:
+    if "accuracy" in results:
+        return f"accuracy {results['accuracy']:.2%}, loss {results['loss']:.4f}"
+    return written(results)
+
+
+def main() -> None:
+    """The ``pellucid`` command: an error of ours is a sentence, not a traceback."""
+    try:
+        app()
+    except PellucidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has seen enough
+        sys.exit(0)
