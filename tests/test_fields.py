@@ -24,9 +24,9 @@ from pellucid.fields import (
 
 
 class Dropout(Configured):
-    rate: float = param(0.5, Interval(0, 1, closed="left"))
-    mode: str = param("inverted", Choice("inverted", "exact"))
-    seed: int | None = param(None, optional(Integer(0)), kw_only=True)
+    rate: float = param(default=0.5, check=Interval(0, 1, closed="left"))
+    mode: str = param(default="inverted", check=Choice("inverted", "exact"))
+    seed: int | None = param(default=None, check=optional(Integer(0)), kw_only=True)
     axes: list = param(factory=list)
 
     def setup(self) -> None:
@@ -35,11 +35,11 @@ class Dropout(Configured):
 
 class Dense(Configured):
     units: int = param(check=Integer(1))
-    name: str = param("dense")
+    name: str = param(default="dense")
 
 
 class Child(Dense):
-    scale: float = param(1.0, positive)
+    scale: float = param(default=1.0, check=positive)
 
 
 @pytest.mark.parametrize(

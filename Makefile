@@ -1,0 +1,27 @@
+# make check = what continuous integration checks, in the environment that is active.
+.PHONY: check format lint types floors sizes test fast
+
+check: lint types floors sizes test
+
+format:
+	ruff format src tests tools
+	ruff check --fix src tests tools
+
+lint:
+	ruff format --check src tests tools
+	ruff check src tests tools
+
+types:
+	pyright
+
+floors:
+	lint-imports
+
+sizes:
+	python tools/check_sizes.py
+
+test:
+	pytest
+
+fast:
+	pytest -m "not slow" -x -q
