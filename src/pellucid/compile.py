@@ -41,7 +41,7 @@ class Compiled:
         count = traced.structure.leaf_count
         for tensor, value in zip(traced.assigned, outputs[count:], strict=True):
             tensor.replace(np.array(value))
-        return nest.unflatten(traced.structure, [Tensor.wrap(value) for value in outputs[:count]])
+        return nest.unflatten(traced.structure, [Tensor.wrap(_own(value, inputs)) for value in outputs[:count]])
 
     def graph(self, *args: Any) -> Graph:
         """The rewritten graph for arguments of these shapes."""
@@ -59,6 +59,12 @@ class Compiled:
 
 def _tracked(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.requires_grad
+
+
+def _own(value: np.ndarray, inputs: list[np.ndarray]) -> np.ndarray:
+    """The result in memory of its own: an input that is handed through, or a view of one, is copied."""
+    shared = value.base is not None or any(value is given for given in inputs)
+    return np.array(value) if shared else value
 
 
 def _as_array(leaf: Any) -> np.ndarray:

@@ -158,7 +158,8 @@ def _teaching_init(cls: type, init: Callable[..., None]) -> Callable[..., None]:
     """The dataclass ``__init__``, with errors that name the class, the argument and the nearest spelling."""
 
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
-        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        # Settings of the class itself first; those that every such class has (kw_only) last.
+        names = [f.name for f in sorted(fields(cls), key=lambda f: f.kw_only)]  # type: ignore[arg-type]
         for name in kwargs:
             if name not in names:
                 close = nearest(name, names)

@@ -152,6 +152,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.interpreters: list[Interpreter] = []
         self.scope: tuple[str, ...] = ()
+        self.placeholder: int | None = None
 
 
 _state = _State()
@@ -206,6 +207,24 @@ def exact_scope(path: tuple[str, ...]) -> Iterator[None]:
         _state.scope = outer
 
 
+@contextmanager
+def batch_placeholder(size: int) -> Iterator[None]:
+    """Say that a first axis of this size stands for a batch of any size; errors then show it as a question mark."""
+    outer, _state.placeholder = _state.placeholder, size
+    try:
+        yield
+    finally:
+        _state.placeholder = outer
+
+
+def _shown(operand: Any) -> str:
+    """The spec of an operand as errors show it; a named operand is a parameter, which has no batch axis."""
+    shape, name = operand.spec.shape, getattr(operand, "name", None)
+    if shape and shape[0] == _state.placeholder and name is None:
+        return f"{operand.spec.dtype.name}{show((None, *shape[1:]))}"
+    return str(operand.spec)
+
+
 def current_scope() -> tuple[str, ...]:
     """The path of layer names in force."""
     return _state.scope
@@ -225,7 +244,7 @@ def explain(error: PellucidError, op: Op, operands: Sequence[Any]) -> PellucidEr
     width = max((len(op.operand_name(i)) for i in range(len(operands))), default=0)
     for index, operand in enumerate(operands):
         name = f'   "{operand.name}"' if getattr(operand, "name", None) else ""
-        details.append(f"{(op.operand_name(index) + ':').ljust(width + 1)} {operand.spec}{name}")
+        details.append(f"{(op.operand_name(index) + ':').ljust(width + 1)} {_shown(operand)}{name}")
     if _state.scope:
         details.append(f'in layer "{"/".join(_state.scope)}"')
     place = user_line()

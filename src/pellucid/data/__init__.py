@@ -4,6 +4,7 @@ Every loader returns a :class:`Dataset` with training and test examples as NumPy
 """
 
 from pellucid.data.dataset import Dataset
+from pellucid.data.distort import distort, distorted_batches
 from pellucid.data.encode import one_hot
 from pellucid.data.idx import read_idx
 from pellucid.data.registry import load, names
@@ -16,6 +17,8 @@ __all__ = [
     "Dataset",
     "EncodedTable",
     "TableSchema",
+    "distort",
+    "distorted_batches",
     "from_frame",
     "load",
     "load_csv",

@@ -54,7 +54,7 @@ def power_zero(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
     """x ** 0 = 1, at x = 0 too."""
     if not _is_number(replay, inputs[1], 0):
         return None
-    return broadcast_to(np.ones((), node.output.spec.dtype), node.output.spec.shape)
+    return broadcast_to(replay.tracer.lift(np.ones((), node.output.spec.dtype)), node.output.spec.shape)
 
 
 def square_as_product(replay: Replay, node: Node, inputs: Inputs) -> Var | None:

@@ -15,7 +15,7 @@ from pellucid import dtypes, nest
 from pellucid.dtypes import DType
 from pellucid.errors import ConfigurationError, ShapeError
 from pellucid.graph.trace import trace
-from pellucid.op import Spec
+from pellucid.op import Spec, batch_placeholder
 from pellucid.shapes import show
 
 # Shapes are inferred by tracing a call with a batch of this many samples; only the first axis depends on it.
@@ -107,7 +107,8 @@ def symbolic_call(layer: Any, inputs: tuple[Any, ...]) -> Any:
         if not isinstance(x, Symbol):
             raise ConfigurationError(f'layer "{layer.label}": inputs mix symbols and numbers ({x!r}).')
     call = Call(layer, inputs)
-    traced = trace(layer, *(x.with_batch(_BATCH) for x in inputs), capture=True, name=layer.label)
+    with batch_placeholder(_BATCH):
+        traced = trace(layer, *(x.with_batch(_BATCH) for x in inputs), capture=True, name=layer.label)
     count = traced.structure.leaf_count
     outputs = []
     for var in traced.graph.outputs[:count]:

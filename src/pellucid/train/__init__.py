@@ -12,7 +12,8 @@ from pellucid.train.callbacks import (
 )
 from pellucid.train.checkpoint import MODEL_CLASSES, load_model
 from pellucid.train.history import History
-from pellucid.train.model import Model, Sequential
+from pellucid.train.model import Model
+from pellucid.train.sequential import Sequential
 
 MODEL_CLASSES.update(Model=Model, Sequential=Sequential)
 

@@ -32,7 +32,7 @@ class FitRequest:
     shuffle: bool
     class_weight: Any
     sample_weight: Any
-    callbacks: tuple[Any, ...]
+    callbacks: Any
     seed: int
     initial_epoch: int
     steps_per_epoch: int | None
@@ -45,8 +45,10 @@ def prepare(model: Any, request: FitRequest) -> Run:
     Raises:
         DataError, ConfigurationError: Something does not fit; nothing has been trained.
     """
+    model.require_compiled()
     _check_numbers(request)
-    callbacks = tuple(as_callback(c) for c in request.callbacks)
+    given = request.callbacks if isinstance(request.callbacks, (list, tuple)) else [request.callbacks]
+    callbacks = tuple(as_callback(c) for c in given)
     if is_generator_like(request.x) and request.y is None:
         training, validation = _from_generator(model, request)
     else:
@@ -178,6 +180,7 @@ def _validation(model: Any, given: Any, batch_size: int | None) -> Feed | None:
 
 def evaluation_feed(model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None) -> Feed:
     """The batches of ``evaluate``."""
+    model.require_compiled()
     check_batch_size(batch_size)
     if is_generator_like(x) and y is None:
         return GeneratorFeed(_built_from(model, x), model.checks(), steps, _as_given)
@@ -194,6 +197,7 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, seed: int | N
     Raises:
         NonFiniteError: The loss is NaN or infinite; the parameters were not changed.
     """
+    model.require_compiled()
     model._build_for(x)
     checks = model.checks()
     inputs, targets = checks.both(x, y)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pellucid import backends, dtypes, seeds
-from pellucid.errors import ConfigurationError, DataError, NotBuiltError
+from pellucid import backends, seeds
+from pellucid.errors import ConfigurationError, NotBuiltError, unknown_name
 from pellucid.graph import Graph
-from pellucid.nn.layer import Layer, phase
-from pellucid.nn.network import Network, name_layers
-from pellucid.nn.symbol import Input, Symbol
+from pellucid.nn.layer import Layer
+from pellucid.nn.network import Network
+from pellucid.nn.symbol import Symbol
 from pellucid.op import Spec
 from pellucid.optim import Optimizer
 from pellucid.optim import get as get_optimizer
-from pellucid.shapes import Shape
 from pellucid.train import checkpoint, fitting, loop
 from pellucid.train.checks import DataChecks
 from pellucid.train.feed import ArrayFeed, Batch, check_batch_size
@@ -33,6 +32,9 @@ from pellucid.train.step import (
 from pellucid.train.summary import summary
 from pellucid.train.targets import objective
 
+# Batches of ever new sizes must not fill the memory with compiled graphs.
+_PROGRAMS_KEPT = 32
+
 
 class Model(Layer):
     """A network from inputs to outputs.
@@ -47,7 +49,7 @@ class Model(Layer):
         history: The :class:`History` of the last ``fit``.
         stop_training: A callback sets it (to True, or to a reason) to end the fit after the batch.
 
-    >>> from pellucid.nn import Dense, Concatenate
+    >>> from pellucid.nn import Concatenate, Dense, Input
     >>> a, b = Input((3,), name="a"), Input((2,), name="b")
     >>> joined = Concatenate()(Dense(4)(a), Dense(4)(b))
     >>> model = Model([a, b], [Dense(1, name="price")(joined), Dense(3, activation="softmax", name="kind")(joined)])
@@ -129,8 +131,6 @@ class Model(Layer):
         Raises:
             ConfigurationError: There is none (with the nearest spelling).
         """
-        from pellucid.errors import unknown_name
-
         by_name = {layer.label: layer for layer in self.layers}
         if name not in by_name:
             raise unknown_name("layer", name, by_name)
@@ -217,11 +217,20 @@ class Model(Layer):
         else:
             objective(loss, None, metrics if not isinstance(metrics, dict) else (), ["output"])  # names, checked now
 
-    def _resolve_objective(self) -> None:
+    def require_compiled(self) -> None:
+        """Refuse to go on without a loss and an optimiser.
+
+        Raises:
+            NotBuiltError: ``compile`` was not called.
+        """
         if self._objective_request is None:
             raise NotBuiltError(
                 f'The model "{self.label}" is not compiled.', hint="call model.compile(loss=..., optimizer=...) first"
             )
+
+    def _resolve_objective(self) -> None:
+        self.require_compiled()
+        assert self._objective_request is not None
         self._objective = objective(*self._objective_request, self.output_names)
 
     @property
@@ -235,8 +244,8 @@ class Model(Layer):
     @property
     def optimizer(self) -> Optimizer:
         """The optimiser, after ``compile``."""
-        if self._optimizer is None:
-            raise NotBuiltError(f'The model "{self.label}" is not compiled.', hint="call model.compile(...) first")
+        self.require_compiled()
+        assert self._optimizer is not None
         return self._optimizer
 
     @property
@@ -257,7 +266,7 @@ class Model(Layer):
         shuffle: bool = True,
         class_weight: Any = None,
         sample_weight: Any = None,
-        callbacks: Sequence[Any] = (),
+        callbacks: Any = (),
         seed: int | None = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -278,7 +287,7 @@ class Model(Layer):
             shuffle: A new order of the samples in every epoch.
             class_weight: Class -> weight of its samples' loss, or ``"balanced"``.
             sample_weight: The weight of each sample's loss.
-            callbacks: Callbacks, or functions ``f(epoch, logs)``.
+            callbacks: A list of Callbacks or functions ``f(epoch, logs)``, or one of them.
             seed: Fixes shuffling, dropout and the validation split; drawn from ``set_seed`` by default.
             initial_epoch: Where to go on counting.
             steps_per_epoch: Batches per epoch of an endless generator.
@@ -296,7 +305,7 @@ class Model(Layer):
         request = fitting.FitRequest(
             x=x, y=y, batch_size=batch_size, epochs=epochs, validation_data=validation_data,
             validation_split=validation_split, validation_every=validation_every, shuffle=shuffle,
-            class_weight=class_weight, sample_weight=sample_weight, callbacks=tuple(callbacks),
+            class_weight=class_weight, sample_weight=sample_weight, callbacks=callbacks,
             seed=seeds.next_seed() if seed is None else seed, initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch, verbose=verbose,
         )  # fmt: skip
@@ -360,23 +369,27 @@ class Model(Layer):
         """The compiled step for batches of this shape."""
         specs = _specs(batch)
         key = ("train", specs, tuple(id(p) for p in self.trainable_parameters))
-        if key not in self._programs:
-            self._programs[key] = TrainingProgram(self, self.objective, self.optimizer, specs, self._backend)
-        return self._programs[key]
+        return self._program(key, lambda: TrainingProgram(self, self.objective, self.optimizer, specs, self._backend))
 
     def evaluation_program(self, batch: Batch) -> EvaluationProgram:
         """The compiled evaluation for batches of this shape."""
         specs = _specs(batch)
-        if ("evaluate", specs) not in self._programs:
-            self._programs["evaluate", specs] = EvaluationProgram(self, self.objective, specs, self._backend)
-        return self._programs["evaluate", specs]
+        return self._program(("evaluate", specs), lambda: EvaluationProgram(self, self.objective, specs, self._backend))
 
     def prediction_program(self, batch: Batch) -> PredictionProgram:
         """The compiled forward computation for batches of this shape."""
         specs = tuple(_spec(a) for a in batch.x)
-        if ("predict", specs) not in self._programs:
-            self._programs["predict", specs] = PredictionProgram(self, specs, self._backend)
-        return self._programs["predict", specs]
+        return self._program(("predict", specs), lambda: PredictionProgram(self, specs, self._backend))
+
+    def _program(self, key: Any, make: Callable[[], Any]) -> Any:
+        """The program of a key, made on first use; the one that was not used for longest makes room."""
+        program = self._programs.pop(key, None)
+        if program is None:
+            program = make()
+            if len(self._programs) >= _PROGRAMS_KEPT:
+                del self._programs[next(iter(self._programs))]
+        self._programs[key] = program
+        return program
 
     def _build_for(self, x: Any) -> None:
         """Build a model that waits for its first data; nothing to do for any other."""
@@ -385,103 +398,6 @@ class Model(Layer):
         if self._network is None:
             return f"{type(self).__name__}({self.label!r}, not built)"
         return f"{type(self).__name__}({self.label!r}, {self.count_parameters():,} parameters)"
-
-
-class Sequential(Model):
-    """A model of layers in a row.
-
-    Args:
-        layers: The layers; the first may be ``Input(shape)``, else the shape is taken from the first data.
-        name: The model's name.
-        dtype: ``"float32"`` or ``"float64"``, of inputs and parameters.
-
-    >>> from pellucid.nn import Dense
-    >>> model = Sequential([Input((4,)), Dense(16, activation="relu"), Dense(3, activation="softmax")])
-    >>> model.predict(np.zeros((2, 4))).shape
-    (2, 3)
-    """
-
-    def __init__(self, layers: Sequence[Any] = (), *, name: str | None = None, dtype: Any = None) -> None:
-        self._begin(name)
-        self._dtype = dtypes.dtype(dtype) if dtype else dtypes.DEFAULT_FLOAT
-        self._stack: list[Layer] = []
-        self._input: Symbol | None = None
-        for layer in layers:
-            self.add(layer)
-        self._build_if_known()
-
-    def add(self, layer: Any) -> None:
-        """Append a layer.
-
-        Raises:
-            ConfigurationError: It is not a layer, or the model is compiled and built already.
-        """
-        if isinstance(layer, Symbol):
-            if self._stack or self._input or layer.call is not None:
-                raise ConfigurationError("Sequential: Input(...) can only come first.")
-            self._input = layer
-            return
-        if isinstance(layer, type) and issubclass(layer, Layer):
-            raise ConfigurationError(f"Sequential: {layer.__name__} is a class.", hint=f"write {layer.__name__}(...)")
-        if not isinstance(layer, Layer):
-            raise ConfigurationError(
-                f"Sequential takes layers, not {layer!r}.", hint="wrap a function in Lambda(f) or Activation(f)"
-            )
-        if self.built:
-            raise ConfigurationError("Sequential: the model is built; no layer can be added any more.")
-        if any(layer is known for known in self._stack):
-            raise ConfigurationError(
-                f"Sequential: the layer {layer.label!r} occurs twice.", hint="share layers in a functional Model"
-            )
-        self._stack.append(layer)
-
-    def build(self, *shapes: Shape) -> None:
-        """Create all parameters for inputs of this shape, the batch axis first (None or a number)."""
-        if self._network is not None:
-            return
-        (shape,) = shapes
-        if not self._stack:
-            raise NotBuiltError(f'The model "{self.label}" has no layers.', hint="add layers first")
-        if self._input is None:
-            self._input = Input(tuple(shape[1:]), self._stack[0].input_dtype or self._dtype)
-        name_layers(self._stack)
-        symbol: Any = self._input
-        with phase(training=False, dtype=self._dtype):
-            for layer in self._stack:
-                symbol = layer(symbol)
-        self._adopt(Network([self._input], [symbol]))
-        if self._objective_request is not None:
-            self._resolve_objective()
-
-    def _build_if_known(self) -> None:
-        """Build at once where the first layer is an Input."""
-        if self._input is not None and self._stack:
-            self.build((None, *self._input.sample_shape))  # type: ignore[arg-type]
-
-    def _build_for(self, x: Any) -> None:
-        if self._network is not None:
-            return
-        if self._input is not None:
-            self._build_if_known()
-            return
-        shape = np.shape(x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x)
-        if len(shape) < 2:
-            raise DataError(
-                f"x has shape {list(shape)}, but a batch of samples has at least 2 axes [sample, features].",
-                hint="one feature per sample still needs an axis: x[:, None]",
-            )
-        self.build(shape)
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers in order."""
-        return list(self._stack)
-
-    def __call__(self, *inputs: Any) -> Any:
-        """The output; builds the model on first use."""
-        if self._network is None and not isinstance(inputs[0], Symbol):
-            self._build_for(inputs[0])
-        return super().__call__(*inputs)
 
 
 def _listed(symbols: Any) -> list[Any]:

@@ -38,7 +38,7 @@ from pellucid.nn import (
     Rescaling,
 )
 from pellucid.optim import OPTIMIZERS, Optimizer
-from pellucid.train.model import Sequential
+from pellucid.train.sequential import Sequential
 
 
 @dataclass(frozen=True)
