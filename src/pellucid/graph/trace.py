@@ -42,7 +42,7 @@ class Tracer:
         self.captured: list[Tensor] = []
         self.assigned: dict[int, Tensor] = {}
         self.place: str | None = None
-        self._constant_by_content: dict[Any, tuple[Var, np.ndarray]] = {}
+        self._constant_by_content: dict[Any, Var] = {}
         self._serial = itertools.count()
 
     def input(self, spec: Spec, name: str | None = None) -> Var:
