@@ -308,6 +308,14 @@ def test_the_saddle_of_the_lectures() -> None:
     assert loss(np.array([0.1, 0.1])) < loss(np.zeros(2))
 
 
+def test_a_value_that_escaped_from_a_finished_gradient_is_a_constant() -> None:
+    escaped: list[Tensor] = []
+    grad(lambda x: escaped.append(x * 2) or x * x)(3.0)
+    slope = grad(lambda z: z * z * escaped[0])(1.0)
+    assert slope.item() == 12.0
+    assert not slope.requires_grad
+
+
 # Inside traces, threads, memory.
 
 

@@ -101,7 +101,7 @@ def test_objects_are_compared_by_identity() -> None:
         (lambda: Dense(), "Dense: missing 1 required positional argument: 'units'."),
         (
             lambda: Dropout(rte=0.5),
-            "Dropout has no argument 'rte'; it takes: rate, mode, seed, axes.\nHint: did you mean 'rate'?",
+            "Dropout has no argument 'rte'; it takes: rate, mode, axes, seed.\nHint: did you mean 'rate'?",
         ),
         (lambda: Dense(1, "a", 2), "Dense: takes from 2 to 3 positional arguments but 4 were given."),
     ],
@@ -116,7 +116,8 @@ def test_lookup_takes_an_object_or_a_name() -> None:
     table = {"dense": lambda: Dense(1), "dropout": Dropout}
     given = Dense(5)
     assert lookup("layer", given, Configured, table) is given
-    assert repr(lookup("layer", "dropout", Configured, table)) == "Dropout()"
+    for name in ("dropout", "Dropout"):
+        assert repr(lookup("layer", name, Configured, table)) == "Dropout()"
     with pytest.raises(ConfigurationError, match=r"^Unknown layer 'dens'; known are: dense, dropout\.\n.*'dense'\?$"):
         lookup("layer", "dens", Configured, table)
     with pytest.raises(ConfigurationError, match=r"^layer must be a name or a Configured, not 3\.$"):

@@ -112,6 +112,8 @@ def test_padding_is_a_word_a_number_or_pairs() -> None:
     assert resolve("same") == ((1, 1), (0, 0))
     assert resolve(2) == ((2, 2), (2, 2))
     assert resolve((1, (0, 3))) == ((1, 1), (0, 3))
+    for padding in ((2, 0), ((2, 0),)):
+        assert shapes.resolve_padding(padding, (5,), (3,), (1,), (1,)) == ((2, 0),)
     with pytest.raises(ConfigurationError, match=r"^padding must be 'valid', 'same' or numbers, not 'full'\.$"):
         resolve("full")
 

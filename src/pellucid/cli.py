@@ -81,6 +81,7 @@ def train(
     network, preferred = recipe.build(model, examples)
     options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience).over(preferred)
     recipe.compile_for(network, examples, options, backend)
+    run_folder.make(folder)
     print(f"{examples!r}\n")
     network.summary()
     print()
@@ -111,7 +112,7 @@ def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int) -
             epochs=options.epochs,
             batch_size=options.batch_size,
             validation_split=0.1,
-            callbacks=[EarlyStopping(patience=options.patience or 10)],
+            callbacks=[EarlyStopping(patience=10 if options.patience is None else options.patience)],
             seed=seed,
         )
     except NonFiniteError as error:
@@ -221,9 +222,9 @@ def main() -> None:
     """The ``pellucid`` command: an error of ours is a sentence, not a traceback."""
     try:
         app()
-    except PellucidError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has seen enough
         sys.exit(0)
+    except (PellucidError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

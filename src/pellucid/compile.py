@@ -21,7 +21,8 @@ class Compiled:
     """A function that is traced once per combination of argument shapes and then runs as a graph.
 
     Tensors that the function closes over are inputs of the graph: it sees their present numbers at every call, and
-    ``tensor.assign(...)`` inside it takes effect.
+    ``tensor.assign(...)`` inside it takes effect. Where gradients are being recorded for an argument or for such a
+    tensor, the function runs eagerly; use ``no_grad()`` for speed, or compile the gradient itself.
     """
 
     def __init__(self, function: Callable[..., Any], backend: Backend) -> None:
@@ -36,6 +37,8 @@ class Compiled:
         if current_interpreter() is not EAGER or (is_recording() and any(map(_tracked, leaves))):
             return self._function(*args)  # inside another trace, or under a gradient: be part of it
         traced, executable = self._specialise(args)
+        if is_recording() and any(map(_tracked, traced.captured)):
+            return self._function(*args)
         inputs = [_as_array(leaf) for leaf in (*leaves, *traced.captured)]
         outputs = executable.run(inputs)
         count = traced.structure.leaf_count

@@ -181,7 +181,7 @@ T = TypeVar("T")
 
 
 def lookup(kind: str, given: Any, base: type[T], table: Mapping[str, Callable[..., T]]) -> T:
-    """The object of a name in ``table``, or the object itself where it already is one.
+    """The object of a name in ``table`` (upper or lower case), or the object itself where it already is one.
 
     Raises:
         ConfigurationError: The name is unknown (with the nearest spelling), or the value is of another kind.
@@ -189,7 +189,8 @@ def lookup(kind: str, given: Any, base: type[T], table: Mapping[str, Callable[..
     if isinstance(given, base):
         return given
     if isinstance(given, str):
-        if given not in table:
+        by_lower = {name.lower(): make for name, make in table.items()}
+        if given.lower() not in by_lower:
             raise unknown_name(kind, given, table)
-        return table[given]()
+        return by_lower[given.lower()]()
     raise ConfigurationError(f"{kind} must be a name or a {base.__name__}, not {given!r}.")

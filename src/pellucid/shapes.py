@@ -123,7 +123,7 @@ def resolve_padding(
     """Zeros added before and after each spatial axis.
 
     ``"valid"`` adds none; ``"same"`` adds as many as make the output ``ceil(size / stride)``, the odd one after; a
-    number, or one number or pair per axis, is taken as it is.
+    number, or one number or pair per axis, is taken as it is; for one axis, a pair alone will do.
 
     >>> resolve_padding("same", (5,), (3,), (1,), (1,))
     ((1, 1),)
@@ -140,6 +140,8 @@ def resolve_padding(
     if isinstance(padding, str):
         raise ConfigurationError(f"padding must be 'valid', 'same' or numbers, not {padding!r}.")
     values = tuple(padding) if isinstance(padding, Iterable) else (padding,) * rank
+    if rank == 1 and len(values) == 2:
+        values = (values,)  # the pair of the only axis
     pairs = [tuple(v) if isinstance(v, Iterable) else (v, v) for v in values]
     numbers = [n for pair in pairs for n in pair]
     if [len(pair) for pair in pairs] != [2] * rank or any(not isinstance(n, Integral) or n < 0 for n in numbers):

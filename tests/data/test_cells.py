@@ -32,7 +32,7 @@ def test_numbers_are_read_as_written(values: list[float]) -> None:
 @given(st.text(alphabet=" 0123456789.,eE+-_infaINFAN\t٣\0x", max_size=8))
 def test_a_column_and_a_cell_agree_on_what_a_number_is(text: str) -> None:
     value = parse_number(text)
-    fits = value is not None and abs(value) <= np.finfo(np.float32).max
+    fits = value is not None and abs(value) <= float(np.finfo(np.float32).max)
     assert (finite_numbers([text]) is not None) == fits
 
 

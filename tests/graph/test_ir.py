@@ -18,7 +18,7 @@ import pellucid
 from pellucid import ops
 from pellucid.autodiff import grad
 from pellucid.errors import TraceError
-from pellucid.graph import Graph, rewrite
+from pellucid.graph import Graph, Var, rewrite
 from pellucid.op import Spec, scope
 
 
@@ -150,7 +150,10 @@ def test_layers_are_boxes_around_their_nodes() -> None:
 
 def test_quotes_in_names_are_escaped() -> None:
     graph = graph_of(lambda x: x * 2, VECTOR, arg_names=['say "x" \\ y'], name='a "graph"')
-    assert [line for line in graph.to_dot().splitlines() if not _STATEMENT.match(line)] == []
+    lines = graph.to_dot().splitlines()
+    assert [line for line in lines if not _STATEMENT.match(line)] == []
+    assert lines[0] == 'digraph "a \\"graph\\"" {'
+    assert r'  "say \"x\" \\ y" [shape=box, label="say \"x\" \\ y\nfloat32[3]"];' in lines
 
 
 def test_a_notebook_shows_the_table_as_html() -> None:
@@ -172,9 +175,10 @@ def test_nodes_remember_where_the_user_wrote_them() -> None:
     assert places == {f"test_ir.py:{first + 2} in layer", f"test_ir.py:{first + 4} in layer"}
 
 
-@pytest.mark.parametrize(
-    "read", [bool, float, int, np.asarray, lambda v: v.item(), lambda v: v.numpy(), list("ab").__getitem__]
-)
+READINGS = [bool, float, int, np.asarray, Var.item, Var.numpy, Var.tolist, "ab".__getitem__]
+
+
+@pytest.mark.parametrize("read", READINGS)
 def test_a_variable_has_no_number(read: Any) -> None:
     (var,) = graph_of(lambda x: x, VECTOR, arg_names=["x"]).inputs
     with pytest.raises(TraceError) as error:

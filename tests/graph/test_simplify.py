@@ -43,7 +43,7 @@ CHANGES = [
     ("pow", lambda x: x**0, VECTOR, ["broadcast_to"]),
     ("pow", lambda x: x**0, NUMBER, []),
     ("pow", lambda x: x**2, VECTOR, ["mul"]),
-    ("neg", lambda x: -(-x), VECTOR, []),
+    ("neg", lambda x: ops.neg(ops.neg(x)), VECTOR, []),
     ("identity", ops.identity, VECTOR, []),
     ("reshape", lambda x: reshaped(x, (3, 2), (6,)), MATRIX, ["reshape"]),
     ("reshape", lambda x: reshaped(x, (3, 2), (2, 3)), MATRIX, []),
@@ -103,7 +103,7 @@ def test_the_logarithm_of_softmax_is_exact_where_softmax_underflows(axis: int) -
     assert run(after, z)[0].tolist() == [[-1e4, 0.0], [0.0, -1e4]]
 
 
-@pytest.mark.parametrize("size", [1e2, 1e4])
+@pytest.mark.parametrize("size", [2e2, 1e4])
 def test_the_logarithm_of_a_sigmoid_is_exact_where_the_sigmoid_underflows(size: float) -> None:
     _, after = simplified(lambda z: (ops.log(ops.sigmoid(z)), ops.log(1 - ops.sigmoid(z))), Spec((2,), F32))
     log_p, log_q = run(after, [-size, size])

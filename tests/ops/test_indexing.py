@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,15 @@ def test_basic_keys_pick_like_numpy(shape: tuple, data: st.DataObject) -> None:
     key = data.draw(hnp.basic_indices(shape, allow_newaxis=True, allow_ellipsis=True))
     x = counted(shape)
     np.testing.assert_array_equal(index(Tensor(x), key).numpy(), x[key])
+
+
+@pytest.mark.parametrize("size", range(6))
+def test_every_slice_of_a_short_axis_picks_like_numpy(size: int) -> None:
+    x = counted((size,))
+    bounds = [None, *range(-size - 1, size + 2)]
+    for start, stop, step in itertools.product(bounds, bounds, (None, 1, 2, 3, -1, -2, -3)):
+        picked = index(Tensor(x), slice(start, stop, step))
+        assert picked.tolist() == x[start:stop:step].tolist(), (start, stop, step)
 
 
 @given(shapes, st.data())

@@ -87,6 +87,13 @@ def test_folding_in_numbers_gives_independent_streams() -> None:
     assert np.abs(correlations).max() < 5 / math.sqrt(count)
 
 
+def test_a_folded_key_is_none_of_the_words_that_the_key_itself_draws() -> None:
+    key = ops.random_key(8)
+    drawn = ops.random_bits(key, (400,)).numpy()
+    for number in range(100):
+        assert not set(ops.fold_in(key, number).tolist()) & set(drawn.tolist())
+
+
 def test_keys_of_different_seeds_differ_and_equal_seeds_agree() -> None:
     seeds = [0, 1, 2**32 - 1, 2**32, 2**63, 2**64 - 1]
     assert len({tuple(ops.random_key(seed)) for seed in seeds}) == len(seeds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pellucid import config
 from pellucid.backends.base import Backend, Executable
 from pellucid.backends.reference import ReferenceBackend
@@ -9,7 +11,14 @@ from pellucid.errors import unknown_name
 
 __all__ = ["Backend", "Executable", "ReferenceBackend", "get", "names"]
 
-_BACKENDS: dict[str, type[Backend]] = {"reference": ReferenceBackend}
+
+def _cpu() -> Backend:
+    from pellucid.backends.cpu import CpuBackend  # the compiler takes 0.1 s to import: only when used
+
+    return CpuBackend()
+
+
+_BACKENDS: dict[str, Callable[[], Backend]] = {"reference": ReferenceBackend, "cpu": _cpu}
 
 # What "auto" means: the first of these that is there.
 _PREFERENCE = ("reference",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,13 @@ class Softmax(Layer):
         return ops.softmax(x, self.axis)
 
 
+def _sizes(shape: Any) -> str | None:
+    """A list of whole numbers."""
+    if isinstance(shape, (list, tuple)) and all(isinstance(n, Integral) for n in shape):
+        return None
+    return "a list of whole numbers"
+
+
 class Flatten(Layer):
     """Each sample as one row: [batch, a, b, ...] becomes [batch, a b ...]."""
 
@@ -130,11 +138,15 @@ class Reshape(Layer):
         shape: The sample's new shape, without the batch axis; one size may be -1.
     """
 
-    shape: Sequence[int] = param()
+    shape: Sequence[int] = param(check=_sizes)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """The sample's elements in the new shape."""
-        return ops.reshape(x, (x.spec.shape[0], *resolve_reshape(x.spec.shape[1:], self.shape)))
+        try:
+            sample = resolve_reshape(x.spec.shape[1:], self.shape)
+        except ShapeError as error:
+            raise error.with_context(f'layer "{self.label}": {error.message}', ()) from None
+        return ops.reshape(x, (x.spec.shape[0], *sample))
 
 
 class Dropout(Layer):
@@ -214,7 +226,7 @@ class Embedding(Layer):
         """The vectors of the integers."""
         if not is_integer(x.spec.dtype):
             raise DTypeError(
-                f"Embedding takes integers, not {x.spec.dtype.name}.",
+                f'layer "{self.label}": Embedding takes integers, not {x.spec.dtype.name}.',
                 hint="declare the input with Input(shape, dtype='int32')",
             )
         return ops.gather(self.embeddings, x)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.fields import Configured, Interval, lookup, non_negative, param, positive
+from pellucid.fields import Choice, Configured, Interval, lookup, non_negative, param, positive
 from pellucid.shapes import Shape, size
 
 
@@ -69,20 +69,20 @@ class RandomUniform(Initializer):
 
 
 class VarianceScaling(Initializer):
-    """Variance ``scale / fan``, drawn normal or uniform.
+    """Variance ``scale / fan``, drawn normal or uniform; the fan is fan_in, fan_out or their average.
 
     LeCun: 1 / fan_in. Glorot (Xavier): 2 / (fan_in + fan_out), for tanh and sigmoid (Glorot and Bengio 2010). He:
     2 / fan_in, for ReLU (He et al. 2015).
     """
 
     scale: float = param(default=1.0, check=positive)
-    fan: str = param(default="in")
-    distribution: str = param(default="normal")
+    fan: str = param(default="in", check=Choice("in", "out", "average"))
+    distribution: str = param(default="normal", check=Choice("normal", "uniform"))
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         """Draws of the scaled variance."""
         fan_in, fan_out = fans(shape)
-        n = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
+        n = {"in": fan_in, "out": fan_out, "average": (fan_in + fan_out) / 2}[self.fan]
         std = math.sqrt(self.scale / max(n, 1))
         if self.distribution == "normal":
             return generator.normal(0.0, std, shape)

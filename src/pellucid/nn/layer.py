@@ -19,7 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -93,11 +93,16 @@ class Layer(Configured):
     #: The element type of inputs, where it is not the model's own (embeddings take integers).
     input_dtype = None
 
-    def __post_init__(self) -> None:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """A layer that keeps track of layers and parameters from the first assignment in ``__init__`` on."""
+        layer = super().__new__(cls)
+        layer._keep_track()
+        return layer
+
+    def _keep_track(self) -> None:
         self.built = False
         self._own: dict[str, Parameter] = {}
         self._sublayers: dict[str, Layer] = {}
-        super().__post_init__()
 
     # For authors of layers.
 
@@ -140,8 +145,12 @@ class Layer(Configured):
 
     def __call__(self, *inputs: Any) -> Any:
         """The output for tensors, traced variables, arrays, or symbols of a functional model."""
-        if any(isinstance(x, Symbol) for x in inputs):
-            return symbolic_call(self, inputs)
+        symbols = [x for x in inputs if isinstance(x, Symbol)]
+        if symbols:
+            # A float64 input asks for a float64 model.
+            wide = any(symbol.dtype == dtypes.float64 for symbol in symbols)
+            with phase(training=False, dtype=dtypes.float64 if wide else None):
+                return symbolic_call(self, inputs)
         values = [x if isinstance(x, Value) else Tensor(x) for x in inputs]
         with scope(self.label):
             self.ensure_built(*(x.spec.shape for x in values))
@@ -208,13 +217,11 @@ class Layer(Configured):
         return sum(parameter.size for parameter in self.parameters)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Layer) and "_sublayers" in self.__dict__:
+        if isinstance(value, Layer):
             self._sublayers[name] = value
-        elif isinstance(value, Parameter) and not any(
-            value is known for known in self.__dict__.get("_own", {}).values()
-        ):
+        elif isinstance(value, Parameter) and not any(value is known for known in self._own.values()):
             self._own[name] = value
-        elif isinstance(value, (list, tuple)) and "_sublayers" in self.__dict__:
+        elif isinstance(value, (list, tuple)):
             self._sublayers |= {f"{name}_{i}": item for i, item in enumerate(value) if isinstance(item, Layer)}
         object.__setattr__(self, name, value)
 

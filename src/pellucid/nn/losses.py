@@ -16,7 +16,9 @@ from pellucid import ops
 from pellucid.dtypes import is_float
 from pellucid.errors import DataError
 from pellucid.fields import Configured, Interval, boolean, lookup, param, positive
+from pellucid.op import Value
 from pellucid.shapes import Shape, show, size
+from pellucid.tensor import Tensor
 
 # Below the smallest normal float32 a probability would be lost anyway; it keeps log(0) finite in eager code.
 # In graphs, log(max(softmax, tiny)) and log(max(sigmoid, tiny)) become their exact forms.
@@ -35,7 +37,7 @@ class Loss(Configured):
 
     def __call__(self, y_true: Any, y_pred: Any) -> Any:
         """The mean loss (for ``sse`` the sum) over the samples."""
-        losses = self.call(y_true, y_pred)
+        losses = self.call(*(y if isinstance(y, Value) else Tensor(y) for y in (y_true, y_pred)))
         return ops.sum(losses) if self.reduction == "sum" else ops.mean(losses)
 
     def prepare(self, y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
@@ -211,7 +213,7 @@ class CategoricalCrossentropy(Loss):
             )
         if y.shape[1:] == output_shape:
             return _rows_of_probabilities(y, where)
-        return class_numbers(y, output_shape, where)
+        return class_numbers(y, output_shape, where, f" or rows {show((None, *output_shape))}")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The cross-entropy of each sample."""
@@ -235,7 +237,8 @@ def _rows_of_probabilities(y: np.ndarray, where: str) -> np.ndarray:
     values = y if is_float(y.dtype) else y.astype(np.float32)
     sums = values.sum(axis=-1)
     if values.size and (values.min() < 0 or np.abs(sums - 1).max() > 1e-3):
-        row = int(np.argmax(np.abs(sums - 1).reshape(len(y), -1).max(axis=1) + (values.min() < 0)))
+        wrong = (values.min(axis=-1) < 0) | (np.abs(sums - 1) > 1e-3)
+        row = int(np.argmax(wrong.reshape(len(y), -1).any(axis=1)))
         raise DataError(
             f"{where}: each row must hold probabilities that add up to 1, but row {row} is {y[row].tolist()}.",
             hint="for several labels at once use binary_crossentropy with sigmoid outputs",
@@ -243,18 +246,23 @@ def _rows_of_probabilities(y: np.ndarray, where: str) -> np.ndarray:
     return values
 
 
-def class_numbers(y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
+def class_numbers(y: np.ndarray, output_shape: Shape, where: str, or_rows: str = "") -> np.ndarray:
     """Whole numbers from 0 to K - 1 as int32, of the prediction's shape without the class axis."""
     classes, shape = output_shape[-1], output_shape[:-1]
+    hint = "for one-hot rows use categorical_crossentropy" if y.shape[1:] == output_shape else None
     if y.shape[1:] != shape:
         if size(y.shape[1:]) != size(shape):
             raise DataError(
                 f"{where} has shape {show((None, *y.shape[1:]))}, but the model's output {show((None, *output_shape))} "
-                f"takes class numbers {show((None, *shape))} or rows {show((None, *output_shape))}.",
+                f"takes class numbers {show((None, *shape))}{or_rows}.",
+                hint=hint,
             )
         y = y.reshape(len(y), *shape)
-    if (y.dtype.kind == "f" and not (y == np.floor(y)).all()) or y.dtype.kind not in "fiub":
-        raise DataError(f"{where} must hold class numbers 0..{classes - 1}, but holds {y.dtype} such as {y.flat[0]!r}.")
+    if y.dtype.kind not in "fiub":
+        raise DataError(f"{where} must hold class numbers 0..{classes - 1}, not {y.dtype}.")
+    if y.dtype.kind == "f" and not (y == np.floor(y)).all():
+        bad = y[y != np.floor(y)][0]
+        raise DataError(f"{where} must hold class numbers 0..{classes - 1}, but {bad:g} is no whole number.")
     if y.size and (y.min() < 0 or y.max() >= classes):
         bad = y.min() if y.min() < 0 else y.max()
         row = int(np.argmax((y == bad).reshape(len(y), -1).any(axis=1)))
@@ -303,6 +311,6 @@ def get(loss: Any) -> Loss:
     Raises:
         ConfigurationError: The name is unknown.
     """
-    if callable(loss) and not isinstance(loss, Loss):
+    if callable(loss) and not isinstance(loss, (Loss, type)):
         return CustomLoss(loss)
     return lookup("loss", loss, Loss, LOSSES)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.errors import ConfigurationError
-from pellucid.nn.layer import Layer, snake_case
+from pellucid.nn.layer import Layer, Parameter, snake_case
 from pellucid.nn.symbol import Call, Symbol
 
 
@@ -41,6 +41,9 @@ class Network:
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs for values of the inputs, by calling every layer."""
+        if len(inputs) != len(self.inputs):
+            names = ", ".join(repr(symbol.name) for symbol in self.inputs)
+            raise ConfigurationError(f"The model has {len(self.inputs)} inputs ({names}), but was given {len(inputs)}.")
         values: dict[int, Any] = {id(symbol): x for symbol, x in zip(self.inputs, inputs, strict=True)}
         for call in self.calls:
             result = call.layer(*(values[id(symbol)] for symbol in call.inputs))
@@ -86,7 +89,7 @@ def name_layers(layers: Sequence[Layer]) -> None:
     """Give every layer without a name one of its own (dense, dense_1, ...), and its parameters names below it.
 
     Raises:
-        ConfigurationError: Two layers were given the same name.
+        ConfigurationError: Two layers, or two parameters inside of one, were given the same name.
     """
     given = [layer.name for layer in layers if layer.name]
     for name in given:
@@ -102,3 +105,10 @@ def name_layers(layers: Sequence[Layer]) -> None:
             layer.name = name
             taken.add(name)
         layer.rename(layer.name)
+    owners: dict[str | None, Parameter] = {}
+    for layer in layers:
+        for parameter in layer.parameters:
+            if owners.setdefault(parameter.name, parameter) is not parameter:
+                raise ConfigurationError(
+                    f"Two parameters are called {parameter.name!r}.", hint="give the inner layers names of their own"
+                )

@@ -124,14 +124,17 @@ class Normalization(Layer):
         """Take mean and deviation from training data.
 
         Raises:
-            DataError: The data hold NaN or infinity, or no sample.
+            DataError: The data hold NaN or infinity, no numbers, or no sample.
         """
         data = np.asarray(x)
+        if data.dtype.kind not in "fiub":
+            raise DataError(f'layer "{self.label}": adapt needs numbers, not {data.dtype}.')
         if data.ndim < 2 or len(data) == 0:
             raise DataError(f'layer "{self.label}": adapt needs samples [batch, ...], not shape {show(data.shape)}.')
         axes = tuple(i for i in range(data.ndim) if i not in self._kept(data.ndim))
-        mean = data.mean(axis=axes, keepdims=True, dtype=np.float64)
-        deviation = data.std(axis=axes, keepdims=True, dtype=np.float64)
+        with np.errstate(all="ignore"):  # infinity is reported below
+            mean = data.mean(axis=axes, keepdims=True, dtype=np.float64)
+            deviation = data.std(axis=axes, keepdims=True, dtype=np.float64)
         if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
             raise DataError(f'layer "{self.label}": adapt met NaN or infinity in the data.')
         self.ensure_built(data.shape)

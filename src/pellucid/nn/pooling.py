@@ -9,7 +9,7 @@ from pellucid import ops
 from pellucid.errors import ShapeError
 from pellucid.fields import param
 from pellucid.nn.layer import Layer, need_rank
-from pellucid.shapes import show, spatial_tuple
+from pellucid.shapes import resolve_padding, show, spatial_tuple
 
 
 class _Pooling(Layer):
@@ -25,9 +25,10 @@ class _Pooling(Layer):
 
     def setup(self) -> None:
         """Check the window."""
-        spatial_tuple(self.pool_size, self.rank, f"{type(self).__name__}: pool_size")
+        window = spatial_tuple(self.pool_size, self.rank, f"{type(self).__name__}: pool_size")
         if self.strides is not None:
             spatial_tuple(self.strides, self.rank, f"{type(self).__name__}: strides")
+        resolve_padding(self.padding, window, window, window, (1,) * self.rank)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """The pooled windows."""

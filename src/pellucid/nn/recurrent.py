@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid import ops
+from pellucid.errors import ShapeError
 from pellucid.fields import Integer, boolean, param
 from pellucid.nn import activations, initializers, regularizers
 from pellucid.nn.layer import Layer, need_rank
-from pellucid.shapes import Shape
+from pellucid.shapes import Shape, show
 
 
 class _Recurrent(Layer):
@@ -73,6 +74,8 @@ class _Recurrent(Layer):
         """Run the cell over time."""
         need_rank(self, x.spec.shape, 3, "batch, time, features")
         batch, time, _ = x.spec.shape
+        if not time:
+            raise ShapeError(f'layer "{self.label}": the sequences {show(x.spec.shape)} have no time step')
         from_input = ops.matmul(x, self.kernel)
         if self.use_bias:
             from_input = from_input + self.bias

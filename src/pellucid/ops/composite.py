@@ -21,12 +21,12 @@ from pellucid.ops.elementwise import (
     expm1,
     greater,
     greater_equal,
+    less,
     log,
     maximum,
     minimum,
     mul,
     neg,
-    relu,
     sigmoid,
     softplus,
     sqrt,
@@ -128,7 +128,7 @@ def step(x: Any) -> Any:
 def hard_sigmoid(x: Any) -> Any:
     """The sigmoid in three straight pieces: min(max(x / 6 + 1/2, 0), 1)."""
     (x,) = floating(x)
-    return clip(x * (1 / 6) + 0.5, 0.0, 1.0)
+    return where(less(abs(x), 3), x * (1 / 6) + 0.5, cast(greater(x, 0), dtype_of(x)))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
@@ -140,8 +140,9 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha (exp(x) - 1)."""
     (x,) = floating(x)
+    positive = greater(x, 0)
     # The unused branch must stay finite: expm1 of the positive part would overflow, and 0 * inf is NaN.
-    return where(greater(x, 0), x, alpha * expm1(neg(relu(neg(x)))))
+    return where(positive, x, alpha * expm1(where(positive, 0.0, x)))
 
 
 def gelu(x: Any, approximate: bool = False) -> Any:

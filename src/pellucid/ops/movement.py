@@ -10,7 +10,7 @@ import numpy as np
 from pellucid import dtypes
 from pellucid.errors import ShapeError
 from pellucid.op import Op, Spec, Value, apply
-from pellucid.ops.promotion import cast, dtype_of, operand
+from pellucid.ops.promotion import as_value, cast, dtype_of, operand
 from pellucid.shapes import Shape, broadcast, normalize_axes, normalize_axis, reduced, resolve_reshape, show, size
 
 RESHAPE = Op(
@@ -77,7 +77,7 @@ def reshape(x: Any, shape: Sequence[int]) -> Any:
     if -1 in new or size(new) != size(old):
         # An impossible shape goes on as it is: the shape rule words the error.
         new = _filled(old, new)
-    return x if new == old else apply(RESHAPE, x, shape=new)
+    return as_value(x) if new == old else apply(RESHAPE, x, shape=new)
 
 
 def _filled(old: Shape, new: Shape) -> Shape:
@@ -99,7 +99,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     order = tuple(reversed(range(rank))) if axes is None else tuple(axes)
     if all(-rank <= axis < rank for axis in order):
         order = tuple(int(axis) % rank for axis in order)
-    return x if order == tuple(range(rank)) else apply(TRANSPOSE, x, axes=order)
+    return as_value(x) if order == tuple(range(rank)) else apply(TRANSPOSE, x, axes=order)
 
 
 def swap_last(x: Any) -> Any:
@@ -118,7 +118,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """x repeated to a larger shape; the gradient sums over the copies."""
     x = operand(x)
     target = tuple(int(n) for n in shape)
-    return x if shape_of(x) == target else apply(BROADCAST_TO, x, shape=target)
+    return as_value(x) if shape_of(x) == target else apply(BROADCAST_TO, x, shape=target)
 
 
 def expand_dims(x: Any, axis: int) -> Any:
@@ -151,7 +151,7 @@ def sum(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False)
     if dtype_of(x) == dtypes.bool_ or (dtypes.is_integer(dtype_of(x)) and dtype_of(x).itemsize < 4):
         x = cast(x, dtypes.DEFAULT_INT)
     chosen = normalize_axes(axes, len(shape_of(x)))
-    return x if not chosen else apply(SUM, x, axes=chosen, keepdims=bool(keepdims))
+    return as_value(x) if not chosen else apply(SUM, x, axes=chosen, keepdims=bool(keepdims))
 
 
 def unreduce(reduced_value: Any, shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Any:

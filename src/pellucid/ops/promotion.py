@@ -9,7 +9,7 @@ import numpy as np
 from pellucid import dtypes
 from pellucid.dtypes import DType
 from pellucid.errors import DTypeError
-from pellucid.op import Op, Spec, Value, apply
+from pellucid.op import Op, Spec, Value, apply, current_interpreter
 
 _SCALARS = (bool, int, float)
 _SUPPORTED = frozenset(dtypes.ALL)
@@ -32,7 +32,7 @@ def cast(x: Any, dtype: Any) -> Any:
     """
     target = dtypes.dtype(dtype)
     x = operand(x)
-    return x if dtype_of(x) == target else apply(CAST, x, dtype=target)
+    return as_value(x) if dtype_of(x) == target else apply(CAST, x, dtype=target)
 
 
 def operand(x: Any) -> Any:
@@ -40,6 +40,11 @@ def operand(x: Any) -> Any:
     if isinstance(x, Value) or (isinstance(x, np.ndarray) and x.dtype in _SUPPORTED):
         return x
     return array(x)
+
+
+def as_value(x: Any) -> Any:
+    """The operand as a value: what an operation with nothing to do gives back."""
+    return x if isinstance(x, Value) else current_interpreter().constant(x, x.dtype)
 
 
 def array(x: Any, dtype: DType | None = None) -> np.ndarray:
@@ -51,6 +56,10 @@ def array(x: Any, dtype: DType | None = None) -> np.ndarray:
     if isinstance(x, _SCALARS):
         return _scalar(x, dtype or dtypes.scalar_type(x))
     given = getattr(x, "dtype", None)
+    if isinstance(x, (list, tuple)) and _holds_values(x):
+        raise DTypeError(
+            "A list of tensors is no operand: its gradients would be lost.", hint="join them with ops.stack([...])"
+        )
     try:
         result = np.asarray(x)
     except ValueError as error:
@@ -64,6 +73,10 @@ def array(x: Any, dtype: DType | None = None) -> np.ndarray:
         _need_fit(result, target)
     with np.errstate(all="ignore"):
         return result.astype(target, copy=False)
+
+
+def _holds_values(items: list | tuple) -> bool:
+    return any(isinstance(i, Value) or (isinstance(i, (list, tuple)) and _holds_values(i)) for i in items)
 
 
 def _need_fit(values: np.ndarray, dtype: DType) -> None:

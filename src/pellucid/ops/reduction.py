@@ -13,7 +13,7 @@ from pellucid.op import Op, Spec, apply
 from pellucid.ops.elementwise import equal, mul
 from pellucid.ops.indexing import concatenate, narrow
 from pellucid.ops.movement import broadcast_to, flip, reshape, shape_of, sum, unreduce
-from pellucid.ops.promotion import cast, dtype_of, operand
+from pellucid.ops.promotion import as_value, cast, dtype_of, operand
 from pellucid.shapes import normalize_axes, normalize_axis, reduced, show
 
 
@@ -76,14 +76,14 @@ def max(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False)
     """
     x = operand(x)
     chosen = normalize_axes(axes, len(shape_of(x)))
-    return x if not chosen else apply(MAX, x, axes=chosen, keepdims=bool(keepdims))
+    return as_value(x) if not chosen else apply(MAX, x, axes=chosen, keepdims=bool(keepdims))
 
 
 def min(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
     """The smallest element over axes, all by default; equal winners share the gradient."""
     x = operand(x)
     chosen = normalize_axes(axes, len(shape_of(x)))
-    return x if not chosen else apply(MIN, x, axes=chosen, keepdims=bool(keepdims))
+    return as_value(x) if not chosen else apply(MIN, x, axes=chosen, keepdims=bool(keepdims))
 
 
 def argmax(x: Any, axis: int = -1) -> Any:

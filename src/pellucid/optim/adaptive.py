@@ -72,7 +72,8 @@ class RMSProp(Optimizer):
         new = {"v": v}
         if self.centered:
             new["mean"] = self.rho * slots["mean"] + (1 - self.rho) * g
-            v = v - new["mean"] * new["mean"]
+            # Rounding can take the difference below 0, where the root is NaN.
+            v = ops.maximum(v - new["mean"] * new["mean"], 0.0)
         direction = g / (ops.sqrt(v) + self.epsilon)
         if self.momentum:
             new["b"] = direction = self.momentum * slots["b"] + direction

@@ -138,6 +138,7 @@ class Optimizer(Configured):
 
         Raises:
             ConfigurationError: A parameter has no gradient.
+            ShapeError: A gradient has another shape than its parameter.
 
         >>> from pellucid.optim import SGD
         >>> w = Tensor([1.0, 2.0], requires_grad=True)
@@ -146,6 +147,10 @@ class Optimizer(Configured):
         [0.8, 1.6]
         """
         given = [p.grad for p in parameters] if gradients is None else list(gradients)
+        if len(given) != len(parameters):
+            raise ConfigurationError(
+                f"{type(self).__name__}: {len(parameters)} parameters, but {len(given)} gradients were given."
+            )
         for parameter, g in zip(parameters, given, strict=True):
             if g is None:
                 raise ConfigurationError(

@@ -26,9 +26,11 @@ class Callback:
 
     Attributes:
         model: The model in training.
+        validation_every: Epochs from one validation to the next; ``logs`` of the others hold no ``val_`` numbers.
     """
 
     model: Any = None
+    validation_every: int = 1
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -105,6 +107,10 @@ class _Monitor:
             raise error
         return float(logs[self.key])
 
+    def rests(self, epoch: int, logs: Logs, validation_every: int) -> bool:
+        """Whether the number is not measured in this epoch, because it is one without validation."""
+        return self.key.startswith("val_") and self.key not in logs and (epoch + 1) % validation_every != 0
+
     def improved(self, logs: Logs) -> bool:
         """Whether the number is better than the best so far, which it then becomes."""
         value = self._sign * self.value(logs)
@@ -158,7 +164,7 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch."""
-        if epoch < self._start:
+        if epoch < self._start or self._monitor.rests(epoch, logs or {}, self.validation_every):
             return
         if self._monitor.improved(logs or {}):
             self.best_epoch, self._waited = epoch, 0
@@ -211,6 +217,8 @@ class Checkpoint(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save where it is time."""
         logs = logs or {}
+        if self._best_only and self._monitor.rests(epoch, logs, self.validation_every):
+            return
         due = self._monitor.improved(logs) if self._best_only else (epoch + 1) % self._every == 0
         if due:
             numbers = {key: value for key, value in logs.items() if np.ndim(value) == 0}
@@ -227,32 +235,46 @@ class Checkpoint(Callback):
 class CSVLog(Callback):
     """Writes a row per epoch; the file is complete after every epoch.
 
+    A number that was not measured in an epoch leaves its cell empty.
+
     Args:
         path: The file.
-        append: Continue a file of an earlier fit.
+        append: Continue a file of an earlier fit, which must have the same columns.
     """
 
     def __init__(self, path: str | Path, *, append: bool = False) -> None:
         self._path = Path(path)
         self._append = append
-        self._lines: list[str] = []
+        self._columns: list[str] = []
+        self._rows: list[list[str]] = []
+        self._fixed = False
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Read what is there, or start a new file."""
-        self._lines = []
-        if self._append and self._path.exists():
-            self._lines = self._path.read_text().splitlines()
+        lines = self._path.read_text().splitlines() if self._append and self._path.exists() else []
+        self._fixed = bool(lines)
+        self._columns, *self._rows = [line.split(",") for line in lines] or [["epoch"]]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add the epoch."""
         numbers = {key: value for key, value in (logs or {}).items() if np.ndim(value) == 0}
-        header = ",".join(["epoch", *numbers])
-        if not self._lines:
-            self._lines.append(header)
-        elif self._lines[0] != header:
-            raise ConfigurationError(f"CSVLog: {self._path} has the columns {self._lines[0]!r}, not {header!r}.")
-        self._lines.append(",".join([str(epoch + 1), *(repr(float(v)) for v in numbers.values())]))
-        write_atomically(self._path, ("\n".join(self._lines) + "\n").encode())
+        new = [key for key in numbers if key not in self._columns]
+        if self._fixed and (new or self._lacks(epoch, numbers)):
+            raise ConfigurationError(
+                f"CSVLog: {self._path} has the columns {','.join(self._columns)!r}, "
+                f"not {','.join(['epoch', *numbers])!r}."
+            )
+        self._columns += new
+        cells = {"epoch": str(epoch + 1), **{key: repr(float(value)) for key, value in numbers.items()}}
+        self._rows.append([cells.get(key, "") for key in self._columns])
+        rows = [row + [""] * (len(self._columns) - len(row)) for row in self._rows]
+        text = "".join(",".join(row) + "\n" for row in [self._columns, *rows])
+        write_atomically(self._path, text.encode())
+
+    def _lacks(self, epoch: int, numbers: Logs) -> bool:
+        """Whether a column stays empty in an epoch that should fill it."""
+        validated = (epoch + 1) % self.validation_every == 0
+        return any(key not in numbers and (validated or key[:4] != "val_") for key in self._columns[1:])
 
 
 class TensorBoard(Callback):
@@ -353,6 +375,8 @@ class ReduceOnPlateau(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch."""
+        if self._monitor.rests(epoch, logs or {}, self.validation_every):
+            return
         improved = self._monitor.improved(logs or {})
         if self._resting:
             self._resting -= 1

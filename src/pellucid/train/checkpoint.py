@@ -1,7 +1,7 @@
 """Saving and loading models: one safetensors file of data, never code.
 
 The file holds the parameters (``model/dense.kernel``), the optimiser's state (``optimizer/dense.kernel/m``) and, in
-its header, a JSON description: architecture, losses, metrics, optimiser, and a checksum of all numbers.
+its header, a JSON description: architecture, losses, metrics, optimiser, and a checksum of it all.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from pellucid.train.serialize import describe, restore
 FORMAT = "pellucid-model"
 VERSION = 1
 
+# What a description can provoke that was not written by save; a model of absurd size ends in a MemoryError.
+_MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, MemoryError)
+
 
 def save(model: Any, path: Path) -> Path:
     """Write a model; the file appears whole or not at all."""
@@ -41,8 +44,8 @@ def save(model: Any, path: Path) -> Path:
         "version": VERSION,
         "model": describe_model(model),
         "training": _describe_training(model),
-        "sha256": _checksum(tensors),
     }
+    description["sha256"] = _checksum(description, tensors)
     metadata = {"pellucid": json.dumps(description, sort_keys=True)}
     write_atomically(path, save_tensors(tensors, metadata))
     return path
@@ -71,7 +74,7 @@ def load_model(path: str | Path, *, custom: Sequence[Any] = ()) -> Any:
         _restore_training(model, description["training"], tensors, custom)
     except FileFormatError as error:
         raise error.with_context(f"{path}: {error.message}", ()) from None
-    except (PellucidError, KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+    except (PellucidError, *_MISFITS) as error:
         raise FileFormatError(f"{path}: the description does not fit the numbers: {error}") from None
     return model
 
@@ -88,7 +91,7 @@ def _parse(path: Path, content: bytes) -> tuple[dict[str, np.ndarray], dict[str,
         raise FileFormatError(
             f"{path} holds tensors but no Pellucid model.", hint="only files written by model.save can be loaded"
         ) from None
-    except (SafetensorError, ValueError, UnicodeDecodeError, AttributeError, TypeError):
+    except (SafetensorError, ValueError, AttributeError, TypeError, RecursionError):
         raise FileFormatError(f"{path} is damaged, or no model file.", hint=hint) from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise FileFormatError(f"{path} is not a {FORMAT} file.")
@@ -97,13 +100,13 @@ def _parse(path: Path, content: bytes) -> tuple[dict[str, np.ndarray], dict[str,
             f"{path} has the version {description.get('version')} of the format; this program reads {VERSION}.",
             hint="install the version of Pellucid that wrote it",
         )
-    if description.get("sha256") != _checksum(tensors):
-        raise FileFormatError(f"{path} is damaged: its numbers do not match their checksum.", hint=hint)
+    if description.pop("sha256", None) != _checksum(description, tensors):
+        raise FileFormatError(f"{path} is damaged: its content does not match its checksum.", hint=hint)
     return tensors, description
 
 
-def _checksum(tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _checksum(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name}:{value.dtype}:{value.shape};".encode())
@@ -128,21 +131,29 @@ def describe_model(model: Any) -> dict[str, Any]:
         "calls": calls,
         "outputs": [symbol_number[id(s)] for s in network.outputs],
         "single": model._single,
+        "dtype": _float_of(model).name,
+        "trainable": model.trainable,
     }
 
 
 def _describe_layer(layer: Layer) -> dict[str, Any]:
     if hasattr(layer, "network"):
-        return {"nested": describe_model(layer), "trainable": layer.trainable}
+        return {"nested": describe_model(layer)}
     return describe(layer)
 
 
 def rebuild_model(data: dict[str, Any], custom: Sequence[Any]) -> Any:
     """The model of :func:`describe_model`'s data, with fresh parameters."""
+    model = _rebuild_topology(data, custom)
+    model.trainable = bool(data["trainable"])
+    return model
+
+
+def _rebuild_topology(data: dict[str, Any], custom: Sequence[Any]) -> Any:
     layers = [_rebuild_layer(item, custom) for item in data["layers"]]
     inputs = [Symbol(tuple(i["shape"]), dtypes.dtype(i["dtype"]), None, i["name"]) for i in data["inputs"]]
     if data["sequential"]:
-        return MODEL_CLASSES["Sequential"]([*inputs, *layers], name=data["name"], dtype=_float_of(data))
+        return MODEL_CLASSES["Sequential"]([*inputs, *layers], name=data["name"], dtype=data["dtype"])
     made: list[Call] = []
 
     def symbol(place: list[int]) -> Symbol:
@@ -161,15 +172,14 @@ def rebuild_model(data: dict[str, Any], custom: Sequence[Any]) -> Any:
 MODEL_CLASSES: dict[str, Any] = {}
 
 
-def _float_of(data: dict[str, Any]) -> str:
-    return "float64" if any(i["dtype"] == "float64" for i in data["inputs"]) else "float32"
+def _float_of(model: Any) -> dtypes.DType:
+    double = any(p.dtype == dtypes.float64 for p in model.parameters)
+    return dtypes.float64 if double else dtypes.DEFAULT_FLOAT
 
 
 def _rebuild_layer(item: dict[str, Any], custom: Sequence[Any]) -> Any:
     if "nested" in item:
-        model = rebuild_model(item["nested"], custom)
-        model.trainable = item["trainable"]
-        return model
+        return rebuild_model(item["nested"], custom)
     layer = restore(item, custom)
     if not isinstance(layer, Layer):
         raise FileFormatError(f"A layer's description made a {type(layer).__name__}.")
@@ -204,7 +214,7 @@ def _restore_training(
     parameters = {str(p.name): p for p in model.parameters}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
-            _, owner, slot = key.split("/")
+            owner, _, slot = key.removeprefix("optimizer/").rpartition("/")  # a layer's name may have a slash
             if owner not in parameters:
                 raise ConfigurationError(f"the optimiser's state belongs to an unknown parameter {owner!r}")
             optimizer.slots_of(parameters[owner])[slot].assign(value)

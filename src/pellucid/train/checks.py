@@ -10,8 +10,9 @@ import numpy as np
 
 from pellucid.dtypes import DType, is_float
 from pellucid.errors import DataError
-from pellucid.nn import Embedding, Layer
+from pellucid.nn import Embedding
 from pellucid.nn.losses import Loss
+from pellucid.nn.network import Network
 from pellucid.nn.symbol import Symbol
 from pellucid.op import Value
 from pellucid.shapes import Shape, show
@@ -28,14 +29,14 @@ class DataChecks:
         inputs: The model's input symbols.
         output_names, output_shapes: Name and sample shape of each output.
         losses: The loss of each output; empty where only predictions are made.
-        layers: The model's layers (embeddings check the range of their integers).
+        embeddings: The embeddings that each input feeds; they check the range of its integers.
     """
 
     inputs: tuple[Symbol, ...]
     output_names: tuple[str, ...]
     output_shapes: tuple[Shape, ...]
     losses: tuple[Loss, ...]
-    layers: tuple[Layer, ...]
+    embeddings: tuple[tuple[Embedding, ...], ...]
 
     @property
     def input_dtypes(self) -> tuple[DType, ...]:
@@ -51,15 +52,15 @@ class DataChecks:
         """Checked inputs, one array per input of the model."""
         given = _by_name(x, [s.name for s in self.inputs], "x", "inputs")
         arrays = []
-        for symbol, values in zip(self.inputs, given, strict=True):
+        for symbol, values, embeddings in zip(self.inputs, given, self.embeddings, strict=True):
             what = "x" if len(self.inputs) == 1 else f"x of input {symbol.name!r}"
-            arrays.append(self._input(symbol, values, what))
+            arrays.append(self._input(symbol, values, embeddings, what))
         _same_length(arrays, [s.name or "x" for s in self.inputs])
         if len(arrays[0]) == 0:
             raise DataError("x is empty: there is no sample.")
         return tuple(arrays)
 
-    def _input(self, symbol: Symbol, values: Any, what: str) -> np.ndarray:
+    def _input(self, symbol: Symbol, values: Any, embeddings: Sequence[Embedding], what: str) -> np.ndarray:
         array = as_array(values, what)
         if array.shape[1:] != symbol.sample_shape:
             raise DataError(
@@ -67,17 +68,16 @@ class DataChecks:
                 f"{show((None, *symbol.sample_shape))}.",
                 hint=_shape_hint(array.shape, symbol.sample_shape),
             )
-        check_finite(array, what)
+        check_finite(array, what, symbol.dtype)
         if not is_float(symbol.dtype):
-            self._check_integers(array, symbol, what)
+            self._check_integers(array, symbol, embeddings, what)
         return array
 
-    def _check_integers(self, array: np.ndarray, symbol: Symbol, what: str) -> None:
+    def _check_integers(self, array: np.ndarray, symbol: Symbol, embeddings: Sequence[Embedding], what: str) -> None:
         if is_float(array.dtype) and not (array == np.floor(array)).all():
             raise DataError(f"{what} must hold whole numbers ({symbol.dtype.name}), not fractions.")
-        for layer in self.layers:
-            if isinstance(layer, Embedding):
-                layer.check_input(array)
+        for layer in embeddings:
+            layer.check_input(array)
 
     def y(self, y: Any, count: int) -> tuple[np.ndarray, ...]:
         """Checked targets, one array per output, in the form that its loss takes."""
@@ -91,7 +91,9 @@ class DataChecks:
             if array.ndim == 0 or len(array) != count:
                 length = len(array) if array.ndim else "no"
                 raise DataError(f"x has {count} samples but {what} has {length}.")
-            check_finite(array, what)
+            check_finite(array, what, self._dtype)
+            if shape == (1,) and array.ndim == 1:  # a loss function of the user's own would broadcast to [batch, batch]
+                array = array[:, None]
             arrays.append(np.ascontiguousarray(_float_like(loss.prepare(array, shape, what), self.inputs)))
         return tuple(arrays)
 
@@ -100,7 +102,7 @@ class DataChecks:
         array = as_array(weights, "sample_weight")
         if array.shape != (count,):
             raise DataError(f"sample_weight must hold one number for each of {count} samples, not {show(array.shape)}.")
-        check_finite(array, "sample_weight")
+        check_finite(array, "sample_weight", self._dtype)
         if array.size and array.min() < 0:
             raise DataError(f"sample_weight must not be negative, but {array.min()} is there.")
         return array.astype(self._dtype)
@@ -109,6 +111,19 @@ class DataChecks:
     def _dtype(self) -> DType:
         floats = [s.dtype for s in self.inputs if is_float(s.dtype)]
         return floats[0] if floats else np.dtype("float32")
+
+
+def embeddings_of(network: Network, symbol: Symbol) -> tuple[Embedding, ...]:
+    """The embeddings that an input of a network feeds, those of nested models too."""
+    found: list[Embedding] = []
+    for call in network.calls:
+        inner: Network | None = getattr(call.layer, "network", None)
+        for position, source in enumerate(call.inputs):
+            if source is symbol and isinstance(call.layer, Embedding):
+                found.append(call.layer)
+            elif source is symbol and inner is not None:
+                found += embeddings_of(inner, inner.inputs[position])
+    return tuple(found)
 
 
 def _float_like(array: np.ndarray, inputs: Sequence[Symbol]) -> np.ndarray:
@@ -131,12 +146,12 @@ def as_array(values: Any, what: str) -> np.ndarray:
         try:
             values = np.asarray(values)
         except ValueError as error:
-            raise DataError(f"{what} does not form an array: {error}.") from None
+            raise DataError(f"{what} does not form an array: {str(error).rstrip('.')}.") from None
     if values.dtype.kind not in "fiub":
         if values.dtype == object:
             try:
                 return values.astype(np.float64)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 pass
         raise DataError(
             f"{what} must hold numbers, but its elements are {values.dtype}.",
@@ -145,31 +160,39 @@ def as_array(values: Any, what: str) -> np.ndarray:
     return values
 
 
-def check_finite(array: np.ndarray, what: str) -> None:
-    """Refuse NaN and infinity, naming the first place.
+def check_finite(array: np.ndarray, what: str, dtype: DType | None = None) -> None:
+    """Refuse NaN, infinity and what is infinite as ``dtype``, naming the first place.
 
     Raises:
         DataError: An element is not finite.
     """
     if array.dtype.kind != "f" or array.size == 0:
         return
+    narrow = dtype if dtype is not None and is_float(dtype) and dtype.itemsize < array.dtype.itemsize else array.dtype
     rows = max(1, _CHUNK // max(1, array[0].size))
     for start in range(0, len(array), rows):
         part = np.asarray(array[start : start + rows])
         # The sum is finite unless an element is not (or it overflows): one fast pass for good data.
         with np.errstate(all="ignore"):
-            total = part.sum(dtype=np.float64)
+            used = part.astype(narrow, copy=False)
+            total = used.sum(dtype=np.float64)
         if np.isfinite(total):
             continue
-        bad = np.argwhere(~np.isfinite(part))
+        bad = np.argwhere(~np.isfinite(used))
         if len(bad):
             place = [int(i) for i in bad[0]]
             value = part[tuple(place)]
             place[0] += start
-            raise DataError(
-                f"{what} holds {value} at index {place} ({len(bad)} such values in these rows).",
-                hint="remove these rows, or fill the gaps, for instance with scikit-learn's SimpleImputer",
-            )
+            raise _not_finite(f"{what} holds {value} at index {place}", value, narrow, len(bad))
+
+
+def _not_finite(found: str, value: Any, dtype: DType, count: int) -> DataError:
+    if np.isfinite(value):
+        return DataError(f"{found}, which is too large for {dtype.name}.", hint="bring the data to a smaller scale")
+    return DataError(
+        f"{found} ({count} such values in these rows).",
+        hint="remove these rows, or fill the gaps, for instance with scikit-learn's SimpleImputer",
+    )
 
 
 def _by_name(given: Any, names: Sequence[str | None], what: str, kind: str) -> list[Any]:

@@ -72,6 +72,7 @@ def _check_numbers(request: FitRequest) -> None:
         ("epochs", request.epochs, 0),
         ("initial_epoch", request.initial_epoch, 0),
         ("validation_every", request.validation_every, 1),
+        ("steps_per_epoch", 1 if request.steps_per_epoch is None else request.steps_per_epoch, 1),
     ):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ConfigurationError(f"fit: {name} must be a whole number of at least {least}, not {value!r}.")
@@ -85,6 +86,8 @@ def _check_numbers(request: FitRequest) -> None:
 
 
 def _from_arrays(model: Any, request: FitRequest) -> tuple[Feed, Feed | None]:
+    if request.steps_per_epoch is not None:
+        raise ConfigurationError("fit: steps_per_epoch goes with a generator.", hint="for arrays, give batch_size")
     model._build_for(request.x)
     checks = model.checks()
     x, y = checks.both(request.x, request.y)
@@ -122,7 +125,7 @@ def _from_generator(model: Any, request: FitRequest) -> tuple[Feed, Feed | None]
         raise ConfigurationError("fit: a generator cannot be split.", hint="pass validation_data")
     if request.sample_weight is not None:
         raise ConfigurationError("fit: with a generator, yield (x, y, sample_weight) instead of passing weights.")
-    if request.class_weight == "balanced":
+    if isinstance(request.class_weight, str) and request.class_weight == "balanced":
         raise ConfigurationError("fit: 'balanced' needs all labels at once; give the weights of the classes.")
     source = _built_from(model, request.x)
 

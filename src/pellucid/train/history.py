@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ class History:
     """What ``fit`` returns.
 
     Attributes:
-        history: Key (``"loss"``, ``"val_accuracy"``) -> one number per epoch.
+        history: Key (``"loss"``, ``"val_accuracy"``) -> one number per epoch; NaN where it was not measured.
         epochs: The epochs' numbers, from ``initial_epoch`` on.
         seconds: How long each epoch took.
         interrupted: Whether Ctrl-C ended the fit.
@@ -36,8 +37,9 @@ class History:
         """Add the logs of one epoch."""
         self.epochs.append(epoch)
         self.seconds.append(seconds)
-        for key, value in logs.items():
-            self.history.setdefault(key, []).append(value)
+        for key in {**self.history, **logs}:
+            values = self.history.setdefault(key, [math.nan] * (len(self.epochs) - 1))
+            values.append(logs.get(key, math.nan))
 
     def __getitem__(self, key: str) -> list[Any]:
         if key not in self.history:
@@ -48,8 +50,14 @@ class History:
         return len(self.epochs)
 
     def best(self, key: str = "val_loss") -> int:
-        """The epoch with the best value: the smallest of a loss or error, the largest of anything else."""
+        """The epoch with the best value: the smallest of a loss or error, the largest of anything else.
+
+        Raises:
+            ConfigurationError: There is no history of the key, or it holds no number.
+        """
         values = np.asarray(self[key], dtype=float)
+        if np.isnan(values).all():
+            raise ConfigurationError(f"The history of {key!r} holds no number: there is no best epoch.")
         return self.epochs[int(np.nanargmin(values) if smaller_is_better(key) else np.nanargmax(values))]
 
     def to_csv(self, path: str | Path) -> None:
@@ -58,7 +66,7 @@ class History:
 
     def csv_text(self) -> str:
         """The table as text; metrics that are arrays are left out."""
-        keys = [key for key, values in self.history.items() if np.ndim(values[0]) == 0]
+        keys = [key for key, values in self.history.items() if _are_numbers(values)]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["epoch", *keys, "seconds"])
@@ -85,10 +93,7 @@ class History:
         for key in keys or ["loss"]:
             (line,) = ax.plot(x, self[key], label=_spoken(key), marker="." if len(x) < 30 else "")
             if f"val_{key}" in self.history:
-                ax.plot(x, self[f"val_{key}"], "--", color=line.get_color(), label=f"validation {_spoken(key)}")
-                best = self.best(f"val_{key}") + 1
-                value = self[f"val_{key}"][list(x).index(best)]
-                ax.plot([best], [value], "o", color=line.get_color(), fillstyle="none", label=f"best: epoch {best}")
+                self._plot_validation(ax, x, f"val_{key}", line.get_color())
         ax.set_xlabel("epoch")
         ax.set_ylabel(", ".join(_spoken(key) for key in keys or ["loss"]))
         if len(x) > 1:
@@ -98,11 +103,20 @@ class History:
         ax.legend()
         return ax
 
+    def _plot_validation(self, ax: Any, x: np.ndarray, key: str, colour: Any) -> None:
+        values = np.asarray(self[key], dtype=float)
+        measured = ~np.isnan(values)
+        ax.plot(x[measured], values[measured], "--", color=colour, label=f"validation {_spoken(key[4:])}")
+        if measured.any():
+            best = self.best(key) + 1
+            value = values[list(x).index(best)]
+            ax.plot([best], [value], "o", color=colour, fillstyle="none", label=f"best: epoch {best}")
+
     def save_plot(self, path: str | Path) -> None:
         """A picture with one panel for the loss and one for each metric; the format follows the file's ending."""
         from matplotlib.figure import Figure
 
-        keys = [k for k, v in self.history.items() if not k.startswith("val_") and np.ndim(v[0]) == 0]
+        keys = [k for k, v in self.history.items() if not k.startswith("val_") and _are_numbers(v)]
         if not keys:
             raise ConfigurationError("The history is empty: there is nothing to plot.")
         figure = Figure(figsize=(5 * len(keys), 3.8), layout="constrained")
@@ -118,13 +132,19 @@ class History:
         return f"History({len(self)} epochs{': ' + shown if shown else ''})"
 
 
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(np.ndim(value) == 0 for value in values)
+
+
 def _spoken(key: str) -> str:
     return key.replace("_", " ")
 
 
+_SMALLER_IS_BETTER = ("loss", "mse", "mae", "error")
 _LARGER_IS_BETTER = ("accuracy", "precision", "recall", "f1", "auc", "r2")
 
 
 def smaller_is_better(key: str) -> bool:
     """Whether progress in the quantity means smaller numbers."""
-    return not any(word in key for word in _LARGER_IS_BETTER)
+    # The end of the key decides first: an output may be called "recall", and its loss "recall_loss".
+    return key.endswith(_SMALLER_IS_BETTER) or not any(word in key for word in _LARGER_IS_BETTER)

@@ -44,6 +44,7 @@ def run(fit: Run) -> History:
     key = np.asarray(ops.random_key(fit.seed))
     for callback in fit.callbacks:
         callback.model = fit.model
+        callback.validation_every = fit.validation_every if fit.validation else 1
     message = None
     try:
         for callback in fit.callbacks:

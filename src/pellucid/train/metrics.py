@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid import ops
-from pellucid.errors import ConfigurationError, DataError
+from pellucid.errors import ConfigurationError, DataError, ShapeError
 from pellucid.fields import Choice, Configured, Integer, Interval, optional, param
 from pellucid.fields import lookup as look_up
-from pellucid.shapes import size
+from pellucid.shapes import show, size
 
 _NUMBER = Interval(-np.inf, np.inf)
 
@@ -50,6 +50,20 @@ class Metric(Configured):
     @abstractmethod
     def result(self, totals: Sequence[np.ndarray]) -> Any:
         """The metric from the combined statistics."""
+
+    def aligned(self, y_true: Any, y_pred: Any) -> Any:
+        """The targets in the shape of the predictions, for metrics that compare number by number.
+
+        Raises:
+            ShapeError: There is not one target for each number; broadcasting would give a wrong metric.
+        """
+        wanted, given = y_pred.spec.shape, y_true.spec.shape
+        if size(wanted) != size(given) or wanted[:1] != given[:1]:
+            raise ShapeError(
+                f"The metric {self.label!r} needs one target per prediction, not {show(given)} for {show(wanted)}.",
+                hint="for class numbers use accuracy, f1, auc or top_k_accuracy" if len(wanted) > len(given) else None,
+            )
+        return y_true if wanted == given else ops.reshape(y_true, wanted)
 
     def __call__(self, y_true: Any, y_pred: Any) -> Any:
         """The metric of one set of targets and predictions."""
@@ -144,7 +158,7 @@ class BinaryAccuracy(Mean):
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """1 where prediction and label agree."""
-        return ops.equal(y_pred > self.threshold, y_true > 0)
+        return ops.equal(y_pred > self.threshold, self.aligned(y_true, y_pred) > 0)
 
 
 class CategoricalAccuracy(Mean):
@@ -171,7 +185,7 @@ class Accuracy(Mean):
         """1 where the answer is right."""
         if is_binary(y_pred):
             threshold = 0.5 if self.threshold is None else self.threshold
-            return BinaryAccuracy(threshold).values(y_true, y_pred)
+            return BinaryAccuracy(threshold, name=self.label).values(y_true, y_pred)
         return CategoricalAccuracy().values(y_true, y_pred)
 
 
@@ -199,7 +213,7 @@ class MeanSquaredError(Mean):
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """Squared differences."""
-        return ops.square(y_pred - y_true)
+        return ops.square(y_pred - self.aligned(y_true, y_pred))
 
 
 class MeanAbsoluteError(Mean):
@@ -209,7 +223,7 @@ class MeanAbsoluteError(Mean):
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """Absolute differences."""
-        return ops.abs(y_pred - y_true)
+        return ops.abs(y_pred - self.aligned(y_true, y_pred))
 
 
 class ConfusionMatrix(Metric):
@@ -227,7 +241,7 @@ class ConfusionMatrix(Metric):
     def statistics(self, y_true: Any, y_pred: Any) -> Sequence[Any]:
         """The batch's counts."""
         if is_binary(y_pred):
-            classes, rows, columns = 2, y_true > 0, y_pred > self.threshold
+            classes, rows, columns = 2, self.aligned(y_true, y_pred) > 0, y_pred > self.threshold
         else:
             classes = y_pred.spec.shape[-1]
             rows, columns = true_classes(y_true, y_pred), ops.argmax(y_pred, -1)
@@ -312,15 +326,17 @@ class AUC(Metric):
         """Labels and scores."""
         if is_binary(y_pred):
             count = size(y_pred.spec.shape)
-            return ops.reshape(ops.cast(y_true > 0, "float32"), (count,)), ops.reshape(y_pred, (count,))
+            positive = ops.cast(self.aligned(y_true, y_pred) > 0, "float32")
+            return ops.reshape(positive, (count,)), ops.reshape(y_pred, (count,))
         return ops.cast(true_classes(y_true, y_pred), "float32"), y_pred
 
     def result(self, totals: Sequence[np.ndarray]) -> float:
         """The area, from ranks."""
         labels, scores = totals
+        labels = labels.reshape(-1)
         if scores.ndim == 1:
             return _auc(labels == 1, scores)
-        columns = [_auc(labels == k, scores[..., k]) for k in range(scores.shape[-1])]
+        columns = [_auc(labels == k, scores[..., k].reshape(-1)) for k in range(scores.shape[-1])]
         known = [area for area in columns if not np.isnan(area)]
         return float(np.mean(known)) if known else float("nan")
 
@@ -345,7 +361,7 @@ class R2(Metric):
     def statistics(self, y_true: Any, y_pred: Any) -> Sequence[Any]:
         """Targets and predictions, one row per sample."""
         shape = (y_pred.spec.shape[0], size(y_pred.spec.shape[1:]))
-        return ops.reshape(y_true, shape), ops.reshape(y_pred, shape)
+        return ops.reshape(self.aligned(y_true, y_pred), shape), ops.reshape(y_pred, shape)
 
     def result(self, totals: Sequence[np.ndarray]) -> float:
         """The mean over outputs; an output that never changes counts 1 if hit exactly, else 0."""

@@ -18,7 +18,7 @@ from pellucid.op import Spec
 from pellucid.optim import Optimizer
 from pellucid.optim import get as get_optimizer
 from pellucid.train import checkpoint, fitting, loop
-from pellucid.train.checks import DataChecks
+from pellucid.train.checks import DataChecks, embeddings_of
 from pellucid.train.feed import ArrayFeed, Batch, check_batch_size
 from pellucid.train.history import History
 from pellucid.train.step import (
@@ -82,7 +82,6 @@ class Model(Layer):
         self._programs: dict[Any, Any] = {}
         self.history: History | None = None
         self.stop_training: bool | str = False
-        self.__post_init__()
 
     def _adopt(self, network: Network) -> None:
         self._network = network
@@ -140,10 +139,16 @@ class Model(Layer):
         """The outputs for values of the inputs, always as a list."""
         return self.network.run(inputs)
 
+    def __call__(self, *inputs: Any) -> Any:
+        """The output for tensors, arrays or symbols, given one by one or as one list."""
+        several = self._network is not None and len(self._network.inputs) > 1
+        if several and len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
+            inputs = tuple(inputs[0])
+        return super().__call__(*inputs)
+
     def call(self, *inputs: Any) -> Any:
         """The output, or the list of outputs."""
-        given = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)) else inputs
-        outputs = self.outputs_of(given)
+        outputs = self.outputs_of(inputs)
         return outputs[0] if self._single else outputs
 
     def summary(self, *, show: bool = True) -> str:
@@ -215,7 +220,8 @@ class Model(Layer):
         if self._network is not None:
             self._resolve_objective()
         else:
-            objective(loss, None, metrics if not isinstance(metrics, dict) else (), ["output"])  # names, checked now
+            names = list(loss) if isinstance(loss, dict) else ["output"]
+            objective(loss, None, metrics if not isinstance(metrics, dict) else (), names)  # checked as far as possible
 
     def require_compiled(self) -> None:
         """Refuse to go on without a loss and an optimiser.
@@ -362,8 +368,8 @@ class Model(Layer):
         """What data must satisfy."""
         losses = self.objective.losses if self.is_compiled else ()
         shapes = tuple(symbol.sample_shape for symbol in self.outputs)
-        inner = tuple(inner for layer in self.layers for inner in layer.sublayers())
-        return DataChecks(self.inputs, self.output_names, shapes, losses, inner)
+        embeddings = tuple(embeddings_of(self.network, symbol) for symbol in self.inputs)
+        return DataChecks(self.inputs, self.output_names, shapes, losses, embeddings)
 
     def training_program(self, batch: Batch) -> TrainingProgram:
         """The compiled step for batches of this shape."""

@@ -189,6 +189,8 @@ def read_recipe(path: Path) -> tuple[list[Layer], TrainingOptions]:
     for key in content:
         if key not in ("model", "training"):
             raise ConfigurationError(f"{path}: unknown table [{key}]; a recipe has [model] and [training].")
+        if not isinstance(content[key], dict):
+            raise ConfigurationError(f"{path}: {key} must be a table, not {content[key]!r}.")
     entries = content.get("model", {}).get("layers")
     if not isinstance(entries, list) or not entries:
         raise ConfigurationError(f"{path}: [model] needs layers = [{{ layer = 'Dense', units = 100 }}, ...].")
@@ -197,7 +199,7 @@ def read_recipe(path: Path) -> tuple[list[Layer], TrainingOptions]:
 
 
 def _layer(path: Path, number: int, entry: Any) -> Layer:
-    if not isinstance(entry, dict) or "layer" not in entry:
+    if not isinstance(entry, dict) or not isinstance(entry.get("layer"), str):
         raise ConfigurationError(f"{path}: layer {number} is {entry!r}, not a table with the key 'layer'.")
     settings = {key: value for key, value in entry.items() if key != "layer"}
     if entry["layer"] not in LAYERS:
@@ -213,4 +215,6 @@ def _training(path: Path, given: dict[str, Any]) -> TrainingOptions:
     for key in given:
         if key not in known:
             raise unknown_name(f"training option in {path}", key, known)
+    if not isinstance(given.get("patience", 0), int):
+        raise ConfigurationError(f"{path}: patience must be a whole number, not {given['patience']!r}.")
     return TrainingOptions(**given)

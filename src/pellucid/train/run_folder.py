@@ -71,6 +71,18 @@ def new_folder(out: str | None, name: str) -> Path:
     return folder
 
 
+def make(folder: Path) -> None:
+    """Create the folder before training, so that a path that cannot be written to costs no time.
+
+    Raises:
+        ConfigurationError: It cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"The run folder {folder} cannot be made: {error.strerror}.") from None
+
+
 def write(folder: Path, model: Any, history: History, record: RunRecord) -> None:
     """Write all files of a run; ``run.json`` comes last, so that a folder with it is complete."""
     model.save(folder / MODEL)

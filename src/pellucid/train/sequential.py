@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-import numpy as np
 
 from pellucid import dtypes
 from pellucid.errors import ConfigurationError, DataError, NotBuiltError
 from pellucid.nn.layer import Layer, phase
 from pellucid.nn.network import Network, name_layers
 from pellucid.nn.symbol import Input, Symbol
+from pellucid.op import Value
 from pellucid.shapes import Shape
+from pellucid.train.checks import as_array
 from pellucid.train.model import Model
 
 
@@ -24,6 +24,7 @@ class Sequential(Model):
         name: The model's name.
         dtype: ``"float32"`` or ``"float64"``, of inputs and parameters.
 
+    >>> import numpy as np
     >>> from pellucid.nn import Dense
     >>> model = Sequential([Input((4,)), Dense(16, activation="relu"), Dense(3, activation="softmax")])
     >>> model.predict(np.zeros((2, 4))).shape
@@ -35,6 +36,10 @@ class Sequential(Model):
         self._dtype = dtypes.dtype(dtype) if dtype else dtypes.DEFAULT_FLOAT
         self._stack: list[Layer] = []
         self._input: Symbol | None = None
+        if not isinstance(layers, Iterable):
+            raise ConfigurationError(
+                f"Sequential takes a list of layers, not {layers!r}.", hint="write [...] around it"
+            )
         for layer in layers:
             self.add(layer)
         self._build_if_known()
@@ -48,7 +53,9 @@ class Sequential(Model):
         if isinstance(layer, Symbol):
             if self._stack or self._input or layer.call is not None:
                 raise ConfigurationError("Sequential: Input(...) can only come first.")
-            self._input = layer
+            # The dtype of an input that names none is the model's own.
+            wide = self._dtype if layer.dtype == dtypes.DEFAULT_FLOAT else layer.dtype
+            self._input = Input(layer.sample_shape, wide, layer.name)
             return
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise ConfigurationError(f"Sequential: {layer.__name__} is a class.", hint=f"write {layer.__name__}(...)")
@@ -93,7 +100,9 @@ class Sequential(Model):
         if self._input is not None:
             self._build_if_known()
             return
-        shape = np.shape(x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x)
+        if isinstance(x, (tuple, dict)) and len(x) == 1:
+            (x,) = x.values() if isinstance(x, dict) else x
+        shape = x.spec.shape if isinstance(x, Value) else as_array(x, "x").shape
         if len(shape) < 2:
             raise DataError(
                 f"x has shape {list(shape)}, but a batch of samples has at least 2 axes [sample, features].",

@@ -52,7 +52,8 @@ _ACTIVATION_NAMES = {function: name for name, function in activations.ACTIVATION
 def describe(value: Any) -> Any:
     """The value as JSON data.
 
-    A configured object becomes {"kind", "class", "config"}; a function becomes {"function": name}.
+    A configured object becomes {"kind", "class", "config"}, a function {"function": name}, one of our own activation
+    functions {"activation": name}.
     """
     if isinstance(value, Configured):
         kind = _kind_of(value)
@@ -68,7 +69,7 @@ def describe(value: Any) -> Any:
         return value
     if callable(value):
         if value in _ACTIVATION_NAMES:
-            return _ACTIVATION_NAMES[value]
+            return {"activation": _ACTIVATION_NAMES[value]}
         return {"function": getattr(value, "__name__", type(value).__name__)}
     raise ConfigurationError(f"{value!r} cannot be saved: it is neither a number, text, a list nor a known object.")
 
@@ -96,6 +97,8 @@ def restore(value: Any, custom: Sequence[Any] = ()) -> Any:
         return value
     if "dict" in value:
         return {key: restore(v, custom) for key, v in value["dict"]}
+    if "activation" in value:
+        return activations.get(value["activation"])
     own = {getattr(item, "__name__", repr(item)): item for item in custom}
     if "function" in value:
         return _own_item(own, value["function"], "function")

@@ -177,7 +177,7 @@ class TrainingProgram:
         self.executable = backend.compile(self.step)
 
     def _trace_forward(self, model: Any, objective: Objective, specs: BatchSpecs) -> Traced:
-        penalties = penalties_of(self._trainable)
+        penalties = penalties_of(model.parameters)
 
         def forward(x: tuple, y: tuple, weights: tuple, seed_key: Any, step: Any) -> tuple:
             with phase(training=True, key=ops.fold_in(seed_key, step)):

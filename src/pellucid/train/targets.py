@@ -99,8 +99,8 @@ def class_weights(weights: Any, labels: np.ndarray | None) -> np.ndarray:
     """
     if labels is None:
         raise DataError("class_weight needs targets that are classes, one per sample.")
-    present, counts = np.unique(labels, return_counts=True)
-    if weights == "balanced":
+    present, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if isinstance(weights, str) and weights == "balanced":
         table = {int(k): len(labels) / (len(present) * n) for k, n in zip(present, counts, strict=True)}
     elif isinstance(weights, dict):
         table = {int(k): float(v) for k, v in weights.items()}
@@ -112,11 +112,7 @@ def class_weights(weights: Any, labels: np.ndarray | None) -> np.ndarray:
     negative = [k for k, v in table.items() if not (v >= 0 and np.isfinite(v))]
     if negative:
         raise ConfigurationError(f"class_weight of class {negative[0]} must be at least 0, not {table[negative[0]]}.")
-    lookup = np.zeros(int(present.max()) + 1)
-    for k, value in table.items():
-        if k < len(lookup):
-            lookup[k] = value
-    return lookup[labels]
+    return np.array([table[int(k)] for k in present])[place]
 
 
 def split_rows(y: np.ndarray, loss: Loss, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,90 @@
+"""The CPU engine: machine code for the very processor it runs on."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pellucid.backends.base import Backend, Executable
+from pellucid.backends.cpu import lowering
+from pellucid.backends.cpu.lowering import FLAG, Planner
+from pellucid.errors import DataError
+from pellucid.graph.ir import Graph
+from pellucid.plan.lifetime import ALIGNMENT
+from pellucid.plan.plan import Address, Plan
+
+_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+class CpuExecutable(Executable):
+    """A plan with its memory."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.plan: Plan = Planner(graph).build()
+        self._arena, base = _aligned_bytes(self.plan.arena)
+        self._flag = np.zeros(1, np.int64)
+        self._bases = np.zeros(self.plan.buffers, np.int64)
+        self._bases[FLAG] = self._flag.ctypes.data
+        for buffer, value in self.plan.constants:
+            self._bases[buffer] = value.ctypes.data
+        for buffer, offset in self.plan.temporaries:
+            self._bases[buffer] = base + offset
+        self._lay_out_records()
+
+    def _lay_out_records(self) -> None:
+        """All records in one row, and where addresses must be filled in."""
+        entries = [entry for i in self.plan.instructions for entry in i.record]
+        self._records = np.array([0 if isinstance(e, Address) else e for e in entries], np.int64)
+        open_entries = [(n, e) for n, e in enumerate(entries) if isinstance(e, Address)]
+        self._places = np.array([n for n, _ in open_entries], np.intp)
+        self._buffer_of = np.array([e.buffer for _, e in open_entries], np.intp)
+        self._offset_of = np.array([e.offset for _, e in open_entries], np.int64)
+        starts = np.cumsum([0, *(len(i.record) for i in self.plan.instructions)])
+        first = self._records.ctypes.data
+        self._calls: list[tuple[Callable[..., None], int]] = [
+            (_CALL(i.kernel), first + 8 * int(start)) for i, start in zip(self.plan.instructions, starts, strict=False)
+        ]
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Call every kernel.
+
+        Raises:
+            DataError: An index lay outside its axis.
+        """
+        kept = [np.ascontiguousarray(value) for value in inputs]
+        outputs = [np.empty(spec.shape, spec.dtype) for _, spec in self.plan.outputs]
+        for buffer, value in zip(self.plan.inputs, kept, strict=True):
+            self._bases[buffer] = value.ctypes.data
+        for (buffer, _), value in zip(self.plan.outputs, outputs, strict=True):
+            self._bases[buffer] = value.ctypes.data
+        self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
+        for kernel, record in self._calls:
+            kernel(record, 0, 1)
+        if self._flag[0]:
+            self._flag[0] = 0
+            raise DataError(f"graph {self.graph.name}: an index lies outside its axis.")
+        return outputs
+
+
+def _aligned_bytes(count: int) -> tuple[np.ndarray, int]:
+    """Memory, and the first address in it at the start of a cache line."""
+    memory = np.zeros(count + ALIGNMENT, np.uint8)
+    address = memory.ctypes.data
+    return memory, -(-address // ALIGNMENT) * ALIGNMENT
+
+
+class CpuBackend(Backend):
+    """Runs graphs as machine code."""
+
+    name = "cpu"
+
+    @property
+    def lowerings(self) -> dict[str, Callable]:  # type: ignore[override]
+        """The operations that the engine knows."""
+        return lowering.known()
+
+    def _compile(self, graph: Graph) -> Executable:
+        return CpuExecutable(graph)

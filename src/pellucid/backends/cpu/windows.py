@@ -1,0 +1,311 @@
+"""Kernels over windows: convolution, its two gradients, and pooling."""
+
+# N batch, O output positions, K kernel taps, C channels in, D channels out, per group; images are [N, spatial, C].
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.lanes import LANES, Place
+from pellucid.dtypes import DType, int64
+
+
+class _Window:
+    """The numbers of a window, axis by axis, as a kernel's record gives them.
+
+    Record: for each spatial axis image size, output size, window size, stride, dilation, padding before.
+    """
+
+    def __init__(self, e: Emitter, rank: int) -> None:
+        self.e, self.rank = e, rank
+        self.image: list[Value] = []
+        self.out: list[Value] = []
+        self.taps: list[Value] = []
+        self.stride: list[Value] = []
+        self.dilation: list[Value] = []
+        self.before: list[Value] = []
+        for _ in range(rank):
+            for column in (self.image, self.out, self.taps, self.stride, self.dilation, self.before):
+                column.append(e.field())
+
+    def position(self, axis: int, out: Value, tap: Value) -> Value:
+        """Where a tap of an output position lies in the image, padding not counted."""
+        b = self.e.b
+        start = b.sub(b.mul(out, self.stride[axis]), self.before[axis])
+        return b.add(start, b.mul(tap, self.dilation[axis]))
+
+    def inside(self, axis: int, position: Value) -> Value:
+        """Whether a position lies in the image; negative ones are large as unsigned numbers."""
+        return self.e.b.icmp_unsigned("<", position, self.image[axis])
+
+
+def _over(e: Emitter, sizes: Sequence[Value], body: Callable[[list[Value]], None]) -> None:
+    """Nested loops over all sizes; the body gets the indices."""
+
+    def nest(indices: list[Value]) -> None:
+        if len(indices) == len(sizes):
+            body(indices)
+            return
+        with e.loop(I64(0), sizes[len(indices)]) as i:
+            nest([*indices, i])
+
+    nest([])
+
+
+def _carry(
+    e: Emitter, sizes: Sequence[Value], start: list[Value], body: Callable[[list[Value], list[Value]], list[Value]]
+) -> list[Value]:
+    """Nested loops that carry registers; the body gets the indices and the registers."""
+
+    def nest(indices: list[Value], carried: list[Value]) -> list[Value]:
+        if len(indices) == len(sizes):
+            return body(indices, carried)
+        return e.reduce_loop(I64(0), sizes[len(indices)], 1, carried, lambda i, inner: nest([*indices, i], inner))
+
+    return nest([], start)
+
+
+def _keep_if(e: Emitter, condition: Value, before: list[Value], then: Callable[[], list[Value]]) -> list[Value]:
+    """The registers of ``then`` where the condition holds, else those from before."""
+    origin = e.b.block
+    taken = e.function.append_basic_block("then")
+    after = e.function.append_basic_block("after")
+    e.b.cbranch(condition, taken, after)
+    e.b.position_at_end(taken)
+    values = then()
+    end = e.b.block
+    e.b.branch(after)
+    e.b.position_at_end(after)
+    merged = []
+    for old, new in zip(before, values, strict=True):
+        phi = e.b.phi(old.type)
+        phi.add_incoming(old, origin)
+        phi.add_incoming(new, end)
+        merged.append(phi)
+    return merged
+
+
+def _all_inside(e: Emitter, window: _Window, positions: Sequence[Value]) -> Value:
+    condition = window.inside(0, positions[0])
+    for axis in range(1, window.rank):
+        condition = e.b.and_(condition, window.inside(axis, positions[axis]))
+    return condition
+
+
+def _element(e: Emitter, base: Value, strides: Sequence[Value], indices: Sequence[Value]) -> Value:
+    address = base
+    for stride, i in zip(strides, indices, strict=True):
+        address = e.advance(address, i, stride)
+    return address
+
+
+def conv_kernel(dtype: DType, rank: int) -> int:
+    """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t - p, g, c] w[k, c, g, d].
+
+    Record: the window; N, groups, C, D; addresses of x, w, out; strides of x (batch, spatial..., channel), of w
+    (taps..., channel) and of out (batch, spatial...); output channels lie side by side in w and out.
+    """
+    e = Emitter(lanes_for(dtype))
+    window = _Window(e, rank)
+    batch, groups, channels, outs = (e.field() for _ in range(4))
+    x, w, out = (e.field() for _ in range(3))
+    xs = [e.field() for _ in range(rank + 2)]
+    ws = [e.field() for _ in range(rank + 1)]
+    os_ = [e.field() for _ in range(rank + 1)]
+    width = I64(dtype.itemsize)
+
+    def at(n: Value, indices: list[Value]) -> None:
+        group, place = indices[0], indices[1:]
+        first = e.b.mul(group, outs)
+        with e.loop(I64(0), outs, e.lanes) as d:
+            mask = e.mask(e.minus(outs, d))
+            lane = e.b.mul(e.b.add(first, d), width)
+
+            def tap(indices: list[Value], carried: list[Value]) -> list[Value]:
+                positions = [window.position(a, place[a], indices[a]) for a in range(rank)]
+
+                def multiply() -> list[Value]:
+                    x_here = _element(e, x, xs[:-1], [n, *positions])
+                    x_here = e.advance(x_here, e.b.mul(group, channels), xs[-1])
+                    w_here = e.b.add(_element(e, w, ws[:-1], indices), lane)
+
+                    def channel(c: Value, sums: list[Value]) -> list[Value]:
+                        left = e.splat(e.load_scalar(e.advance(x_here, c, xs[-1]), dtype))
+                        right = e.load(e.advance(w_here, c, ws[-1]), dtype, mask)
+                        return [e.on_vectors("fma", left, right, sums[0])]
+
+                    return e.reduce_loop(I64(0), channels, 1, carried, channel)
+
+                return _keep_if(e, _all_inside(e, window, positions), carried, multiply)
+
+            (total,) = _carry(e, window.taps, [e.constant(0, dtype)], tap)
+            e.store(e.b.add(_element(e, out, os_, [n, *place]), lane), total, dtype, mask)
+
+    low, high = e.my_share(batch)
+    with e.loop(low, high) as n:
+        _over(e, [groups, *window.out], lambda indices: at(n, indices))
+    return e.finish()
+
+
+def conv_input_grad_kernel(dtype: DType, rank: int) -> int:
+    """The address of the convolution's gradient by the image, added to zeros that are there already.
+
+    dx[n, o s + k t - p, g, c] += sum over d of ct[n, o, g, d] w'[k, d, g, c], with the kernel's last two axes swapped
+    so that channels of the image lie side by side.
+
+    Record: the window; N, groups, C, D; addresses of ct, w', dx; strides of ct (batch, spatial..., channel), of w'
+    (taps..., output channel) and of dx (batch, spatial...).
+    """
+    e = Emitter(lanes_for(dtype))
+    window = _Window(e, rank)
+    batch, groups, channels, outs = (e.field() for _ in range(4))
+    ct, w, dx = (e.field() for _ in range(3))
+    cs = [e.field() for _ in range(rank + 2)]
+    ws = [e.field() for _ in range(rank + 1)]
+    xs = [e.field() for _ in range(rank + 1)]
+    width = I64(dtype.itemsize)
+
+    def at(n: Value, indices: list[Value]) -> None:
+        group, place, tap = indices[0], indices[1 : 1 + rank], indices[1 + rank :]
+        positions = [window.position(a, place[a], tap[a]) for a in range(rank)]
+        with e.b.if_then(_all_inside(e, window, positions)):
+            ct_here = e.advance(_element(e, ct, cs[:-1], [n, *place]), e.b.mul(group, outs), cs[-1])
+            with e.loop(I64(0), channels, e.lanes) as c:
+                mask = e.mask(e.minus(channels, c))
+                lane = e.b.mul(e.b.add(e.b.mul(group, channels), c), width)
+                w_here = e.b.add(_element(e, w, ws[:-1], tap), e.b.mul(c, width))
+                w_here = e.advance(w_here, e.b.mul(group, outs), ws[-1])
+                target = e.b.add(_element(e, dx, xs, [n, *positions]), lane)
+
+                def out_channel(d: Value, sums: list[Value], w_here: Value = w_here, mask: Value = mask) -> list[Value]:
+                    left = e.splat(e.load_scalar(e.advance(ct_here, d, cs[-1]), dtype))
+                    return [e.on_vectors("fma", left, e.load(e.advance(w_here, d, ws[-1]), dtype, mask), sums[0])]
+
+                (total,) = e.reduce_loop(I64(0), outs, 1, [e.load(target, dtype, mask)], out_channel)
+                e.store(target, total, dtype, mask)
+
+    low, high = e.my_share(batch)
+    with e.loop(low, high) as n:
+        _over(e, [groups, *window.out, *window.taps], lambda indices: at(n, indices))
+    return e.finish()
+
+
+def conv_kernel_grad_kernel(dtype: DType, rank: int) -> int:
+    """The address of the convolution's gradient by the kernel.
+
+    dw[k, c, g, d] = sum over n, o of x[n, o s + k t - p, g, c] ct[n, o, g, d]
+
+    Record: the window; N, groups, C, D; addresses of x, ct, dw; strides of x (batch, spatial..., channel), of ct
+    (batch, spatial...) and of dw (taps..., channel).
+    """
+    e = Emitter(lanes_for(dtype))
+    window = _Window(e, rank)
+    batch, groups, channels, outs = (e.field() for _ in range(4))
+    x, ct, dw = (e.field() for _ in range(3))
+    xs = [e.field() for _ in range(rank + 2)]
+    cs = [e.field() for _ in range(rank + 1)]
+    ws = [e.field() for _ in range(rank + 1)]
+    width = I64(dtype.itemsize)
+
+    def at(c: Value, indices: list[Value]) -> None:
+        group, tap = indices[0], indices[1:]
+        channel = e.b.add(e.b.mul(group, channels), c)
+        with e.loop(I64(0), outs, e.lanes) as d:
+            mask = e.mask(e.minus(outs, d))
+            lane = e.b.mul(e.b.add(e.b.mul(group, outs), d), width)
+
+            def sample(indices: list[Value], carried: list[Value]) -> list[Value]:
+                n, place = indices[0], indices[1:]
+                positions = [window.position(a, place[a], tap[a]) for a in range(rank)]
+
+                def multiply() -> list[Value]:
+                    left = _element(e, x, xs, [n, *positions, channel])
+                    right = e.b.add(_element(e, ct, cs, [n, *place]), lane)
+                    value = e.splat(e.load_scalar(left, dtype))
+                    return [e.on_vectors("fma", value, e.load(right, dtype, mask), carried[0])]
+
+                return _keep_if(e, _all_inside(e, window, positions), carried, multiply)
+
+            (total,) = _carry(e, [batch, *window.out], [e.constant(0, dtype)], sample)
+            e.store(e.b.add(_element(e, dw, ws, [*tap, c]), lane), total, dtype, mask)
+
+    low, high = e.my_share(channels)
+    with e.loop(low, high) as c:
+        _over(e, [groups, *window.taps], lambda indices: at(c, indices))
+    return e.finish()
+
+
+def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
+    """The address of the sum of each window, or (``spreading``) of its transpose added to zeros.
+
+    Record: the window; N, C; addresses of image and output; their strides (batch, spatial..., channel).
+    """
+    e = Emitter(1)
+    window = _Window(e, rank)
+    batch, channels = e.field(), e.field()
+    image, out = e.field(), e.field()
+    xs = [e.field() for _ in range(rank + 2)]
+    os_ = [e.field() for _ in range(rank + 2)]
+    place_of = Place(e, dtype, dtype)
+
+    def at(n: Value, indices: list[Value]) -> None:
+        place, c, tap = indices[:rank], indices[rank], indices[rank + 1 :]
+        positions = [window.position(a, place[a], tap[a]) for a in range(rank)]
+        with e.b.if_then(_all_inside(e, window, positions)):
+            inner = _element(e, image, xs, [n, *positions, c])
+            outer = _element(e, out, os_, [n, *place, c])
+            source, target = (outer, inner) if spreading else (inner, outer)
+            total = LANES["add"](place_of, e.load_scalar(target, dtype), e.load_scalar(source, dtype))
+            e.store_scalar(target, total, dtype)
+
+    low, high = e.my_share(batch)
+    with e.loop(low, high) as n:
+        _over(e, [*window.out, channels, *window.taps], lambda indices: at(n, indices))
+    return e.finish()
+
+
+def max_pool_index_kernel(dtype: DType, rank: int) -> int:
+    """The address of the search for each window's first largest element; NaN counts as the largest.
+
+    Record: the window; N, C; addresses of image and result (int64); their strides (batch, spatial..., channel).
+    """
+    e = Emitter(1)
+    window = _Window(e, rank)
+    batch, channels = e.field(), e.field()
+    image, out = e.field(), e.field()
+    xs = [e.field() for _ in range(rank + 2)]
+    os_ = [e.field() for _ in range(rank + 2)]
+
+    def better(x: Value, best: Value) -> Value:
+        if dtype.kind != "f":
+            compare = e.b.icmp_signed if dtype.kind == "i" else e.b.icmp_unsigned
+            return compare(">", x, best)
+        first_nan = e.b.and_(e.b.fcmp_unordered("uno", x, x), e.b.fcmp_ordered("ord", best, best))
+        return e.b.or_(e.b.fcmp_ordered(">", x, best), first_nan)
+
+    def at(n: Value, indices: list[Value]) -> None:
+        place, c = indices[:rank], indices[rank]
+
+        def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
+            best, where = carried
+            positions = [window.position(a, place[a], taps[a]) for a in range(rank)]
+
+            def look() -> list[Value]:
+                x = e.load_scalar(_element(e, image, xs, [n, *positions, c]), dtype)
+                flat = positions[0]
+                for axis in range(1, rank):
+                    flat = e.b.add(e.b.mul(flat, window.image[axis]), positions[axis])
+                # The first element inside the image wins over nothing.
+                wins = e.b.or_(e.b.icmp_signed("<", where, I64(0)), better(x, best))
+                return [e.b.select(wins, x, best), e.b.select(wins, flat, where)]
+
+            return _keep_if(e, _all_inside(e, window, positions), carried, look)
+
+        start = [e.scalar(0, dtype), I64(-1)]
+        e.store_scalar(_element(e, out, os_, [n, *place, c]), _carry(e, window.taps, start, tap)[1], int64)
+
+    low, high = e.my_share(batch)
+    with e.loop(low, high) as n:
+        _over(e, [*window.out, channels], lambda indices: at(n, indices))
+    return e.finish()

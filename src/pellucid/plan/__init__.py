@@ -1,0 +1,1 @@
+"""Plans: from a graph to instructions on memory, before any machine code is chosen."""

@@ -1,0 +1,80 @@
+"""Which nodes run as one kernel: elementwise nodes join the node that alone uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pellucid.graph.ir import Graph, Node, Var
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nodes that run together: elementwise ones in order, then the root, which may be a reduction.
+
+    Attributes:
+        nodes: In order; the last is the root, whose output is the group's.
+        inputs: The variables that the group reads, each once, in the order of first use.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[Var, ...]
+
+    @property
+    def root(self) -> Node:
+        """The node whose output the group computes."""
+        return self.nodes[-1]
+
+
+def groups(
+    graph: Graph,
+    joins: Callable[[Node], bool],
+    takes: Callable[[Node], bool],
+    limit: int = 24,
+) -> list[Group]:
+    """The nodes of a graph in groups, in an order in which each can run.
+
+    Args:
+        graph: The graph.
+        joins: Whether a node can be computed inside the group of the node that uses it.
+        takes: Whether a node can have others computed inside its group.
+        limit: Largest number of nodes in a group, so that kernels stay small.
+    """
+    users = _users(graph)
+    outputs = set(graph.outputs)
+    leader: dict[Var, Node] = {}
+    members: dict[Node, list[Node]] = {}
+    for node in reversed(graph.nodes):
+        chosen = None
+        if joins(node) and node.output not in outputs:
+            leaders = {id(leader[user.output]): leader[user.output] for user in users.get(node.output, ())}
+            if len(leaders) == 1:
+                (candidate,) = leaders.values()
+                fits = takes(candidate) and _domain(candidate) == node.output.spec.shape
+                if fits and len(members[candidate]) < limit:
+                    chosen = candidate
+        chosen = chosen or node
+        leader[node.output] = chosen
+        members.setdefault(chosen, []).append(node)
+    return [_group(list(reversed(members[node]))) for node in graph.nodes if node in members]
+
+
+def _domain(node: Node) -> tuple[int, ...]:
+    """The shape over which a root runs: a reduction's is that of what it reduces."""
+    if "axes" in node.attributes and "keepdims" in node.attributes:
+        return node.inputs[0].spec.shape
+    return node.output.spec.shape
+
+
+def _users(graph: Graph) -> dict[Var, list[Node]]:
+    users: dict[Var, list[Node]] = {}
+    for node in graph.nodes:
+        for var in node.inputs:
+            users.setdefault(var, []).append(node)
+    return users
+
+
+def _group(nodes: list[Node]) -> Group:
+    made = {node.output for node in nodes}
+    inputs = {var: None for node in nodes for var in node.inputs if var not in made}
+    return Group(tuple(nodes), tuple(inputs))
