@@ -153,7 +153,7 @@ def _softplus(x: np.ndarray) -> np.ndarray:
 
 SIGMOID = _unary("sigmoid", _sigmoid, lambda ct, out, x: ct * out * (1 - out))
 SOFTPLUS = _unary("softplus", _softplus, lambda ct, out, x: ct * sigmoid(x))
-RELU = _unary("relu", lambda x: np.maximum(x, 0), lambda ct, out, x: where(greater(x, 0), ct, 0), infer=numeric)
+RELU = _unary("relu", lambda x: np.maximum(x, 0), lambda ct, out, x: where(greater(out, 0), ct, 0), infer=numeric)
 
 # Comparisons and logic.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.dtypes import DType
-from pellucid.errors import ConfigurationError
+from pellucid.errors import ConfigurationError, ShapeError
 from pellucid.fields import Configured, boolean, non_negative, optional, param, positive
 from pellucid.optim import schedules
 from pellucid.shapes import Shape
@@ -157,11 +157,17 @@ class Optimizer(Configured):
                     f"{type(self).__name__}: the parameter {parameter.name or parameter.spec} has no gradient.",
                     hint="call backward() first, or pass gradients=",
                 )
+        tensors = [g if isinstance(g, Tensor) else Tensor(g) for g in given]
+        for parameter, g in zip(parameters, tensors, strict=True):
+            if g.shape != parameter.shape:
+                raise ShapeError(
+                    f"{type(self).__name__}: the gradient of {parameter.name or 'a parameter'} is {g.spec}, "
+                    f"but the parameter {parameter.spec}"
+                )
         rate = np.float64(self.current_learning_rate())
         with no_grad():
             slots = [self.slots_of(p) for p in parameters]
             t = Tensor.wrap(np.asarray(self.iterations + 1, np.float64))
-            tensors = [g if isinstance(g, Tensor) else Tensor(g) for g in given]
             new, new_slots = self.update_all(parameters, tensors, slots, t, Tensor.wrap(np.asarray(rate)))
         for parameter, value, own, fresh in zip(parameters, new, slots, new_slots, strict=True):
             parameter.assign(value)

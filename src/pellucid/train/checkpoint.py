@@ -38,7 +38,7 @@ def save(model: Any, path: Path) -> Path:
         for owner, slots in model.optimizer.state.items():
             tensors |= {f"optimizer/{owner}/{slot}": value for slot, value in slots.items()}
     # safetensors writes wrong numbers for arrays that are not C-contiguous.
-    tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
+    tensors = {name: np.asarray(value, order="C") for name, value in sorted(tensors.items())}
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -110,7 +110,7 @@ def _checksum(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> st
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name}:{value.dtype}:{value.shape};".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
+        digest.update(value.tobytes())
     return digest.hexdigest()
 
 

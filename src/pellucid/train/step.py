@@ -166,7 +166,6 @@ class TrainingProgram:
         self._trainable = list(model.trainable_parameters)
         trainable = {id(p) for p in self._trainable}
         self._states = [p for p in model.parameters if id(p) not in trainable]
-        self._slots = [optimizer.slots_of(p) for p in self._trainable]
         self._losses = len(objective.losses)
         traced = self._trace_forward(model, objective, specs)
         self._assigned = traced.assigned
@@ -175,6 +174,11 @@ class TrainingProgram:
         self.gradient = gradient(self.forward, range(first, first + len(self._trainable)))
         self.step = rewrite(self._trace_step(self.gradient, first))
         self.executable = backend.compile(self.step)
+
+    @property
+    def _slots(self) -> list[dict[str, Tensor]]:
+        """The optimiser's present slots: ``reset`` replaces them."""
+        return [self._optimizer.slots_of(p) for p in self._trainable]
 
     def _trace_forward(self, model: Any, objective: Objective, specs: BatchSpecs) -> Traced:
         penalties = penalties_of(model.parameters)

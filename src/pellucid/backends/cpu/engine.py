@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pellucid.backends.base import Backend, Executable
 from pellucid.backends.cpu import lowering
+from pellucid.backends.cpu.emit import runner
 from pellucid.backends.cpu.lowering import FLAG, Planner
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
 from pellucid.plan.lifetime import ALIGNMENT
 from pellucid.plan.plan import Address, Plan
 
-_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
 class CpuExecutable(Executable):
@@ -26,6 +28,7 @@ class CpuExecutable(Executable):
         self.plan: Plan = Planner(graph).build()
         self._arena, base = _aligned_bytes(self.plan.arena)
         self._flag = np.zeros(1, np.int64)
+        self._lock = threading.Lock()
         self._bases = np.zeros(self.plan.buffers, np.int64)
         self._bases[FLAG] = self._flag.ctypes.data
         for buffer, value in self.plan.constants:
@@ -44,9 +47,9 @@ class CpuExecutable(Executable):
         self._offset_of = np.array([e.offset for _, e in open_entries], np.int64)
         starts = np.cumsum([0, *(len(i.record) for i in self.plan.instructions)])
         first = self._records.ctypes.data
-        self._calls: list[tuple[Callable[..., None], int]] = [
-            (_CALL(i.kernel), first + 8 * int(start)) for i, start in zip(self.plan.instructions, starts, strict=False)
-        ]
+        rows = [(i.kernel, first + 8 * int(s)) for i, s in zip(self.plan.instructions, starts, strict=False)]
+        self._table = np.array(rows, np.int64).reshape(-1, 2)
+        self._run = _RUN(runner())
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Call every kernel.
@@ -54,15 +57,17 @@ class CpuExecutable(Executable):
         Raises:
             DataError: An index lay outside its axis.
         """
-        kept = [np.ascontiguousarray(value) for value in inputs]
+        with self._lock:  # the arena and the records serve one run at a time
+            return self._run_alone([np.ascontiguousarray(value) for value in inputs])
+
+    def _run_alone(self, kept: list[np.ndarray]) -> list[np.ndarray]:
         outputs = [np.empty(spec.shape, spec.dtype) for _, spec in self.plan.outputs]
         for buffer, value in zip(self.plan.inputs, kept, strict=True):
             self._bases[buffer] = value.ctypes.data
         for (buffer, _), value in zip(self.plan.outputs, outputs, strict=True):
             self._bases[buffer] = value.ctypes.data
         self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
-        for kernel, record in self._calls:
-            kernel(record, 0, 1)
+        self._run(self._table.ctypes.data, len(self._table), 0, 1)
         if self._flag[0]:
             self._flag[0] = 0
             raise DataError(f"graph {self.graph.name}: an index lies outside its axis.")

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from pellucid.backends.cpu.emit import I1, Emitter, Value, element_type
+from pellucid.backends.cpu import vector_math
+from pellucid.backends.cpu.emit import Emitter, Value, element_type
+from pellucid.backends.cpu.vector_math import Reals
 from pellucid.dtypes import DType
 
 
@@ -134,7 +136,23 @@ def _relu(p: Place, x: Value) -> Value:
     return _extreme(">")(p, x, p.number(0))
 
 
-_exp, _log1p = _library("exp"), _library("log1p")
+def _exp(p: Place, x: Value) -> Value:
+    return vector_math.exp(Reals(p.e, p.dtype), x)
+
+
+def _log(p: Place, x: Value) -> Value:
+    return vector_math.log(Reals(p.e, p.dtype), x)
+
+
+def _log1p(p: Place, x: Value) -> Value:
+    return vector_math.log1p(Reals(p.e, p.dtype), x)
+
+
+_library_tanh = _library("tanh")
+
+
+def _tanh(p: Place, x: Value) -> Value:
+    return vector_math.tanh_single(Reals(p.e, p.dtype), x) if p.dtype.itemsize == 4 else _library_tanh(p, x)
 
 
 def _decay(p: Place, x: Value) -> Value:
@@ -154,7 +172,7 @@ def _softplus(p: Place, x: Value) -> Value:
 
 def _is_finite(p: Place, x: Value) -> Value:
     if not p.real:
-        return ir.Constant(ir.VectorType(I1, p.e.lanes), [I1(1)] * p.e.lanes)
+        return vector_math.all_true(p.e)
     return p.e.b.fcmp_ordered("<", p.e.on_vectors("fabs", x), p.number(float("inf")))
 
 
@@ -196,12 +214,12 @@ LANES: dict[str, Lowering] = {
     "minimum": _extreme("<"),
     "exp": _exp,
     "expm1": _library("expm1"),
-    "log": _library("log"),
+    "log": _log,
     "log1p": _log1p,
     "sqrt": _intrinsic("sqrt"),
     "sin": _library("sin"),
     "cos": _library("cos"),
-    "tanh": _library("tanh"),
+    "tanh": _tanh,
     "erf": _library("erf"),
     "abs": _abs,
     "sign": _sign,

@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid.backends.cpu import counters, elementwise, index, matmul, windows
 from pellucid.backends.cpu.elementwise import Expression, Term
+from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
@@ -62,19 +63,35 @@ class Planner:
             self._constants.append((self._bind(var), np.ascontiguousarray(value)))
             if value.ndim == 0:
                 self._scalars[var] = value.item()
-        for group in groups(self.graph, lambda n: n.op.name in LANES, _takes):
+        plan = groups(self.graph, lambda n: n.op.name in LANES, _takes)
+        endings = _endings(self.graph, plan)
+        absorbed = set(endings.values())
+        for group in plan:
             root = group.root
-            if root.op.name in LANES:
+            if root.output in absorbed:
+                continue
+            if root.output in endings:
+                self._matmul_with_ending(group, endings[root.output])
+            elif root.op.name in LANES:
                 self._map(group)
             elif root.op.name in _REDUCTIONS:
                 self._reduce(group)
             else:
                 self.views[root.output] = LOWERINGS[root.op.name](self, root)
         for var in self.graph.outputs:
-            result = self.new_buffer()
-            self._outputs.append((result, var.spec))
-            self.copy(self.views[var], dense(result, var.spec))
+            self._outputs.append((self._as_output(var), var.spec))
         return self._freeze(inputs)
+
+    def _as_output(self, var: Var) -> int:
+        """The buffer of an output: the temporary that holds it becomes one, anything else is copied."""
+        view = self.views[var]
+        whole = view.offset == 0 and view.is_contiguous and self._sizes.get(view.buffer) == byte_size(var.spec)
+        if whole:
+            del self._sizes[view.buffer]
+            return view.buffer
+        result = self.new_buffer()
+        self.copy(view, dense(result, var.spec))
+        return result
 
     def _freeze(self, inputs: tuple[int, ...]) -> Plan:
         numbers = sorted(self._sizes)
@@ -161,13 +178,37 @@ class Planner:
             number[node.output] = len(number)
         constants = tuple(self._scalars.get(v) for v in inputs)
         expression = Expression(tuple(v.spec.dtype for v in inputs), constants, tuple(terms))
-        return expression, [self.views[v] for v in inputs if v not in self._scalars]
+        return expression, [self.views[v] for v in inputs if v not in self._scalars and v in self.views]
 
     def _map(self, group: Group) -> None:
         expression, leaves = self._expression(group.nodes, group.inputs)
         target = self.temporary(group.root.output.spec)
         self.run_map(expression, leaves, target, "+".join(n.op.name for n in group.nodes))
         self.views[group.root.output] = target
+
+    def _matmul_with_ending(self, group: Group, product: Var) -> None:
+        """A matrix product whose result goes through elementwise operations before it is stored."""
+        node = product.record
+        assert node is not None
+        expression, _ = self._expression(group.nodes, group.inputs)
+        shape = group.root.output.spec.shape
+        leaves = [self.views[v].broadcast(shape) for v in group.inputs if v not in self._scalars and v is not product]
+        motions = tuple(elementwise.motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
+        ending = matmul.Ending(expression, [v is product for v in group.inputs].index(True), motions)
+        a, b = (self.views[v] for v in node.inputs)
+        target = self.temporary(group.root.output.spec)
+        self.views[group.root.output] = target
+        if "stride" in motions or size(shape) == 0:
+            self.views[product] = _matmul(self, node)
+            self._map(group)
+            return
+        b = self.densely(b)
+        record: list[Entry] = [*shape, a.shape[-1], *(address_of(v) for v in (a, b, target))]
+        record += [*a.strides, b.strides[0], target.strides[0]]
+        for leaf in leaves:
+            record += [address_of(leaf), leaf.strides[0]]
+        name = "matmul+" + "+".join(n.op.name for n in group.nodes)
+        self.emit(name, matmul_kernel(a.dtype, 0, ending), record)
 
     def _reduce(self, group: Group) -> None:
         root = group.root
@@ -213,6 +254,33 @@ class Planner:
     ) -> None:
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
         self.emit(name, kernel(expression, kind, shape, reduced), _loop_record(loops, operands))
+
+
+def _endings(graph: Graph, plan: Sequence[Group]) -> dict[Var, Var]:
+    """Root of an elementwise group -> the matrix product that it ends.
+
+    The product is used by that group alone, has the group's shape and no batch axes, and is computed in registers of
+    as many lanes.
+    """
+    users: dict[Var, list[Group]] = {}
+    for group in plan:
+        for var in group.inputs:
+            users.setdefault(var, []).append(group)
+    outputs = set(graph.outputs)
+    found: dict[Var, Var] = {}
+    for group in plan:
+        root = group.root
+        var = root.output
+        own = users.get(var, [])
+        if root.op.name != "matmul" or var.spec.ndim != 2 or var in outputs or len(own) != 1:
+            continue
+        (end,) = own
+        last = end.root.output
+        types = [*(v.spec.dtype for v in end.inputs), *(n.output.spec.dtype for n in end.nodes)]
+        fits = end.root.op.name in LANES and last.spec.shape == var.spec.shape
+        if fits and last not in found and lanes_for(*types) == lanes_for(var.spec.dtype):
+            found[last] = var
+    return found
 
 
 def _takes(node: Node) -> bool:

@@ -1,4 +1,8 @@
-"""The matrix product: register blocks of rows by vectors, for any strides of the left operand."""
+"""The matrix product: register blocks of rows by vectors, for any strides of the left operand, with an ending.
+
+The ending is an elementwise expression of the product (bias and activation; the masked delta; an optimiser's update),
+computed while the product is still in registers.
+"""
 
 # M rows, N columns, K inner size. A is [M, K] with any strides, B is [K, N] and C is [M, N] with dense rows.
 
@@ -6,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pellucid.backends.cpu.elementwise import Expression, evaluate
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.dtypes import DType
 
@@ -14,102 +19,132 @@ ROWS, VECTORS = 8, 3
 
 
 @dataclass(frozen=True)
-class _Operands:
-    """The record: addresses, and strides in bytes."""
+class Ending:
+    """What becomes of the product.
 
-    a: Value
-    b: Value
-    c: Value
-    a_row: Value
-    a_inner: Value
-    b_row: Value
-    c_row: Value
-
-
-def matmul_kernel(dtype: DType, batch_loops: int) -> int:
-    """The address of a matrix product, inside ``batch_loops`` loops over batches.
-
-    Record: M, N, K, batch sizes; addresses of A, B, C; strides a_row, a_inner, b_row, c_row; then for each batch loop
-    the strides of A, B and C.
+    Attributes:
+        expression: Of leaves, one of which is the product.
+        product: The number of that leaf.
+        motions: How each leaf in memory moves along a row: ``"stays"`` or ``"next"``.
     """
-    e = Emitter(lanes_for(dtype))
-    m, n, k = e.field(), e.field(), e.field()
-    sizes = [e.field() for _ in range(batch_loops)]
-    operands = _Operands(*(e.field() for _ in range(7)))
-    strides = [[e.field() for _ in range(3)] for _ in range(batch_loops)]
 
-    def nest(loop: int, a: Value, b: Value, c: Value) -> None:
-        if loop == batch_loops:
-            rows = e.my_share(m, ROWS) if batch_loops == 0 else (I64(0), m)
-            here = _Operands(a, b, c, operands.a_row, operands.a_inner, operands.b_row, operands.c_row)
-            _product(e, dtype, here, rows, n, k)
+    expression: Expression
+    product: int
+    motions: tuple[str, ...]
+
+    @property
+    def memory_types(self) -> list[DType]:
+        """Element types of the leaves that are read from memory."""
+        leaves = enumerate(zip(self.expression.leaves, self.expression.constants, strict=True))
+        return [dtype for i, (dtype, constant) in leaves if constant is None and i != self.product]
+
+
+class _Matmul:
+    """One kernel in the making: its record is M, N, K, batch sizes; addresses and strides of the operands.
+
+    Addresses of A, B, C; strides a_row, a_inner, b_row, c_row; for each batch loop the strides of A, B and C; then for
+    each leaf of the ending its address and row stride.
+    """
+
+    def __init__(self, dtype: DType, batch_loops: int, ending: Ending | None) -> None:
+        self.dtype, self.ending = dtype, ending
+        self.e = e = Emitter(lanes_for(dtype))
+        self.m, self.n, self.k = e.field(), e.field(), e.field()
+        self.batches = [e.field() for _ in range(batch_loops)]
+        self.addresses = [e.field() for _ in range(3)]
+        self.a_row, self.a_inner, self.b_row, self.c_row = (e.field() for _ in range(4))
+        self.batch_strides = [[e.field() for _ in range(3)] for _ in range(batch_loops)]
+        self.leaf_types = ending.memory_types if ending else []
+        self.leaves = [(e.field(), e.field()) for _ in self.leaf_types]
+        self.out_type = ending.expression.dtype if ending else dtype
+
+    def nest(self, loop: int, a: Value, b: Value, c: Value) -> None:
+        """The loops over batches."""
+        e = self.e
+        if loop == len(self.batches):
+            rows = e.my_share(self.m, ROWS) if loop == 0 else (I64(0), self.m)
+            self.product(a, b, c, rows)
             return
-        share = e.my_share(sizes[loop]) if loop == 0 else (I64(0), sizes[loop])
+        share = e.my_share(self.batches[loop]) if loop == 0 else (I64(0), self.batches[loop])
         with e.loop(*share) as i:
-            moved = (e.advance(x, i, s) for x, s in zip((a, b, c), strides[loop], strict=True))
-            nest(loop + 1, *moved)
+            moved = (e.advance(x, i, s) for x, s in zip((a, b, c), self.batch_strides[loop], strict=True))
+            self.nest(loop + 1, *moved)
 
-    nest(0, operands.a, operands.b, operands.c)
-    return e.finish()
+    def product(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value]) -> None:
+        """All columns of some rows: wide blocks of columns first, then single vectors, the last one masked."""
+        e = self.e
+        wide = e.lanes * VECTORS
+        wide_end = e.b.mul(e.b.sdiv(self.n, I64(wide)), I64(wide))
+        with e.loop(I64(0), wide_end, wide) as j:
+            self.columns(a, b, c, rows, j, VECTORS, None)
+        with e.loop(wide_end, self.n, e.lanes) as j:
+            self.columns(a, b, c, rows, j, 1, e.mask(e.minus(self.n, j)))
+
+    def columns(
+        self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], j: Value, vectors: int, mask: Value | None
+    ) -> None:
+        """One block of columns: blocks of rows first, then single rows."""
+        e = self.e
+        low, high = rows
+        blocks_end = e.b.add(low, e.b.mul(e.b.sdiv(e.minus(high, low), I64(ROWS)), I64(ROWS)))
+        with e.loop(low, blocks_end, ROWS) as i:
+            self.block(a, b, c, i, j, ROWS, vectors, mask)
+        with e.loop(blocks_end, high) as i:
+            self.block(a, b, c, i, j, 1, vectors, mask)
+
+    def block(
+        self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, vectors: int, mask: Value | None
+    ) -> None:
+        """rows x vectors accumulators, K fused multiply-adds each, then the ending."""
+        e, dtype = self.e, self.dtype
+        a_rows = [e.advance(a, e.b.add(i, I64(r)), self.a_row) for r in range(rows)]
+        b_start = e.advance(b, j, I64(dtype.itemsize))
+
+        def step(inner: Value, sums: list[Value]) -> list[Value]:
+            b_row = e.advance(b_start, inner, self.b_row)
+            right = [e.load(self.beside(b_row, v, dtype), dtype, mask) for v in range(vectors)]
+            left = [e.splat(e.load_scalar(e.advance(row, inner, self.a_inner), dtype)) for row in a_rows]
+            return [
+                e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
+            ]
+
+        sums = e.reduce_loop(I64(0), self.k, 1, [e.constant(0, dtype)] * (rows * vectors), step)
+        for r in range(rows):
+            row = e.b.add(i, I64(r))
+            c_row = e.advance(e.advance(c, row, self.c_row), j, I64(self.out_type.itemsize))
+            for v in range(vectors):
+                value = self.end(sums[r * vectors + v], row, j, v, mask)
+                e.store(self.beside(c_row, v, self.out_type), value, self.out_type, mask)
+
+    def beside(self, address: Value, vector: int, dtype: DType) -> Value:
+        """The address of the v-th register from an address on."""
+        return self.e.b.add(address, I64(vector * self.e.lanes * dtype.itemsize))
+
+    def end(self, value: Value, row: Value, j: Value, vector: int, mask: Value | None) -> Value:
+        """The ending's expression of one register of the product."""
+        if self.ending is None:
+            return value
+        e, expression = self.e, self.ending.expression
+        memory = zip(self.leaves, self.leaf_types, self.ending.motions, strict=True)
+        values = []
+        for number, (dtype, constant) in enumerate(zip(expression.leaves, expression.constants, strict=True)):
+            if number == self.ending.product:
+                values.append(value)
+            elif constant is not None:
+                values.append(e.constant(constant, dtype))
+            else:
+                (address, stride), kind, how = next(memory)
+                here = e.advance(address, row, stride)
+                if how == "stays":
+                    values.append(e.splat(e.load_scalar(here, kind)))
+                else:
+                    place = self.beside(e.advance(here, j, I64(kind.itemsize)), vector, kind)
+                    values.append(e.load(place, kind, mask))
+        return evaluate(e, expression, values)
 
 
-def _product(e: Emitter, dtype: DType, x: _Operands, rows: tuple[Value, Value], n: Value, k: Value) -> None:
-    """All columns of some rows: wide blocks of columns first, then single vectors, the last one masked."""
-    low, high = rows
-    wide = e.lanes * VECTORS
-    wide_end = e.b.mul(e.b.sdiv(n, I64(wide)), I64(wide))
-    with e.loop(I64(0), wide_end, wide) as j:
-        _columns(e, dtype, x, (low, high), j, k, VECTORS, None)
-    with e.loop(wide_end, n, e.lanes) as j:
-        _columns(e, dtype, x, (low, high), j, k, 1, e.mask(e.minus(n, j)))
-
-
-def _columns(
-    e: Emitter,
-    dtype: DType,
-    x: _Operands,
-    rows: tuple[Value, Value],
-    j: Value,
-    k: Value,
-    vectors: int,
-    mask: Value | None,
-) -> None:
-    """One block of columns: blocks of rows first, then single rows."""
-    low, high = rows
-    blocks = e.b.mul(e.b.sdiv(e.minus(high, low), I64(ROWS)), I64(ROWS))
-    blocks_end = e.b.add(low, blocks)
-    with e.loop(low, blocks_end, ROWS) as i:
-        _block(e, dtype, x, i, j, k, ROWS, vectors, mask)
-    with e.loop(blocks_end, high) as i:
-        _block(e, dtype, x, i, j, k, 1, vectors, mask)
-
-
-def _block(
-    e: Emitter,
-    dtype: DType,
-    x: _Operands,
-    i: Value,
-    j: Value,
-    k: Value,
-    rows: int,
-    vectors: int,
-    mask: Value | None,
-) -> None:
-    """rows x vectors accumulators, K fused multiply-adds each."""
-    width = I64(dtype.itemsize)
-    a_rows = [e.advance(x.a, e.b.add(i, I64(r)), x.a_row) for r in range(rows)]
-    b_start = e.advance(x.b, j, width)
-    zero = e.constant(0, dtype)
-
-    def step(inner: Value, sums: list[Value]) -> list[Value]:
-        b_row = e.advance(b_start, inner, x.b_row)
-        offsets = [e.b.add(b_row, I64(v * e.lanes * dtype.itemsize)) for v in range(vectors)]
-        b = [e.load(address, dtype, mask) for address in offsets]
-        a = [e.splat(e.load_scalar(e.advance(row, inner, x.a_inner), dtype)) for row in a_rows]
-        return [e.multiply_add(a[r], b[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)]
-
-    sums = e.reduce_loop(I64(0), k, 1, [zero] * (rows * vectors), step)
-    for r in range(rows):
-        c_row = e.advance(e.advance(x.c, e.b.add(i, I64(r)), x.c_row), j, width)
-        for v in range(vectors):
-            e.store(e.b.add(c_row, I64(v * e.lanes * dtype.itemsize)), sums[r * vectors + v], dtype, mask)
+def matmul_kernel(dtype: DType, batch_loops: int, ending: Ending | None = None) -> int:
+    """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s."""
+    kernel = _Matmul(dtype, batch_loops, ending)
+    kernel.nest(0, *kernel.addresses)
+    return kernel.e.finish()
