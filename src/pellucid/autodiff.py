@@ -20,7 +20,7 @@ from pellucid.ops.indexing import stack
 from pellucid.ops.movement import reshape, sum
 from pellucid.reverse import sweep
 from pellucid.shapes import show, size
-from pellucid.tensor import EAGER, Tensor, eager_sweep, is_recording, recording, tracked_leaves
+from pellucid.tensor import EAGER, Tensor, eager_sweep, is_recording, recording, tracked_leaves, watching
 
 Function = Callable[..., Any]
 
@@ -59,7 +59,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
 
     def both(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, call_args = _watch(args, argnums)
-        with recording(True):
+        with recording(True), watching():
             result = f(*call_args, **kwargs)
         value = _need_number(result[0] if has_aux else result)
         one = _like(value, np.ones(value.spec.shape, value.spec.dtype))
@@ -79,7 +79,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
     (Tensor([ 2., 40.]),)
     """
     leaves, structure, call_args = _watch(primals, range(len(primals)))
-    with recording(True):
+    with recording(True), watching():
         results, out_structure = nest.flatten(f(*call_args))
     outputs = [out if isinstance(out, Value) else current_interpreter().constant(out, None) for out in results]
 
@@ -130,7 +130,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     def compute(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, call_args = _watch(args, argnums)
-        with recording(True):
+        with recording(True), watching():
             outputs, out_structure = nest.flatten(f(*call_args, **kwargs))
         rows = [nest.unflatten(structure, _rows(output, leaves)) for output in outputs]
         _retire(leaves)

@@ -6,7 +6,7 @@ import csv
 import io
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import App, Parameter
@@ -27,6 +27,7 @@ app = App(name="pellucid", help="Deep learning you can see through.", version=pe
 
 _TABLES = (".csv", ".tsv", ".txt")
 _Option = Parameter(show_default=False)
+_INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
 @app.command
@@ -35,6 +36,7 @@ def train(
     /,
     *,
     target: str | None = None,
+    task: Annotated[Literal["classification", "regression"] | None, _Option] = None,
     model: str = "mlp",
     epochs: Annotated[int | None, _Option] = None,
     batch_size: Annotated[int | None, _Option] = None,
@@ -56,6 +58,8 @@ def train(
         digits, iris, wine, breast_cancer, mnist, or the path of a .csv file.
     target
         The column of a .csv file to learn.
+    task
+        Whether its values are classes or numbers; by default whole numbers of at most 20 kinds, and text, are classes.
     model
         mlp, lenet5, or the path of a .toml recipe.
     epochs
@@ -69,19 +73,18 @@ def train(
     seed
         Fixes everything random: the same seed gives the same model.
     backend
-        auto or reference.
+        auto, cpu or reference.
     out
         The run folder; by default a new one under runs/.
     patience
         Epochs without improvement before training stops early (10; 30 and 3 for small and large data).
     """
     set_seed(seed)
-    examples = _load(dataset, target)
-    folder = run_folder.new_folder(out, examples.name)
+    examples = _load(dataset, target, task)
     network, preferred = recipe.build(model, examples)
     options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience).over(preferred)
     recipe.compile_for(network, examples, options, backend)
-    run_folder.make(folder)
+    folder = run_folder.new_folder(out, examples.name)
     print(f"{examples!r}\n")
     network.summary()
     print()
@@ -96,11 +99,15 @@ def train(
         "seed": seed,
         "backend": backend,
         "target": target,
+        "epochs_trained": len(history),
+        "stopped_by": history.stopped_by,
     }
     record = RunRecord(dataset, examples.task, examples.target_names, settings, results, examples.schema)
     run_folder.write(folder, network, history, record)
     print(f"\nheld-out test data ({len(examples.x_test)} samples): {_spoken(results)}")
     print(f"run folder: {folder}")
+    if history.interrupted:
+        sys.exit(_INTERRUPTED)
 
 
 def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int) -> Any:
@@ -174,7 +181,7 @@ def _prediction_table(outputs: np.ndarray, record: RunRecord) -> str:
     writer = csv.writer(text, lineterminator="\n")
     if record.task == "regression":
         writer.writerow(["prediction"])
-        writer.writerows([[f"{value:.6g}"] for value in outputs.reshape(-1)])
+        writer.writerows([[str(value)] for value in outputs.reshape(-1)])
     else:
         names = record.target_names or tuple(str(k) for k in range(outputs.shape[1]))
         writer.writerow(["prediction", *(f"p({name})" for name in names)])
@@ -187,13 +194,16 @@ def _is_table(name: str) -> bool:
     return name.lower().endswith(_TABLES)
 
 
-def _load(name: str, target: str | None) -> Dataset:
+def _load(name: str, target: str | None, task: str | None) -> Dataset:
     if _is_table(name):
         if target is None:
             raise ConfigurationError(f"Which column of {name} is to be learned?", hint="add --target COLUMN")
-        return data.load(name, target=target)
-    if target is not None:
-        raise ConfigurationError(f"--target goes with a .csv file; the data set {name!r} has its own target.")
+        return data.load(name, target=target, task=task)
+    if name not in data.names():
+        return data.load(name)  # which words the error
+    for option, value in (("--target", target), ("--task", task)):
+        if value is not None:
+            raise ConfigurationError(f"{option} goes with a .csv file; the data set {name!r} has its own target.")
     return data.load(name)
 
 
@@ -221,10 +231,12 @@ def _spoken(results: dict[str, Any]) -> str:
 def main() -> None:
     """The ``pellucid`` command: an error of ours is a sentence, not a traceback."""
     try:
-        app()
+        app(sys.argv[1:])
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has seen enough
-        sys.exit(0)
+        sys.exit(141)  # what a shell reports for a program ended by a closed pipe
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except (PellucidError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

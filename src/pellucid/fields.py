@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
@@ -145,7 +146,8 @@ class Configured:
             value = getattr(self, field.name)
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required or _differs(value, field):
-                parts.append(f"{field.name}={value!r}")
+                shown = value.__name__ if inspect.isfunction(value) else repr(value)  # no address of a function
+                parts.append(f"{field.name}={shown}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
 

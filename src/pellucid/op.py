@@ -55,9 +55,8 @@ class Value:
     record: Any
     name: str | None
 
-    # NumPy arrays on the left of an operator must defer to ours.
+    # NumPy arrays on the left of an operator must defer to ours; operators.py says what its functions do.
     __array_priority__ = 1000
-    __array_ufunc__ = None
 
 
 @dataclass(frozen=True, eq=False)

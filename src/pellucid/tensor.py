@@ -29,6 +29,7 @@ from pellucid.shapes import show
 
 class _Mode(threading.local):
     recording = True
+    watching = 0
 
 
 _mode = _Mode()
@@ -47,6 +48,16 @@ def recording(enabled: bool) -> Iterator[None]:
         yield
     finally:
         _mode.recording = before
+
+
+@contextmanager
+def watching() -> Iterator[None]:
+    """The block is a function that is being differentiated."""
+    _mode.watching += 1
+    try:
+        yield
+    finally:
+        _mode.watching -= 1
 
 
 def no_grad() -> Any:
@@ -269,14 +280,25 @@ class Eager:
 
     def assign(self, target: Tensor, value: Any) -> None:
         """Replace the numbers of a tensor."""
-        data = array(value, target.dtype)
+        data = array(value.detach() if isinstance(value, Tensor) else value, target.dtype)
         if data.shape != target.shape:
             name = f' "{target.name}"' if target.name else ""
             raise ShapeError(f"assign: the tensor{name} is {target.spec}, the new value {show(data.shape)}")
         target.replace(np.array(data))
 
     def read(self, tensor: Tensor) -> None:
-        """Reading the numbers of an eager tensor is always allowed."""
+        """Refuse to hand numbers out while a function is being differentiated by them: their gradient would be lost.
+
+        Raises:
+            DifferentiationError: The tensor depends on what is differentiated by.
+        """
+        if _mode.watching and _mode.recording and tensor.requires_grad:
+            raise DifferentiationError(
+                f"The numbers of {tensor.name or tensor.spec} are read while a function is being differentiated by it, "
+                "so this part of the gradient would be lost.",
+                hint="use the operators or pellucid.ops instead of NumPy, math and float(); or x.detach() where it is "
+                "meant to be a constant",
+            )
 
 
 EAGER = Eager()

@@ -84,12 +84,12 @@ def _reductions() -> Iterator[Case]:
             for name, theirs in (("sum", jnp.sum), ("mean", jnp.mean), ("variance", jnp.var), ("max", jnp.max)):
                 yield Case(
                     f"{name}-{axes}-{keepdims}",
-                    functools.partial(getattr(ops, name), axes=axes, keepdims=keepdims),
+                    functools.partial(getattr(ops, name), axis=axes, keepdims=keepdims),
                     functools.partial(theirs, axis=axes, keepdims=keepdims),
                     (X,),
                 )
     for name, theirs in (("min", jnp.min), ("prod", jnp.prod), ("logsumexp", jax.nn.logsumexp)):
-        yield Case(name, functools.partial(getattr(ops, name), axes=1), functools.partial(theirs, axis=1), (X,))
+        yield Case(name, functools.partial(getattr(ops, name), axis=1), functools.partial(theirs, axis=1), (X,))
     yield Case("cumsum", lambda x: ops.cumsum(x, 0), lambda x: jnp.cumsum(x, 0), (X,))
     yield Case("softmax-0", lambda x: ops.softmax(x, 0), lambda x: jax.nn.softmax(x, 0), (X,))
     yield Case("prod-of-zeros", ops.prod, jnp.prod, (np.array([2.0, 0.0, 3.0, 0.0, 5.0]),))

@@ -102,7 +102,7 @@ def test_the_lectures_forward_example() -> None:
         (Dropout(0.5), lambda x: x),
         (GaussianNoise(1.0), lambda x: x),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, Layer) else "formula",
 )
 def test_layers_without_parameters_are_their_formulas(layer: Layer, expected: Any) -> None:
     x = draws(2, 3, 4)

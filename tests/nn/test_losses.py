@@ -69,7 +69,7 @@ def test_values_are_scikit_learns_or_the_formulas(loss: Any, y: Any, prediction:
 
 
 def torch_cases() -> list[Any]:
-    def binary(F: Any, p: Any, y: Any) -> Any:  # noqa: N803 - torch's customary name
+    def binary(F: Any, p: Any, y: Any) -> Any:
         return F.binary_cross_entropy(p, y)
 
     return [
@@ -369,7 +369,7 @@ def test_targets_that_do_not_fit_are_explained(loss: str, y: Any, shape: tuple[i
 
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber", "hinge", "poisson", "binary_crossentropy", "sse"])
 def test_no_loss_silently_stretches_a_vector_over_the_outputs(loss: str) -> None:
-    model = Sequential([Input((2,)), Dense(3)])
+    model = Sequential([Input((2,)), Dense(3, activation="sigmoid")])
     model.compile(loss=loss, optimizer="sgd")
     for y in (np.ones(3), np.ones((3, 1))):
         with pytest.raises(DataError, match="but the predictions have"):

@@ -95,7 +95,11 @@ def test_global_pooling_leaves_one_number_per_channel(shape: tuple[int, ...]) ->
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: MaxPool2D(0), ConfigurationError, "MaxPool2D: pool_size must be a positive integer or 2 of them, not 0."),
+        (
+            lambda: MaxPool2D(0),
+            ConfigurationError,
+            "MaxPool2D: pool_size must be a positive integer or 2 of them, not 0.",
+        ),
         (
             lambda: AvgPool1D(2, (1, 1)),
             ConfigurationError,
@@ -132,6 +136,7 @@ def test_wrong_settings_and_inputs_are_explained(make: Any, error: type, message
 def test_a_window_larger_than_the_image_names_the_layer() -> None:
     with pytest.raises(ShapeError) as error:
         AvgPool1D(3, name="p")(np.zeros((1, 2, 1)))
-    assert 'a window of 3 does not fit on spatial axis 0 of size 2 + padding 0\n  x: float64[1, 2, 1]\n  in layer "p"' in (
-        str(error.value)
+    assert (
+        'a window of 3 does not fit on spatial axis 0 of size 2 + padding 0\n  x: float64[1, 2, 1]\n  in layer "p"'
+        in (str(error.value))
     )

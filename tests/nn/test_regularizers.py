@@ -9,7 +9,7 @@ from tests.nn.pulling import draws
 from pellucid import Sequential, grad
 from pellucid.errors import ConfigurationError
 from pellucid.nn import BatchNorm, Conv2D, Dense, Embedding, Input, regularizers
-from pellucid.nn.regularizers import L1, L2, L1L2
+from pellucid.nn.regularizers import L1, L1L2, L2
 from pellucid.optim import SGD
 
 W = draws(3, 4)

@@ -61,7 +61,9 @@ def test_early_stopping_restores_the_best_weights():
     model = play(callback, [3.0, 1.0, 2.0, 1.5, 0.5])
     assert model.epoch == 1
     assert (callback.best_epoch, callback.stopped_epoch) == (1, 3)
-    assert model.stop_training == "early stopping: val_loss has not improved for 2 epochs"
+    assert model.stop_training == (
+        "early stopping: val_loss has not improved for 2 epochs; the weights of epoch 2 are restored"
+    )
 
 
 def test_early_stopping_restores_the_best_weights_without_having_stopped():
@@ -71,7 +73,9 @@ def test_early_stopping_restores_the_best_weights_without_having_stopped():
 
 
 def test_early_stopping_can_keep_the_last_weights():
-    assert play(EarlyStopping(patience=1, restore_best_weights=False), [1.0, 2.0, 3.0]).epoch == 1
+    model = play(EarlyStopping(patience=1, restore_best_weights=False), [1.0, 2.0, 3.0])
+    assert model.epoch == 1
+    assert model.stop_training == "early stopping: val_loss has not improved for 1 epochs"
 
 
 def test_small_changes_do_not_count():
@@ -387,6 +391,10 @@ def test_a_schedule_sets_the_rate_before_each_epoch(line):
     assert seen == [(0, 0.4), (1, 0.2)]
     # Errors 1 and 1 - 2 * 2 * 0.2 = 0.2, rates 0.2 and 0.1.
     assert model.get_weights()["line.kernel"].item() == pytest.approx(2 - 0.2 * 2 - 0.1 * 0.4)
+
+
+def test_a_schedule_may_do_without_the_present_rate():
+    assert rates(LearningRateSchedule(lambda epoch: 0.5**epoch), [1, 1, 1]) == [1.0, 0.5, 0.25]
 
 
 @pytest.mark.parametrize("rate", [-1.0, np.nan, np.inf])

@@ -49,6 +49,10 @@ def refused(call):
         (np.full((48, 4), "a", object), f"x must hold numbers, but its elements are object.{TEXT_HINT}"),
         (np.zeros((48, 4), complex), f"x must hold numbers, but its elements are complex128.{TEXT_HINT}"),
         (np.zeros((48, 4), "M8[s]"), f"x must hold numbers, but its elements are datetime64[s].{TEXT_HINT}"),
+        (
+            np.ma.masked_less(np.arange(192.0).reshape(48, 4), 5),
+            "x is a masked array with hidden values.\nHint: fill them first: x.filled(...), or remove the rows",
+        ),
         ([[10**400, 0, 0, 0]], f"x must hold numbers, but its elements are object.{TEXT_HINT}"),
         ({"z": np.zeros((48, 4))}, "x has the keys ['z'], but the model's inputs are ['x']."),
     ],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pellucid import Callback, EarlyStopping, Input, Model, Sequential
+from pellucid import Callback, EarlyStopping, Input, Model, Sequential, ops
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn import Dense, Lambda
 from pellucid.optim import SGD
@@ -95,6 +95,17 @@ def test_class_and_sample_weights_multiply():
 
     both = fitted(class_weight={0: 2.0, 1: 3.0}, sample_weight=[0.5, 0.25])
     assert both == fitted(sample_weight=[1.5, 0.5])
+
+
+def test_weights_need_one_loss_per_sample(line):
+    model = line(2.0, loss=lambda y_true, y_pred: ops.mean(ops.square(y_pred - y_true)))
+    assert model.fit([[1.0], [3.0]], [1.0, 1.0], verbose=0)["loss"] == [13.0]
+    with pytest.raises(ConfigurationError) as error:
+        model.fit([[1.0], [3.0]], [1.0, 1.0], sample_weight=[1.0, 2.0], verbose=0)
+    assert str(error.value) == (
+        "Weights of samples or classes need a loss of one number per sample, but the loss function returns one number "
+        "for the batch.\nHint: leave out the mean over the samples"
+    )
 
 
 # Validation.

@@ -128,6 +128,7 @@ def test_plot_draws_on_given_axes_and_other_keys(history):
     assert history.plot(["accuracy", "loss"], ax=axes) is axes
     assert axes.get_ylabel() == "accuracy, loss"
     assert len(axes.get_lines()) == 6
+    assert history.plot("accuracy").get_ylabel() == "accuracy"
     with pytest.raises(ConfigurationError, match="Unknown history key 'mse'"):
         history.plot(["mse"])
 

@@ -112,7 +112,7 @@ def test_ctrl_c_ends_the_fit_and_returns_the_history(classifier, blobs, capsys):
     assert model.history is history
     assert model.optimizer.iterations == 7
     assert diary[-1] == "end"
-    text = "interrupted after 1 whole epochs; the model keeps what it has learned"
+    text = "interrupted after 1 epoch; the model keeps what it has learned"
     assert capsys.readouterr().out.splitlines()[-1] == text
     assert np.isfinite(model.evaluate(*blobs)).all()
     model.fit(*blobs, epochs=1, verbose=0)

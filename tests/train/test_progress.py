@@ -49,6 +49,12 @@ def test_the_display_suits_the_place_of_output(monkeypatch):
     assert type(display("auto")) is Bar
     monkeypatch.setenv("PELLUCID_PROGRESS", "off")
     assert type(display("auto")) is Silent
+    monkeypatch.setenv("PELLUCID_PROGRESS", "line")
+    with pytest.raises(ConfigurationError) as error:
+        display("auto")
+    assert str(error.value) == (
+        "Unknown value of PELLUCID_PROGRESS 'line'; known are: auto, bar, lines, off.\nHint: did you mean 'lines'?"
+    )
     assert type(display(2)) is Lines
     assert type(display(True)) is Bar
     assert type(display("notebook")) is Notebook

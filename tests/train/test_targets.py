@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pellucid.errors import ConfigurationError, DataError
-from pellucid.nn import losses
+from pellucid.nn import Dense, Input, losses
 from pellucid.train import metrics
-from pellucid.train.targets import class_labels, class_weights, objective, split_rows
+from pellucid.train.targets import check_activations, class_labels, class_weights, objective, split_rows
 
 
 def test_one_loss_serves_all_outputs():
@@ -38,6 +38,22 @@ def test_what_does_not_fit_the_outputs_is_refused(arguments, text):
     with pytest.raises(ConfigurationError) as error:
         objective(*arguments, ["a", "b"])
     assert str(error.value) == text
+
+
+def test_a_loss_of_probabilities_needs_a_layer_that_gives_them():
+    def outputs(**settings):
+        return [Dense(3, name="out", **settings)(Input((2,)))]
+
+    for name, activation in (("CategoricalCrossentropy", "softmax"), ("BinaryCrossentropy", "sigmoid")):
+        made = objective(getattr(losses, name)(), None, (), ["out"])
+        with pytest.raises(ConfigurationError) as error:
+            check_activations(made, outputs())
+        assert str(error.value) == (
+            f"{name} takes probabilities, but the layer 'out' has no activation.\n"
+            f"Hint: give it activation={activation!r}, or use {name}(from_logits=True)"
+        )
+        check_activations(made, outputs(activation=activation))
+        check_activations(objective(getattr(losses, name)(from_logits=True), None, (), ["out"]), outputs())
 
 
 def test_two_metrics_of_a_kind_need_names():

@@ -69,6 +69,11 @@ def get(activation: str | Activation | None) -> Activation:
     raise ConfigurationError(f"An activation must be a name or a function, not {activation!r}.")
 
 
+def is_linear(activation: Any) -> bool:
+    """Whether an activation setting leaves its input as it is."""
+    return activation is None or activation is linear or activation == "linear"
+
+
 def check(activation: Any) -> str | None:
     """The check of an activation setting."""
     get(activation)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.dtypes import is_float
-from pellucid.errors import DataError
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Configured, Interval, boolean, lookup, param, positive
 from pellucid.op import Value
 from pellucid.shapes import Shape, show, size
@@ -30,6 +30,11 @@ class Loss(Configured):
 
     #: How the losses of the samples become one number: "mean" or "sum".
     reduction: ClassVar[str] = "mean"
+
+    @property
+    def takes_probabilities(self) -> str | None:
+        """The activation whose probabilities the loss takes, or None where it takes any numbers."""
+        return None
 
     @abstractmethod
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -167,6 +172,11 @@ class BinaryCrossentropy(Loss):
     from_logits: bool = param(default=False, check=boolean)
     label_smoothing: float = param(default=0.0, check=Interval(0, 1))
 
+    @property
+    def takes_probabilities(self) -> str | None:
+        """Those of a sigmoid, unless it takes logits."""
+        return None if self.from_logits else "sigmoid"
+
     def prepare(self, y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
         """Targets between 0 and 1."""
         values = as_values(y, output_shape, where)
@@ -203,6 +213,11 @@ class CategoricalCrossentropy(Loss):
 
     from_logits: bool = param(default=False, check=boolean)
     label_smoothing: float = param(default=0.0, check=Interval(0, 1))
+
+    @property
+    def takes_probabilities(self) -> str | None:
+        """Those of a softmax, unless it takes logits."""
+        return None if self.from_logits else "softmax"
 
     def prepare(self, y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
         """Class numbers as int32, or rows that add up to 1."""
@@ -294,15 +309,45 @@ class CustomLoss(Loss):
     function: Callable[[Any, Any], Any] = param()
 
     def prepare(self, y: np.ndarray, output_shape: Shape, where: str) -> np.ndarray:
-        """The targets as they are: only the function knows what it takes."""
-        return y
+        """The targets as they are, but one number per sample in the shape of the one output, so that none stretches."""
+        return y.reshape(len(y), *output_shape) if size(y.shape[1:]) == size(output_shape) == 1 else y
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """One number per sample, or the function's one number for each."""
-        losses = self.function(y_true, y_pred)
+        losses = self.result(y_true, y_pred)
         if losses.spec.ndim == 0:
             return ops.broadcast_to(losses, (y_pred.spec.shape[0],))
         return _over_outputs(losses, ops.mean)
+
+    def result(self, y_true: Any, y_pred: Any) -> Any:
+        """What the function returns.
+
+        Raises:
+            ConfigurationError: It is not a tensor, or neither one number per sample nor one for the batch.
+        """
+        return function_result(self.function, "loss", y_true, y_pred)
+
+
+def function_result(function: Callable[..., Any], kind: str, y_true: Any, y_pred: Any) -> Any:
+    """The tensor that a user's loss or metric returns: one number for the batch, or one or more per sample.
+
+    Raises:
+        ConfigurationError: It returns something else.
+    """
+    name = getattr(function, "__name__", repr(function))
+    found = function(y_true, y_pred)
+    if not isinstance(found, Value):
+        raise ConfigurationError(
+            f"The {kind} function {name!r} returned {found!r}, which is no tensor.",
+            hint="compute with the operators of y_true and y_pred, or with pellucid.ops",
+        )
+    count = y_pred.spec.shape[0]
+    if found.spec.ndim and found.spec.shape[0] != count:
+        raise ConfigurationError(
+            f"The {kind} function {name!r} returned the shape {show(found.spec.shape)} for {count} samples; it must "
+            "return one number for the batch, or one per sample.",
+        )
+    return found
 
 
 def get(loss: Any) -> Loss:

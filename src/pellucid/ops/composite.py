@@ -50,24 +50,24 @@ def square(x: Any) -> Any:
     return mul(x, x)
 
 
-def mean(x: Any, axes: Axes = None, keepdims: bool = False) -> Any:
-    """The arithmetic mean over axes, all by default.
+def mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+    """The arithmetic mean over one or several axes, all by default.
 
     Raises:
         ShapeError: There is nothing to average.
     """
     (x,) = floating(x)
     shape = shape_of(x)
-    count = size([shape[axis] for axis in normalize_axes(axes, len(shape))])
+    count = size([shape[axis] for axis in normalize_axes(axis, len(shape))])
     if count == 0:
         raise ShapeError(f"mean: there are no elements to average in shape {list(shape)}")
-    return mul(sum(x, axes, keepdims), 1.0 / count)
+    return mul(sum(x, axis, keepdims), 1.0 / count)
 
 
-def variance(x: Any, axes: Axes = None, keepdims: bool = False) -> Any:
-    """The mean squared distance from the mean over axes (divided by n, not n - 1)."""
+def variance(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+    """The mean squared distance from the mean over axis (divided by n, not n - 1)."""
     (x,) = floating(x)
-    return mean(square(sub(x, mean(x, axes, keepdims=True))), axes, keepdims)
+    return mean(square(sub(x, mean(x, axis, keepdims=True))), axis, keepdims)
 
 
 def norm(x: Any) -> Any:
@@ -85,13 +85,13 @@ def dot(x: Any, y: Any) -> Any:
     return sum(mul(x, y))
 
 
-def logsumexp(x: Any, axes: Axes = -1, keepdims: bool = False) -> Any:
+def logsumexp(x: Any, axis: Axes = -1, keepdims: bool = False) -> Any:
     """log(sum(exp(x))), without overflow."""
     (x,) = floating(x)
     # The shift cancels in the result, so its own gradient is left out.
-    shift = stop_gradient(max(x, axes, keepdims=True))
-    total = log(sum(exp(sub(x, shift)), axes, keepdims=True)) + shift
-    return total if keepdims else squeeze(total, axes)
+    shift = stop_gradient(max(x, axis, keepdims=True))
+    total = log(sum(exp(sub(x, shift)), axis, keepdims=True)) + shift
+    return total if keepdims else squeeze(total, axis)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -165,11 +165,11 @@ def swish(x: Any) -> Any:
     return x * sigmoid(x)
 
 
-def normalize(x: Any, axes: Axes, epsilon: float) -> Any:
+def normalize(x: Any, axis: Axes, epsilon: float) -> Any:
     """(x - mean) / sqrt(variance + epsilon) over the axes."""
     (x,) = floating(x)
-    centred = sub(x, mean(x, axes, keepdims=True))
-    return centred / sqrt(mean(square(centred), axes, keepdims=True) + epsilon)
+    centred = sub(x, mean(x, axis, keepdims=True))
+    return centred / sqrt(mean(square(centred), axis, keepdims=True) + epsilon)
 
 
 def cross_entropy(log_probabilities: Any, targets: Any) -> Any:

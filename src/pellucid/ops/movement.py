@@ -108,10 +108,10 @@ def swap_last(x: Any) -> Any:
     return transpose(x, (*range(rank - 2), rank - 1, rank - 2))
 
 
-def flip(x: Any, axes: int | Sequence[int] | None = None) -> Any:
+def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     """The order of elements reversed along the axes."""
     x = operand(x)
-    return apply(FLIP, x, axes=normalize_axes(axes, len(shape_of(x))))
+    return apply(FLIP, x, axes=normalize_axes(axis, len(shape_of(x))))
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
@@ -129,19 +129,19 @@ def expand_dims(x: Any, axis: int) -> Any:
     return reshape(x, shape)
 
 
-def squeeze(x: Any, axes: int | Sequence[int] | None = None) -> Any:
+def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     """Without the given axes of size 1; by default without any such axis."""
     x = operand(x)
     shape = shape_of(x)
-    chosen = [i for i, n in enumerate(shape) if n == 1] if axes is None else normalize_axes(axes, len(shape))
+    chosen = [i for i, n in enumerate(shape) if n == 1] if axis is None else normalize_axes(axis, len(shape))
     for axis in chosen:
         if shape[axis] != 1:
             raise ShapeError(f"squeeze: axis {axis} of {show(shape)} has size {shape[axis]}, not 1")
     return reshape(x, [n for i, n in enumerate(shape) if i not in chosen])
 
 
-def sum(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
-    """The sum over axes, all by default; booleans and small integers are counted in int32.
+def sum(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+    """The sum over one or several axes, all by default; booleans and small integers are counted in int32.
 
     >>> from pellucid import Tensor
     >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
@@ -150,7 +150,7 @@ def sum(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False)
     x = operand(x)
     if dtype_of(x) == dtypes.bool_ or (dtypes.is_integer(dtype_of(x)) and dtype_of(x).itemsize < 4):
         x = cast(x, dtypes.DEFAULT_INT)
-    chosen = normalize_axes(axes, len(shape_of(x)))
+    chosen = normalize_axes(axis, len(shape_of(x)))
     return as_value(x) if not chosen else apply(SUM, x, axes=chosen, keepdims=bool(keepdims))
 
 

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pellucid.dtypes import DType
-from pellucid.errors import ShapeError
+from pellucid.errors import DTypeError, ShapeError
 from pellucid.op import Value
 from pellucid.ops import composite, contraction, elementwise, indexing, movement, reduction
 from pellucid.ops.promotion import cast
 
 Axes = int | Sequence[int] | None
+
+
+#: NumPy's name of a function -> the operation.
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": elementwise.add,
+    "subtract": elementwise.sub,
+    "multiply": elementwise.mul,
+    "divide": elementwise.div,
+    "power": elementwise.pow,
+    "matmul": contraction.matmul,
+    "negative": elementwise.neg,
+    "absolute": elementwise.abs,
+    "sign": elementwise.sign,
+    "floor": elementwise.floor,
+    "ceil": elementwise.ceil,
+    "exp": elementwise.exp,
+    "expm1": elementwise.expm1,
+    "log": elementwise.log,
+    "log1p": elementwise.log1p,
+    "sqrt": elementwise.sqrt,
+    "square": composite.square,
+    "sin": elementwise.sin,
+    "cos": elementwise.cos,
+    "tanh": elementwise.tanh,
+    "maximum": elementwise.maximum,
+    "minimum": elementwise.minimum,
+    "isfinite": elementwise.is_finite,
+    "equal": elementwise.equal,
+    "not_equal": elementwise.not_equal,
+    "less": elementwise.less,
+    "less_equal": elementwise.less_equal,
+    "greater": elementwise.greater,
+    "greater_equal": elementwise.greater_equal,
+    "bitwise_and": elementwise.logical_and,
+    "bitwise_or": elementwise.logical_or,
+    "logical_and": elementwise.logical_and,
+    "logical_or": elementwise.logical_or,
+    "logical_not": elementwise.logical_not,
+}
 
 
 class Operators(Value):
@@ -46,6 +85,16 @@ class Operators(Value):
     def T(self) -> Any:  # noqa: N802 - the field's name for the transpose
         """The axes in reverse order."""
         return movement.transpose(self)
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's elementwise functions, as operations: ``np.exp(x)`` is ``ops.exp(x)``."""
+        operation = _FUNCTIONS.get(function.__name__)
+        if operation is None or method != "__call__" or options:
+            raise DTypeError(
+                f"np.{function.__name__} does not work on tensors.",
+                hint="use pellucid.ops, or np.asarray(x) where no gradient is wanted",
+            )
+        return operation(*inputs)
 
     def __len__(self) -> int:
         if not self.spec.shape:
@@ -133,21 +182,21 @@ class Operators(Value):
     # == compares elements, so identity is what a set or a dict key means.
     __hash__ = object.__hash__
 
-    def sum(self, axes: Axes = None, keepdims: bool = False) -> Any:
-        """The sum over axes, all by default."""
-        return movement.sum(self, axes, keepdims)
+    def sum(self, axis: Axes = None, keepdims: bool = False) -> Any:
+        """The sum over one or several axes, all by default."""
+        return movement.sum(self, axis, keepdims)
 
-    def mean(self, axes: Axes = None, keepdims: bool = False) -> Any:
-        """The arithmetic mean over axes, all by default."""
-        return composite.mean(self, axes, keepdims)
+    def mean(self, axis: Axes = None, keepdims: bool = False) -> Any:
+        """The arithmetic mean over one or several axes, all by default."""
+        return composite.mean(self, axis, keepdims)
 
-    def max(self, axes: Axes = None, keepdims: bool = False) -> Any:
-        """The largest element over axes, all by default."""
-        return reduction.max(self, axes, keepdims)
+    def max(self, axis: Axes = None, keepdims: bool = False) -> Any:
+        """The largest element over one or several axes, all by default."""
+        return reduction.max(self, axis, keepdims)
 
-    def min(self, axes: Axes = None, keepdims: bool = False) -> Any:
-        """The smallest element over axes, all by default."""
-        return reduction.min(self, axes, keepdims)
+    def min(self, axis: Axes = None, keepdims: bool = False) -> Any:
+        """The smallest element over one or several axes, all by default."""
+        return reduction.min(self, axis, keepdims)
 
     def argmax(self, axis: int = -1) -> Any:
         """The index of the first largest element along an axis."""

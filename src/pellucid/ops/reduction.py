@@ -67,22 +67,22 @@ CUMSUM = Op(
 )
 
 
-def max(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
-    """The largest element over axes, all by default; equal winners share the gradient.
+def max(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+    """The largest element over one or several axes, all by default; equal winners share the gradient.
 
     >>> from pellucid import Tensor
     >>> max(Tensor([[1.0, 5.0], [3.0, 2.0]]), 1)
     Tensor([5., 3.])
     """
     x = operand(x)
-    chosen = normalize_axes(axes, len(shape_of(x)))
+    chosen = normalize_axes(axis, len(shape_of(x)))
     return as_value(x) if not chosen else apply(MAX, x, axes=chosen, keepdims=bool(keepdims))
 
 
-def min(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
-    """The smallest element over axes, all by default; equal winners share the gradient."""
+def min(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+    """The smallest element over one or several axes, all by default; equal winners share the gradient."""
     x = operand(x)
-    chosen = normalize_axes(axes, len(shape_of(x)))
+    chosen = normalize_axes(axis, len(shape_of(x)))
     return as_value(x) if not chosen else apply(MIN, x, axes=chosen, keepdims=bool(keepdims))
 
 
@@ -106,8 +106,8 @@ def cumsum(x: Any, axis: int = -1) -> Any:
     return apply(CUMSUM, x, axis=normalize_axis(axis, len(shape_of(x))))
 
 
-def prod(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
-    """The product over axes, all by default, as a tree of pairwise products (so that zeros have exact gradients).
+def prod(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+    """The product over one or several axes, all by default, as a tree of pairwise products (so that zeros have exact gradients).
 
     >>> from pellucid import Tensor
     >>> prod(Tensor([2.0, 3.0, 4.0]))
@@ -115,7 +115,7 @@ def prod(x: Any, axes: int | Sequence[int] | None = None, keepdims: bool = False
     """
     x = operand(x)
     shape = shape_of(x)
-    chosen = normalize_axes(axes, len(shape))
+    chosen = normalize_axes(axis, len(shape))
     for axis in chosen:
         x = _pairwise_product(x, axis)
     return reshape(x, reduced(shape, chosen, keepdims))

@@ -99,6 +99,19 @@ class Optimizer(Configured):
         """Whether weight decay applies to the parameter."""
         return self.weight_decay > 0 and (self.decay_biases or w.spec.ndim > 1)
 
+    def belongs_to(self, parameters: Sequence[Tensor]) -> None:
+        """Refuse to train parameters when the state is that of other ones.
+
+        Raises:
+            ConfigurationError: The optimiser already trains another model.
+        """
+        known = {id(owner) for owner in self._owners.values()}
+        if known and parameters and not any(id(p) in known for p in parameters):
+            raise ConfigurationError(
+                f"{type(self).__name__}: this optimiser already trains another model, whose state it keeps.",
+                hint="make an optimiser for each model, or call optimizer.reset() first",
+            )
+
     # For users.
 
     def slots_of(self, parameter: Tensor) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ called after each epoch.
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -175,6 +176,8 @@ class EarlyStopping(Callback):
         if self._waited >= max(self.patience, 1):
             self.stopped_epoch = epoch
             self.model.stop_training = f"early stopping: {self._monitor.key} has not improved for {self._waited} epochs"
+            if self._weights is not None and self.best_epoch is not None:
+                self.model.stop_training += f"; the weights of epoch {self.best_epoch + 1} are restored"
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Restore the best weights."""
@@ -323,16 +326,18 @@ class LearningRateSchedule(Callback):
     """Sets the learning rate before each epoch.
 
     Args:
-        function: ``f(epoch, learning_rate)`` gives the new rate.
+        function: ``f(epoch, learning_rate)`` or ``f(epoch)`` gives the new rate.
     """
 
-    def __init__(self, function: Callable[[int, float], float]) -> None:
+    def __init__(self, function: Callable[..., float]) -> None:
         self._function = function
+        self._takes_rate = len(inspect.signature(function).parameters) > 1
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the rate."""
         optimizer = self.model.optimizer
-        rate = float(self._function(epoch, optimizer.current_learning_rate()))
+        present = (optimizer.current_learning_rate(),) if self._takes_rate else ()
+        rate = float(self._function(epoch, *present))
         if not (rate >= 0 and math.isfinite(rate)):
             raise ConfigurationError(f"LearningRateSchedule: the rate of epoch {epoch} is {rate}.")
         optimizer.learning_rate = rate

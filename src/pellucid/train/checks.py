@@ -142,6 +142,10 @@ def as_array(values: Any, what: str) -> np.ndarray:
     """
     if isinstance(values, Value):
         values = np.asarray(values)
+    if np.ma.isMaskedArray(values) and np.ma.is_masked(values):
+        raise DataError(
+            f"{what} is a masked array with hidden values.", hint="fill them first: x.filled(...), or remove the rows"
+        )
     if not isinstance(values, np.ndarray):
         try:
             values = np.asarray(values)

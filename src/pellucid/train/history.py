@@ -75,7 +75,7 @@ class History:
             writer.writerow([epoch + 1, *values, f"{self.seconds[row]:.4f}"])
         return text.getvalue()
 
-    def plot(self, keys: Sequence[str] | None = None, ax: Any = None) -> Any:
+    def plot(self, keys: str | Sequence[str] | None = None, ax: Any = None) -> Any:
         """Learning curves: training as a line, validation dashed in the same colour, the best epoch marked.
 
         Args:
@@ -89,6 +89,7 @@ class History:
             from matplotlib.figure import Figure  # no global figure manager: nothing leaks, no display is needed
 
             ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+        keys = [keys] if isinstance(keys, str) else keys
         x = np.asarray(self.epochs) + 1
         for key in keys or ["loss"]:
             (line,) = ax.plot(x, self[key], label=_spoken(key), marker="." if len(x) < 30 else "")

@@ -59,7 +59,8 @@ def run(fit: Run) -> History:
     except KeyboardInterrupt:
         history.interrupted = True
         history.stopped_by = "interrupted"
-        message = f"interrupted after {len(history)} whole epochs; the model keeps what it has learned"
+        epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
+        message = f"interrupted after {epochs}; the model keeps what it has learned"
     finally:
         fit.display.close(message)
         for callback in fit.callbacks:

@@ -16,6 +16,7 @@ from pellucid import ops
 from pellucid.errors import ConfigurationError, DataError, ShapeError
 from pellucid.fields import Choice, Configured, Integer, Interval, optional, param
 from pellucid.fields import lookup as look_up
+from pellucid.nn.losses import function_result
 from pellucid.shapes import show, size
 
 _NUMBER = Interval(-np.inf, np.inf)
@@ -383,8 +384,9 @@ class FunctionMetric(Mean):
         return self.name or getattr(self.function, "__name__", "metric")
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
-        """The function's numbers."""
-        return self.function(y_true, y_pred)
+        """The function's numbers; one number for the batch counts for each of its samples."""
+        found = function_result(self.function, "metric", y_true, y_pred)
+        return found if found.spec.ndim else ops.broadcast_to(found, (y_pred.spec.shape[0],))
 
 
 METRICS: dict[str, Callable[..., Metric]] = {

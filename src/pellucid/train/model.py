@@ -30,7 +30,7 @@ from pellucid.train.step import (
     forward_graph,
 )
 from pellucid.train.summary import summary
-from pellucid.train.targets import objective
+from pellucid.train.targets import check_activations, objective
 
 # Batches of ever new sizes must not fill the memory with compiled graphs.
 _PROGRAMS_KEPT = 32
@@ -151,12 +151,13 @@ class Model(Layer):
         outputs = self.outputs_of(inputs)
         return outputs[0] if self._single else outputs
 
-    def summary(self, *, show: bool = True) -> str:
-        """The table of layers, output shapes and parameter counts; printed unless ``show`` is False."""
+    def summary(self, *, show: bool = True) -> str | None:
+        """Print the table of layers, output shapes and parameter counts, or with ``show=False`` return it."""
         text = summary(self)
-        if show:
-            print(text)
-        return text
+        if not show:
+            return text
+        print(text)
+        return None
 
     def forward_graph(self, batch_size: int = 1, *, training: bool = False) -> Graph:
         """The graph of the outputs for a batch of this size, as traced."""
@@ -237,7 +238,9 @@ class Model(Layer):
     def _resolve_objective(self) -> None:
         self.require_compiled()
         assert self._objective_request is not None
-        self._objective = objective(*self._objective_request, self.output_names)
+        found = objective(*self._objective_request, self.output_names)
+        check_activations(found, self.outputs)
+        self._objective = found
 
     @property
     def objective(self) -> Objective:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import config
-from pellucid.errors import ConfigurationError
+from pellucid.errors import ConfigurationError, unknown_name
 
 # A display that is redrawn more often costs more than the batches of a small network.
 _INTERVAL = 0.1
@@ -182,6 +182,8 @@ def display(verbose: str | int) -> Display:
     mode = {0: "off", 1: "bar", 2: "lines"}.get(mode, mode)  # True and False are 1 and 0
     if mode == "auto":
         mode = config.PROGRESS.read()
+        if mode not in ("auto", "bar", "lines", "off"):
+            raise unknown_name(f"value of {config.PROGRESS.variable}", mode, ("auto", "bar", "lines", "off"))
     if mode == "auto":
         mode = "notebook" if _in_notebook() else "bar" if sys.stdout.isatty() else "lines"
     kinds: dict[Any, type[Display]] = {"off": Silent, "bar": Bar, "lines": Lines, "notebook": Notebook}

@@ -63,24 +63,30 @@ def new_folder(out: str | None, name: str) -> Path:
                 f"The folder {folder} holds files already; a run does not overwrite them.",
                 hint="choose another --out, or remove the folder",
             )
-        return folder
+        return make(folder)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder, again = Path("runs") / f"{name}-{stamp}", 2
-    while folder.exists():
-        folder, again = Path("runs") / f"{name}-{stamp}-{again}", again + 1
-    return folder
+    while True:
+        try:
+            return make(folder, exist_ok=False)
+        except FileExistsError:  # another run of the same second has claimed it
+            folder, again = Path("runs") / f"{name}-{stamp}-{again}", again + 1
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, *, exist_ok: bool = True) -> Path:
     """Create the folder before training, so that a path that cannot be written to costs no time.
 
     Raises:
         ConfigurationError: It cannot be created.
+        FileExistsError: It exists already, and ``exist_ok`` is False.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
+        if isinstance(error, FileExistsError) and not exist_ok:
+            raise
         raise ConfigurationError(f"The run folder {folder} cannot be made: {error.strerror}.") from None
+    return folder
 
 
 def write(folder: Path, model: Any, history: History, record: RunRecord) -> None:

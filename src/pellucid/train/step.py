@@ -15,9 +15,10 @@ import numpy as np
 from pellucid import ops
 from pellucid.backends import Backend, Executable
 from pellucid.dtypes import float64, uint32
+from pellucid.errors import ConfigurationError
 from pellucid.graph import FORWARD_PASSES, Graph, Traced, gradient, inline, rewrite, trace
 from pellucid.nn.layer import Parameter, phase
-from pellucid.nn.losses import Loss
+from pellucid.nn.losses import CustomLoss, Loss
 from pellucid.nn.regularizers import Regularizer
 from pellucid.op import Spec
 from pellucid.optim import Optimizer
@@ -81,6 +82,12 @@ def _forward(model: Any, objective: Objective, x: Sequence, y: Sequence, weights
     sums = []
     for loss, factor, target, output in zip(objective.losses, objective.loss_weights, y, outputs, strict=True):
         each = loss.call(target, output)
+        if weights is not None and isinstance(loss, CustomLoss) and loss.result(target, output).spec.ndim == 0:
+            raise ConfigurationError(
+                "Weights of samples or classes need a loss of one number per sample, but the loss function returns one "
+                "number for the batch.",
+                hint="leave out the mean over the samples",
+            )
         summed = ops.sum(each if weights is None else each * ops.cast(weights, each.spec.dtype))
         sums.append(summed)
         term = factor * (summed if loss.reduction == "sum" else summed * (1.0 / count))

@@ -9,8 +9,9 @@ import numpy as np
 
 from pellucid import data
 from pellucid.errors import ConfigurationError, DataError
-from pellucid.nn import losses
+from pellucid.nn import activations, losses
 from pellucid.nn.losses import CategoricalCrossentropy, Loss
+from pellucid.nn.symbol import Symbol
 from pellucid.train import metrics
 from pellucid.train.metrics import Metric
 from pellucid.train.step import Objective
@@ -37,6 +38,22 @@ def objective(loss: Any, loss_weights: Any, metric_names: Any, output_names: Seq
     for own in chosen:
         metrics.check_distinct(own)
     return Objective(resolved, tuple(float(f) for f in factors), chosen)
+
+
+def check_activations(found: Objective, outputs: Sequence[Symbol]) -> None:
+    """Refuse a loss of probabilities on a layer that gives any numbers.
+
+    Raises:
+        ConfigurationError: The last layer has no activation, but the loss takes probabilities.
+    """
+    for loss, symbol in zip(found.losses, outputs, strict=True):
+        layer = symbol.call.layer if symbol.call else None
+        wanted = loss.takes_probabilities
+        if wanted and layer is not None and activations.is_linear(getattr(layer, "activation", "unknown")):
+            raise ConfigurationError(
+                f"{type(loss).__name__} takes probabilities, but the layer {layer.label!r} has no activation.",
+                hint=f"give it activation={wanted!r}, or use {type(loss).__name__}(from_logits=True)",
+            )
 
 
 def _per_output(given: Any, names: Sequence[str], what: str) -> list[Any]:

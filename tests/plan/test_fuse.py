@@ -1,0 +1,66 @@
+import numpy as np
+
+from pellucid import ops
+from pellucid.graph import trace
+from pellucid.plan.fuse import groups
+
+X = np.ones((4, 3), "float32")
+
+
+def fused(function, *args, limit=24):
+    graph = trace(function, *args).graph
+    elementwise = {"add", "mul", "exp", "neg", "tanh", "sub"}
+    found = groups(
+        graph,
+        lambda node: node.op.name in elementwise,
+        lambda node: node.op.name in elementwise | {"sum"},
+        limit,
+    )
+    return [[node.op.name for node in group.nodes] for group in found]
+
+
+def test_a_chain_becomes_one_group():
+    assert fused(lambda x: ops.tanh(ops.exp(x) * 2.0), X) == [["exp", "mul", "tanh"]]
+
+
+def test_a_reduction_takes_its_producers_in():
+    assert fused(lambda x: ops.sum(x * x, 1), X) == [["mul", "sum"]]
+
+
+def test_a_value_of_two_groups_is_computed_on_its_own():
+    def function(x):
+        y = ops.exp(x)
+        return ops.sum(y, 0), ops.sum(y, 1)
+
+    assert fused(function, X) == [["exp"], ["sum"], ["sum"]]
+
+
+def test_a_value_used_twice_inside_one_group_joins_it():
+    def function(x):
+        y = ops.exp(x)
+        return y * ops.tanh(y)
+
+    assert fused(function, X) == [["exp", "tanh", "mul"]]
+
+
+def test_an_output_is_never_hidden_in_a_group():
+    def function(x):
+        y = ops.exp(x)
+        return y, ops.tanh(y)
+
+    assert fused(function, X) == [["exp"], ["tanh"]]
+
+
+def test_a_smaller_operand_is_computed_before_it_is_stretched():
+    assert fused(lambda x, b: x + ops.exp(b), X, X[0]) == [["exp"], ["add"]]
+
+
+def test_groups_stay_below_the_limit_and_compute_everything_once():
+    def function(x):
+        for _ in range(10):
+            x = ops.tanh(x)
+        return x
+
+    found = fused(function, X, limit=4)
+    assert max(len(names) for names in found) == 4
+    assert sum(len(names) for names in found) == 10
