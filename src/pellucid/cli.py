@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -90,18 +91,8 @@ def train(
     print()
     history = _fit(network, examples, options, seed)
     results = network.evaluate(examples.x_test, examples.y_test, return_dict=True)
-    settings = {
-        "model": model,
-        "epochs": options.epochs,
-        "batch_size": options.batch_size,
-        "learning_rate": options.learning_rate,
-        "optimizer": options.optimizer,
-        "seed": seed,
-        "backend": backend,
-        "target": target,
-        "epochs_trained": len(history),
-        "stopped_by": history.stopped_by,
-    }
+    given = {"model": model, "seed": seed, "backend": backend, "target": target}
+    settings = given | asdict(options) | {"epochs_trained": len(history), "stopped_by": history.stopped_by}
     record = RunRecord(dataset, examples.task, examples.target_names, settings, results, examples.schema)
     run_folder.write(folder, network, history, record)
     print(f"\nheld-out test data ({len(examples.x_test)} samples): {_spoken(results)}")

@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 from pellucid.plan.lifetime import ALIGNMENT, Lifetime, aligned, place
 
 lifetimes = st.lists(
-    st.builds(lambda size, first, length: Lifetime(size, first, first + length), st.integers(0, 500), st.integers(0, 9), st.integers(0, 5)),
+    st.tuples(st.integers(0, 500), st.integers(0, 9), st.integers(0, 5)).map(
+        lambda drawn: Lifetime(drawn[0], drawn[1], drawn[1] + drawn[2])
+    ),
     max_size=12,
 )  # fmt: skip
 

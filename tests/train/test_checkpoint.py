@@ -371,6 +371,16 @@ def test_arrays_in_another_memory_order_are_saved_right(tmp_path):
         assert np.array_equal(saved(model, tmp_path).get_weights()["d.kernel"], strange)
 
 
+def test_state_in_another_memory_order_is_saved_right(classifier, blobs, tmp_path):
+    model = classifier()
+    model.fit(*blobs, verbose=0)
+    slot = model.optimizer.slots_of(model.layers[0].kernel)["m"]
+    values = slot.numpy().copy()
+    slot.replace(np.asfortranarray(values))
+    assert not slot.numpy().flags.c_contiguous
+    assert np.array_equal(saved(model, tmp_path).optimizer.state["dense.kernel"]["m"], values)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 def test_the_file_has_the_permissions_of_an_ordinary_new_file(classifier, tmp_path):
     path = classifier().save(tmp_path / "m")

@@ -107,7 +107,9 @@ def cumsum(x: Any, axis: int = -1) -> Any:
 
 
 def prod(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
-    """The product over one or several axes, all by default, as a tree of pairwise products (so that zeros have exact gradients).
+    """The product over one or several axes, all by default, as a tree of pairwise products.
+
+    So the gradient is exact where an element is zero.
 
     >>> from pellucid import Tensor
     >>> prod(Tensor([2.0, 3.0, 4.0]))

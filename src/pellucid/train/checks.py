@@ -92,8 +92,6 @@ class DataChecks:
                 length = len(array) if array.ndim else "no"
                 raise DataError(f"x has {count} samples but {what} has {length}.")
             check_finite(array, what, self._dtype)
-            if shape == (1,) and array.ndim == 1:  # a loss function of the user's own would broadcast to [batch, batch]
-                array = array[:, None]
             arrays.append(np.ascontiguousarray(_float_like(loss.prepare(array, shape, what), self.inputs)))
         return tuple(arrays)
 

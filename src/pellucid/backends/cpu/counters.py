@@ -120,6 +120,43 @@ def cumsum_kernel(dtype: DType, loops: int) -> int:
     return e.finish()
 
 
+def _comes_after(e: Emitter, dtype: DType, x: Value, y: Value) -> Value:
+    """Whether x must come after y; NaN comes last."""
+    if dtype.kind == "f":
+        only_x = e.b.and_(e.b.fcmp_unordered("uno", x, x), e.b.fcmp_ordered("ord", y, y))
+        return e.b.or_(e.b.fcmp_ordered(">", x, y), only_x)
+    compare = e.b.icmp_signed if dtype.kind == "i" else e.b.icmp_unsigned
+    return compare(">", x, y)
+
+
+def _insertion_sort(
+    e: Emitter, dtype: DType, operand: tuple[Value, Value], result: tuple[Value, Value], count: Value
+) -> None:
+    """The indices that sort ``count`` elements; operand and result are an address and a stride each."""
+    (source, in_stride), (target, out_stride) = operand, result
+    with e.loop(I64(0), count) as i:
+        own = e.load_scalar(e.advance(source, i, in_stride), dtype)
+        # The place of element i among the sorted ones before it, shifting larger ones up on the way.
+        head, test, shift, done = (e.function.append_basic_block(n) for n in ("look", "test", "shift", "placed"))
+        before = e.b.block
+        e.b.branch(head)
+        e.b.position_at_end(head)
+        j = e.b.phi(I64)
+        j.add_incoming(i, before)
+        e.b.cbranch(e.b.icmp_signed(">", j, I64(0)), test, done)
+        e.b.position_at_end(test)
+        below = e.b.sub(j, I64(1))
+        other = e.load_scalar(e.advance(target, below, out_stride), int64)
+        larger = _comes_after(e, dtype, e.load_scalar(e.advance(source, other, in_stride), dtype), own)
+        e.b.cbranch(larger, shift, done)
+        e.b.position_at_end(shift)
+        e.store_scalar(e.advance(target, j, out_stride), other, int64)
+        j.add_incoming(below, e.b.block)
+        e.b.branch(head)
+        e.b.position_at_end(done)
+        e.store_scalar(e.advance(target, j, out_stride), i, int64)
+
+
 def argsort_kernel(dtype: DType, loops: int) -> int:
     """The address of argsort along an axis: insertion sort, stable, NaN last.
 
@@ -129,42 +166,9 @@ def argsort_kernel(dtype: DType, loops: int) -> int:
     count, in_stride, out_stride = e.field(), e.field(), e.field()
     sizes, addresses, strides = _rows(e, loops, 2)
 
-    def after(x: Value, y: Value) -> Value:
-        """Whether x must come after y."""
-        if dtype.kind == "f":
-            only_x = e.b.and_(e.b.fcmp_unordered("uno", x, x), e.b.fcmp_ordered("ord", y, y))
-            return e.b.or_(e.b.fcmp_ordered(">", x, y), only_x)
-        compare = e.b.icmp_signed if dtype.kind == "i" else e.b.icmp_unsigned
-        return compare(">", x, y)
-
-    def sort(source: Value, target: Value) -> None:
-        with e.loop(I64(0), count) as i:
-            own = e.load_scalar(e.advance(source, i, in_stride), dtype)
-            # The place of element i among the sorted ones before it, shifting larger ones up on the way.
-            head = e.function.append_basic_block("look")
-            test = e.function.append_basic_block("test")
-            shift = e.function.append_basic_block("shift")
-            done = e.function.append_basic_block("placed")
-            before = e.b.block
-            e.b.branch(head)
-            e.b.position_at_end(head)
-            j = e.b.phi(I64)
-            j.add_incoming(i, before)
-            e.b.cbranch(e.b.icmp_signed(">", j, I64(0)), test, done)
-            e.b.position_at_end(test)
-            below = e.b.sub(j, I64(1))
-            other = e.load_scalar(e.advance(target, below, out_stride), int64)
-            e.b.cbranch(after(e.load_scalar(e.advance(source, other, in_stride), dtype), own), shift, done)
-            e.b.position_at_end(shift)
-            e.store_scalar(e.advance(target, j, out_stride), other, int64)
-            j.add_incoming(below, e.b.block)
-            e.b.branch(head)
-            e.b.position_at_end(done)
-            e.store_scalar(e.advance(target, j, out_stride), i, int64)
-
     def nest(loop: int, source: Value, target: Value) -> None:
         if loop == loops:
-            sort(source, target)
+            _insertion_sort(e, dtype, (source, in_stride), (target, out_stride), count)
             return
         share = e.my_share(sizes[loop]) if loop == 0 else (I64(0), sizes[loop])
         with e.loop(*share) as i:

@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.backends.base import Backend, Executable
 from pellucid.backends.cpu import lowering
 from pellucid.backends.cpu.emit import runner
-from pellucid.backends.cpu.lowering import FLAG, Planner
+from pellucid.backends.cpu.planner import FLAG, Planner
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
 from pellucid.plan.lifetime import ALIGNMENT

@@ -113,14 +113,12 @@ def conv_kernel(dtype: DType, rank: int) -> int:
     xs = [e.field() for _ in range(rank + 2)]
     ws = [e.field() for _ in range(rank + 1)]
     os_ = [e.field() for _ in range(rank + 1)]
-    width = I64(dtype.itemsize)
 
     def at(n: Value, indices: list[Value]) -> None:
         group, place = indices[0], indices[1:]
-        first = e.b.mul(group, outs)
         with e.loop(I64(0), outs, e.lanes) as d:
             mask = e.mask(e.minus(outs, d))
-            lane = e.b.mul(e.b.add(first, d), width)
+            lane = e.b.mul(e.b.add(e.b.mul(group, outs), d), I64(dtype.itemsize))
 
             def tap(indices: list[Value], carried: list[Value]) -> list[Value]:
                 positions = [window.position(a, place[a], indices[a]) for a in range(rank)]
