@@ -12,7 +12,7 @@ lint:
 	ruff check src tests tools
 
 types:
-	pyright
+	pyright --pythonpath "$$(command -v python)"
 
 floors:
 	lint-imports

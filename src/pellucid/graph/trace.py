@@ -13,7 +13,7 @@ import numpy as np
 from pellucid import nest
 from pellucid.errors import DTypeError, ShapeError, TraceError
 from pellucid.graph.ir import Graph, Node, Var
-from pellucid.op import Op, Spec, Value, apply, current_scope, infer, interpreting, user_line
+from pellucid.op import Op, Spec, Value, apply, current_scope, exact_scope, infer, interpreting, user_line
 from pellucid.ops.elementwise import IDENTITY
 from pellucid.ops.promotion import array
 from pellucid.tensor import EAGER, Tensor
@@ -232,5 +232,6 @@ def inline(graph: Graph, *values: Any) -> list[Any]:
         env[var] = value
     env.update(graph.constants)
     for node in graph.nodes:
-        env[node.output] = apply(node.op, *(env[v] for v in node.inputs), **node.attributes)
+        with exact_scope(node.scope):  # the copy keeps the names of the layers
+            env[node.output] = apply(node.op, *(env[v] for v in node.inputs), **node.attributes)
     return [env[v] for v in graph.outputs]

@@ -70,6 +70,17 @@ class Symbol:
     def __mul__(self, other: Any) -> Any:
         return self._merge(other, "*")
 
+    # Two symbols never come here: these explain a number on the left.
+
+    def __radd__(self, other: Any) -> Any:
+        return self._merge(other, "+")
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._merge(other, "-")
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._merge(other, "*")
+
 
 class Call:
     """One call of a layer on symbols; a shared layer has several."""

@@ -120,9 +120,11 @@ class History:
         keys = [k for k, v in self.history.items() if not k.startswith("val_") and _are_numbers(v)]
         if not keys:
             raise ConfigurationError("The history is empty: there is nothing to plot.")
-        figure = Figure(figsize=(5 * len(keys), 3.8), layout="constrained")
+        columns = min(len(keys), 3)
+        rows = -(-len(keys) // columns)
+        figure = Figure(figsize=(5 * columns, 3.8 * rows), layout="constrained")
         for number, key in enumerate(keys):
-            self.plot([key], figure.add_subplot(1, len(keys), number + 1))
+            self.plot([key], figure.add_subplot(rows, columns, number + 1))
         data = io.BytesIO()
         figure.savefig(data, format=Path(path).suffix.lstrip(".") or "png", dpi=120)
         write_atomically(Path(path), data.getvalue())

@@ -263,17 +263,22 @@ class _FromConfusion(ConfusionMatrix):
     """
 
     scalar = True
+    statistics_count = 2
     average: str = param(default="macro", check=Choice("macro", "micro", "none"))
 
     @abstractmethod
     def score(self, hits: Any, predicted: Any, actual: Any) -> Any:
         """The score from the numbers of right, predicted and actual members of a class."""
 
+    def statistics(self, y_true: Any, y_pred: Any) -> Sequence[Any]:
+        """The batch's counts, and whether there is one output."""
+        return *super().statistics(y_true, y_pred), np.asarray(float(is_binary(y_pred)), np.float32)
+
     def result(self, totals: Sequence[np.ndarray]) -> Any:
         """The averaged score."""
-        matrix = totals[0]
+        matrix, one_output = totals
         hits, predicted, actual = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
-        if len(matrix) == 2:
+        if one_output > 0:
             return float(self.score(hits[1], predicted[1], actual[1]))
         if self.average == "micro":
             return float(self.score(hits.sum(), predicted.sum(), actual.sum()))

@@ -377,7 +377,8 @@ class Model(Layer):
     def training_program(self, batch: Batch) -> TrainingProgram:
         """The compiled step for batches of this shape."""
         specs = _specs(batch)
-        key = ("train", specs, tuple(id(p) for p in self.trainable_parameters))
+        frozen = tuple(layer.trainable for layer in self.sublayers())
+        key = ("train", specs, frozen, tuple(id(p) for p in self.trainable_parameters))
         return self._program(key, lambda: TrainingProgram(self, self.objective, self.optimizer, specs, self._backend))
 
     def evaluation_program(self, batch: Batch) -> EvaluationProgram:

@@ -65,7 +65,7 @@ class Emitter:
         self._fields += 1
         return self.b.load(place, typ=I64)
 
-    def vector_type(self, dtype: DType) -> ir.Type:
+    def vector_type(self, dtype: DType) -> ir.VectorType:
         """The type of a register of elements: booleans are single bits there."""
         return ir.VectorType(I1 if dtype.kind == "b" else element_type(dtype), self.lanes)
 
@@ -221,7 +221,7 @@ class Emitter:
         name = f"llvm.masked.gather.v{self.lanes}{_suffix(dtype)}.v{self.lanes}p0"
         return self._from_memory(self._masked(name, kind, dtype, pointers, mask), dtype)
 
-    def _masked(self, name: str, kind: ir.Type, dtype: DType, source: Value, mask: Value) -> Value:
+    def _masked(self, name: str, kind: ir.VectorType, dtype: DType, source: Value, mask: Value) -> Value:
         nothing = ir.Constant(kind, [ir.Constant(kind.element, 0)] * self.lanes)
         known = self.module.globals.get(name)
         if known is None:
@@ -246,7 +246,7 @@ class Emitter:
         """Elements at equal distances; those outside the mask stay as they are."""
         stored = self._to_memory(value, dtype)
         addresses = self.b.add(self.splat(address), self.b.mul(self.lane_numbers(), self.splat(stride)))
-        pointers = self.b.inttoptr(addresses, ir.VectorType(POINTER, self.lanes))
+        pointers: Value = self.b.inttoptr(addresses, ir.VectorType(POINTER, self.lanes))
         name = f"llvm.masked.scatter.v{self.lanes}{_suffix(dtype)}.v{self.lanes}p0"
         known = self.module.globals.get(name)
         if known is None:

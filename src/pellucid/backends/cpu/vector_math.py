@@ -43,7 +43,7 @@ class Reals:
         return total
 
     @property
-    def integers(self) -> ir.Type:
+    def integers(self) -> ir.VectorType:
         """The type of registers of integers as wide as the floats."""
         return ir.VectorType(I32 if self.single else I64, self.e.lanes)
 
