@@ -15,6 +15,7 @@ Three levels, one engine: models (``Sequential``, ``Model``), tensors (``Tensor`
 
 from pellucid import data, errors, nn, ops, optim
 from pellucid.autodiff import grad, hessian, hvp, jacobian, value_and_grad, vjp
+from pellucid.backends import set_num_threads
 from pellucid.compile import compile
 from pellucid.nn.symbol import Input
 from pellucid.ops.random import random_key
@@ -40,6 +41,6 @@ __version__ = "0.1.0"
 __all__ = [
     "BatchReport", "CSVLog", "Callback", "Checkpoint", "EarlyStopping", "History", "Input", "LearningRateSchedule",
     "Model", "ReduceOnPlateau", "Sequential", "Tensor", "TensorBoard", "compile", "data", "errors", "grad", "hessian",
-    "hvp", "jacobian", "load_model", "nn", "no_grad", "ops", "optim", "random_key", "set_seed", "value_and_grad",
-    "vjp",
+    "hvp", "jacobian", "load_model", "nn", "no_grad", "ops", "optim", "random_key", "set_num_threads", "set_seed",
+    "value_and_grad", "vjp",
 ]  # fmt: skip

@@ -28,10 +28,11 @@ class Setting:
 DATA = Setting("PELLUCID_DATA", "", "folder with data files that the user already has, such as the MNIST IDX files")
 CACHE = Setting("PELLUCID_CACHE", "", "folder for downloads and caches; by default the user's cache folder")
 BACKEND = Setting("PELLUCID_BACKEND", "auto", "backend that runs compiled graphs: auto, cpu or reference")
+THREADS = Setting("PELLUCID_NUM_THREADS", "", "threads of the CPU engine; by default every core that may be used")
 VERIFY = Setting("PELLUCID_VERIFY", "0", "1 verifies every graph after every pass (the tests do)")
 PROGRESS = Setting("PELLUCID_PROGRESS", "auto", "progress display of fit: auto, bar, lines or off")
 
-SETTINGS = (DATA, CACHE, BACKEND, VERIFY, PROGRESS)
+SETTINGS = (DATA, CACHE, BACKEND, THREADS, VERIFY, PROGRESS)
 
 
 def flag(setting: Setting) -> bool:

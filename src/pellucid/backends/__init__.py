@@ -9,7 +9,7 @@ from pellucid.backends.base import Backend, Executable
 from pellucid.backends.reference import ReferenceBackend
 from pellucid.errors import unknown_name
 
-__all__ = ["Backend", "Executable", "ReferenceBackend", "get", "names"]
+__all__ = ["Backend", "Executable", "ReferenceBackend", "get", "names", "set_num_threads"]
 
 
 def _cpu() -> Backend:
@@ -27,6 +27,19 @@ _PREFERENCE = ("reference",)
 def names() -> tuple[str, ...]:
     """The names that :func:`get` takes."""
     return ("auto", *_BACKENDS)
+
+
+def set_num_threads(count: int | None) -> None:
+    """Set how many threads the CPU engine uses; None for every core that may be used.
+
+    Results do not depend on it: they are the same bits for any number.
+
+    Raises:
+        ConfigurationError: It is not a whole number of at least 1.
+    """
+    from pellucid.backends.cpu import threads  # the compiler takes 0.1 s to import: only when used
+
+    threads.POOL.count = None if count is None else threads.check(count)
 
 
 def get(name: str | Backend | None = None) -> Backend:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 from llvmlite import ir
@@ -304,30 +303,3 @@ def lanes_for(*dtypes: DType) -> int:
     """Lanes of a kernel on such elements: the widest type that is computed with fills a register."""
     widest = max((d.itemsize for d in dtypes if d.kind == "f"), default=4)
     return target.vector_bytes() // max(widest, 4)
-
-
-@lru_cache(maxsize=1)
-def runner() -> int:
-    """The address of ``run(table, count, thread, threads)``: each row of the table is a kernel and its record."""
-    module = ir.Module("runner")
-    signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64])
-    function = ir.Function(module, signature, "run")
-    table, count, thread, threads = function.args
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    before, head = b.block, function.append_basic_block("head")
-    body, done = function.append_basic_block("body"), function.append_basic_block("done")
-    b.branch(head)
-    b.position_at_end(head)
-    i = b.phi(I64)
-    i.add_incoming(I64(0), before)
-    b.cbranch(b.icmp_signed("<", i, count), body, done)
-    b.position_at_end(body)
-    row = b.gep(table, [b.mul(i, I64(2))], source_etype=I64)
-    kernel = b.inttoptr(b.load(row, typ=I64), ir.FunctionType(ir.VoidType(), [POINTER, I64, I64]).as_pointer())
-    record = b.inttoptr(b.load(b.gep(row, [I64(1)], source_etype=I64), typ=I64), POINTER)
-    b.call(kernel, [record, thread, threads])
-    i.add_incoming(b.add(i, I64(1)), body)
-    b.branch(head)
-    b.position_at_end(done)
-    b.ret_void()
-    return target.address_of(str(module), "run")

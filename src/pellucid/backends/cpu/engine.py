@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Callable, Sequence
 
@@ -10,14 +9,16 @@ import numpy as np
 
 from pellucid.backends.base import Backend, Executable
 from pellucid.backends.cpu import lowering
-from pellucid.backends.cpu.emit import runner
 from pellucid.backends.cpu.planner import FLAG, Planner
+from pellucid.backends.cpu.threads import POOL
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
 from pellucid.plan.lifetime import ALIGNMENT
 from pellucid.plan.plan import Address, Plan
+from pellucid.shapes import size
 
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+# Below this many elementary operations one thread is faster than waking a second.
+_WORTH_SHARING = 2_000_000
 
 
 class CpuExecutable(Executable):
@@ -49,7 +50,7 @@ class CpuExecutable(Executable):
         first = self._records.ctypes.data
         rows = [(i.kernel, first + 8 * int(s)) for i, s in zip(self.plan.instructions, starts, strict=False)]
         self._table = np.array(rows, np.int64).reshape(-1, 2)
-        self._run = _RUN(runner())
+        self._work = work_of(self.graph)
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Call every kernel.
@@ -67,11 +68,25 @@ class CpuExecutable(Executable):
         for (buffer, _), value in zip(self.plan.outputs, outputs, strict=True):
             self._bases[buffer] = value.ctypes.data
         self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
-        self._run(self._table.ctypes.data, len(self._table), 0, 1)
+        POOL.run(self._table, POOL.size() if self._work >= _WORTH_SHARING else 1)
         if self._flag[0]:
             self._flag[0] = 0
             raise DataError(f"graph {self.graph.name}: an index lies outside its axis.")
         return outputs
+
+
+def work_of(graph: Graph) -> int:
+    """Elementary operations of a graph, roughly: multiply-adds of contractions, elements of everything else."""
+    total = 0
+    for node in graph.nodes:
+        elements = size(node.output.spec.shape)
+        if node.op.name == "matmul":
+            elements *= node.inputs[0].spec.shape[-1]
+        elif node.op.name.startswith("conv"):
+            shapes = sorted((size(v.spec.shape) for v in (*node.inputs, node.output)), reverse=True)
+            elements = shapes[0] * max(shapes[2], 1)
+        total += elements
+    return total
 
 
 def _aligned_bytes(count: int) -> tuple[np.ndarray, int]:

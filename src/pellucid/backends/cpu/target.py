@@ -32,6 +32,16 @@ def vector_bytes() -> int:
     return 32 if features.get("avx2") else 16
 
 
+def is_x86() -> bool:
+    """Whether the processor is of the x86 family."""
+    return llvm.get_process_triple().startswith(("x86_64", "i386", "i686"))
+
+
+def is_windows() -> bool:
+    """Whether the system is Windows."""
+    return "windows" in llvm.get_process_triple()
+
+
 def address_of(module_text: str, function: str) -> int:
     """The address of a function of a module, compiled once per process and kept for its life."""
     key = hashlib.sha256(module_text.encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""The native loops: calling a plan's kernels, with a barrier after each, and waiting for the next plan.
+
+Threads run the same plan, each on its share of every kernel (SPMD). They talk through one small array of int64, whose
+numbers lie on cache lines of their own.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from llvmlite import ir
+
+from pellucid.backends.cpu import target
+from pellucid.backends.cpu.emit import I32, I64, POINTER, Value
+
+# Places in the shared array, a cache line (8 int64) apart.
+GENERATION, ARRIVED, RELEASED, STOP, TABLE, COUNT, THREADS = (8 * i for i in range(7))
+SHARED = 8 * 8
+
+# A barrier within a run spins about 20 us, then lets other threads have the core. A worker between runs spins as long,
+# then yields for some milliseconds, then goes to sleep in Python.
+_SPINS = 4_000
+_YIELDS = 3_000
+
+
+class _Writer:
+    """Pieces that the loops share."""
+
+    def __init__(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> None:
+        self.module = ir.Module(name)
+        self.function = ir.Function(self.module, ir.FunctionType(result, arguments), name)
+        self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
+
+    def block(self, name: str) -> ir.Block:
+        """A new block."""
+        return self.function.append_basic_block(name)
+
+    def place(self, shared: Value, number: int) -> Value:
+        """The address of a number in the shared array."""
+        return self.b.gep(shared, [I64(number)], source_etype=I64)
+
+    def read(self, shared: Value, number: int) -> Value:
+        """A number that other threads may change."""
+        return self.b.load_atomic(self.place(shared, number), "acquire", 8, typ=I64)
+
+    def relax(self) -> None:
+        """A hint to the processor that this is a spinning loop, where it has one."""
+        if target.is_x86():
+            known = self.module.globals.get("llvm.x86.sse2.pause")
+            if known is None:
+                known = ir.Function(self.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause")
+            self.b.call(known, [])
+
+    def give_way(self) -> None:
+        """Let another thread of the machine have the core."""
+        name = "SwitchToThread" if target.is_windows() else "sched_yield"
+        known = self.module.globals.get(name)
+        if known is None:
+            known = ir.Function(self.module, ir.FunctionType(I32, []), name)
+        self.b.call(known, [])
+
+    def wait(self, shared: Value, number: int, old: Value, patience: int | None) -> Value:
+        """Wait until a number is no longer ``old``; 1 when it is, 0 when patience (in yields) ran out."""
+        before = self.b.block
+        look, spin, tired, out = (self.block(n) for n in ("look", "spin", "tired", "out"))
+        self.b.branch(look)
+        self.b.position_at_end(look)
+        tries = self.b.phi(I64)
+        tries.add_incoming(I64(0), before)
+        changed = self.b.icmp_signed("!=", self.read(shared, number), old)
+        self.b.cbranch(changed, out, spin)
+        self.b.position_at_end(spin)
+        self.relax()
+        more = self.b.add(tries, I64(1))
+        with self.b.if_then(self.b.icmp_signed(">", more, I64(_SPINS))):
+            self.give_way()
+        limit = I64(2**62 if patience is None else _SPINS + patience)
+        tries.add_incoming(more, self.b.block)
+        self.b.cbranch(self.b.icmp_signed("<", more, limit), look, tired)
+        self.b.position_at_end(tired)
+        self.b.branch(out)
+        self.b.position_at_end(out)
+        result = self.b.phi(I64)
+        result.add_incoming(I64(1), look)
+        result.add_incoming(I64(0), tired)
+        return result
+
+    def barrier(self, shared: Value, threads: Value) -> None:
+        """Wait until all threads are here; the last one releases the others."""
+        with self.b.if_then(self.b.icmp_signed(">", threads, I64(1))):
+            round_ = self.read(shared, RELEASED)
+            here = self.b.atomic_rmw("add", self.place(shared, ARRIVED), I64(1), "acq_rel")
+            last = self.b.icmp_signed("==", here, self.b.sub(threads, I64(1)))
+            with self.b.if_else(last) as (then, otherwise):
+                with then:
+                    self.b.atomic_rmw("xchg", self.place(shared, ARRIVED), I64(0), "acq_rel")
+                    self.b.atomic_rmw("add", self.place(shared, RELEASED), I64(1), "acq_rel")
+                with otherwise:
+                    self.wait(shared, RELEASED, round_, None)
+
+    def run(self, shared: Value, table: Value, count: Value, thread: Value, threads: Value) -> None:
+        """Call every kernel of a table, with a barrier after each."""
+        before, head = self.b.block, self.block("head")
+        body, done = self.block("body"), self.block("done")
+        self.b.branch(head)
+        self.b.position_at_end(head)
+        i = self.b.phi(I64)
+        i.add_incoming(I64(0), before)
+        self.b.cbranch(self.b.icmp_signed("<", i, count), body, done)
+        self.b.position_at_end(body)
+        row = self.b.gep(table, [self.b.mul(i, I64(2))], source_etype=I64)
+        signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
+        kernel = self.b.inttoptr(self.b.load(row, typ=I64), signature.as_pointer())
+        record = self.b.inttoptr(self.b.load(self.b.gep(row, [I64(1)], source_etype=I64), typ=I64), POINTER)
+        self.b.call(kernel, [record, thread, threads])
+        self.barrier(shared, threads)
+        i.add_incoming(self.b.add(i, I64(1)), self.b.block)
+        self.b.branch(head)
+        self.b.position_at_end(done)
+
+
+@lru_cache(maxsize=1)
+def runner() -> int:
+    """The address of ``run(shared, table, count, thread, threads)``: the share of one thread in a plan.
+
+    Each row of the table is a kernel and its record.
+    """
+    w = _Writer("run", ir.VoidType(), [POINTER, POINTER, I64, I64, I64])
+    w.run(*w.function.args)
+    w.b.ret_void()
+    return target.address_of(str(w.module), "run")
+
+
+@lru_cache(maxsize=1)
+def worker() -> int:
+    """The address of ``work(shared, seen, thread)``: run plans as they come.
+
+    ``seen`` is the number of the last plan. Gives the number of the last plan that was run when none has come for some
+    milliseconds, or -1 when the pool is closed.
+    """
+    w = _Writer("work", I64, [POINTER, I64, I64])
+    shared, seen_at_first, thread = w.function.args
+    before = w.b.block
+    again, ready, share, tired, closed = (w.block(n) for n in ("again", "ready", "share", "tired", "closed"))
+    w.b.branch(again)
+    w.b.position_at_end(again)
+    seen = w.b.phi(I64)
+    seen.add_incoming(seen_at_first, before)
+    came = w.wait(shared, GENERATION, seen, _YIELDS)
+    w.b.cbranch(w.b.icmp_signed("==", came, I64(1)), ready, tired)
+    w.b.position_at_end(ready)
+    now = w.read(shared, GENERATION)
+    stop = w.b.icmp_signed("!=", w.read(shared, STOP), I64(0))
+    w.b.cbranch(stop, closed, share)
+    w.b.position_at_end(share)
+    table = w.b.inttoptr(w.read(shared, TABLE), POINTER)
+    w.run(shared, table, w.read(shared, COUNT), thread, w.read(shared, THREADS))
+    seen.add_incoming(now, w.b.block)
+    w.b.branch(again)
+    w.b.position_at_end(tired)
+    w.b.ret(seen)
+    w.b.position_at_end(closed)
+    w.b.ret(I64(-1))
+    return target.address_of(str(w.module), "work")

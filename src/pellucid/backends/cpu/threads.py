@@ -1,0 +1,135 @@
+"""How many threads the engine uses, and the pool that keeps them ready.
+
+A worker is a Python thread inside a native loop: it holds no lock of the interpreter, spins briefly for the next plan,
+and sleeps when none comes. The calling thread does its own share.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from pellucid import config
+from pellucid.backends.cpu import runner
+from pellucid.errors import ConfigurationError
+
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: by its affinity, and by the quota of its control group."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return max(1, min(cores, quota) if quota else cores)
+
+
+def _quota() -> int | None:
+    """Whole cores of the control group's quota, rounded up; None where there is none."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else max(1, -(-int(limit) // int(period)))
+    except (OSError, ValueError):
+        return None
+
+
+def check(count: int) -> int:
+    """A number of threads.
+
+    Raises:
+        ConfigurationError: It is not a whole number of at least 1.
+    """
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+        raise ConfigurationError(f"The number of threads must be a whole number of at least 1, not {count!r}.")
+    return int(count)
+
+
+class Pool:
+    """Workers that run plans together with the calling thread."""
+
+    def __init__(self) -> None:
+        self.count: int | None = None
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Nothing is shared with anyone yet: the state of a new process."""
+        self._shared = np.zeros(runner.SHARED + 8, np.int64)
+        offset = (-self._shared.ctypes.data // 8) % 8
+        self._view = self._shared[offset : offset + runner.SHARED]
+        self._address = self._view.ctypes.data
+        self._lock = threading.Lock()
+        self._wake = threading.Condition()
+        self._workers: list[threading.Thread] = []
+        self._asleep = 0
+        self._process = os.getpid()
+
+    def size(self) -> int:
+        """Threads that a plan may use now."""
+        if self.count is not None:
+            return self.count
+        given = config.THREADS.read()
+        if given:
+            if not given.isdigit():
+                raise ConfigurationError(f"{config.THREADS.variable} must be a whole number, not {given!r}.")
+            return check(int(given))
+        return usable_cores()
+
+    def run(self, table: np.ndarray, threads: int) -> None:
+        """Call every kernel of a table; the result does not depend on the number of threads."""
+        if self._process != os.getpid():
+            self._start_over()  # a forked child has none of its parent's threads
+        if threads == 1 or not self._lock.acquire(blocking=False):
+            # Another thread of the program has the workers: this one works alone rather than wait.
+            _RUN(runner.runner())(self._address, table.ctypes.data, len(table), 0, 1)
+            return
+        try:
+            self._prepare(threads)
+            view = self._view
+            view[runner.TABLE], view[runner.COUNT] = table.ctypes.data, len(table)
+            self._announce()
+            _RUN(runner.runner())(self._address, table.ctypes.data, len(table), 0, threads)
+        finally:
+            self._lock.release()
+
+    def _announce(self) -> None:
+        """Tell the workers, waking those that sleep."""
+        self._view[runner.GENERATION] += 1
+        if self._asleep:
+            with self._wake:
+                self._wake.notify_all()
+
+    def _prepare(self, threads: int) -> None:
+        """As many workers as are needed: all of them take part in every plan."""
+        if len(self._workers) == threads - 1:
+            return
+        self._view[runner.STOP] = 1
+        self._announce()
+        for worker in self._workers:
+            worker.join()
+        self._workers = []
+        self._view[runner.STOP] = 0
+        self._view[runner.THREADS] = threads
+        seen = int(self._view[runner.GENERATION])
+        for number in range(1, threads):
+            worker = threading.Thread(target=self._work, args=(number, seen), name=f"pellucid-{number}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
+    def _work(self, number: int, seen: int) -> None:
+        """The life of a worker."""
+        work = _WORK(runner.worker())
+        while True:
+            seen = work(self._address, seen, number)
+            if seen < 0:
+                return
+            with self._wake:
+                self._asleep += 1
+                self._wake.wait_for(lambda last=seen: int(self._view[runner.GENERATION]) != last)
+                self._asleep -= 1
+
+
+POOL = Pool()

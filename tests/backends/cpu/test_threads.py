@@ -1,0 +1,112 @@
+import multiprocessing
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from pellucid import Input, Sequential, backends, compile, ops, set_num_threads, set_seed
+from pellucid.backends.cpu import threads
+from pellucid.errors import ConfigurationError
+from pellucid.nn import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from pellucid.optim import Adam
+
+
+@pytest.fixture(autouse=True)
+def every_plan_is_shared(monkeypatch):
+    monkeypatch.setattr("pellucid.backends.cpu.engine._WORTH_SHARING", 0)
+    yield
+    set_num_threads(None)
+
+
+def trained(count: int) -> dict[str, bytes]:
+    set_num_threads(count)
+    set_seed(5)
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(130, 9, 7, 2)).astype("float32"), r.integers(0, 5, 130)
+    layers = [
+        Input((9, 7, 2)),
+        Conv2D(5, 3, padding="same", activation="relu"),
+        MaxPool2D(2),
+        BatchNorm(),
+        Flatten(),
+        Dropout(0.2),
+        Dense(33, activation="tanh"),
+        Dense(5, activation="softmax"),
+    ]
+    model = Sequential(layers)
+    model.compile("categorical_crossentropy", Adam(0.01, clip_norm=1.0), ["accuracy"], backend="cpu")
+    model.fit(x, y, batch_size=25, epochs=2, seed=1, verbose=0)
+    return {name: value.tobytes() for name, value in model.get_weights().items()}
+
+
+def test_weights_are_the_same_bits_for_any_number_of_threads():
+    alone = trained(1)
+    for count in (2, 3, 8):
+        assert trained(count) == alone
+
+
+def test_workers_wake_up_after_they_have_gone_to_sleep():
+    set_num_threads(3)
+    double = compile(lambda x: x * 2.0, backend="cpu")
+    x = np.arange(50, dtype="float32")
+    for pause in (0.0, 0.3, 0.0):
+        threading.Event().wait(pause)
+        np.testing.assert_array_equal(np.asarray(double(x)), 2 * x)
+
+
+def test_programs_with_threads_of_their_own_do_not_wait_for_each_other():
+    set_num_threads(2)
+    functions = [compile(lambda x, k=k: ops.sum(x * float(k), 1), backend="cpu") for k in range(4)]
+    x = np.ones((40, 20), "float32")
+    wrong = []
+
+    def work(k):
+        for _ in range(100):
+            if not np.array_equal(np.asarray(functions[k](x)), np.full(40, 20.0 * k, "float32")):
+                wrong.append(k)
+
+    users = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(timeout=60)
+    assert not wrong
+    assert not any(user.is_alive() for user in users)
+
+
+def _in_child(connection) -> None:
+    result = compile(lambda x: x + 1.0, backend="cpu")(np.zeros(30, "float32"))
+    connection.send(float(np.asarray(result).sum()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_starts_workers_of_its_own():
+    set_num_threads(2)
+    compile(lambda x: x + 1.0, backend="cpu")(np.zeros(30, "float32"))
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(there,))
+    child.start()
+    assert here.poll(30)
+    assert here.recv() == 30.0
+    child.join(10)
+
+
+def test_the_environment_says_how_many_threads(monkeypatch):
+    monkeypatch.setenv("PELLUCID_NUM_THREADS", "3")
+    assert threads.POOL.size() == 3
+    monkeypatch.setenv("PELLUCID_NUM_THREADS", "two")
+    with pytest.raises(ConfigurationError, match="PELLUCID_NUM_THREADS must be a whole number, not 'two'"):
+        threads.POOL.size()
+
+
+def test_by_default_every_usable_core_is_used():
+    assert 1 <= threads.usable_cores() <= (os.cpu_count() or 1)
+    assert threads.POOL.size() == threads.usable_cores()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2"])
+def test_a_wrong_number_of_threads_is_refused(wrong):
+    with pytest.raises(ConfigurationError, match="The number of threads must be a whole number of at least 1"):
+        backends.set_num_threads(wrong)
