@@ -18,15 +18,20 @@ def _cpu() -> Backend:
     return CpuBackend()
 
 
-_BACKENDS: dict[str, Callable[[], Backend]] = {"reference": ReferenceBackend, "cpu": _cpu}
+def _auto() -> Backend:
+    """The CPU engine, or the reference where its compiler does not exist for this machine."""
+    try:
+        return _cpu()
+    except ImportError:
+        return ReferenceBackend()
 
-# What "auto" means: the first of these that is there.
-_PREFERENCE = ("reference",)
+
+_BACKENDS: dict[str, Callable[[], Backend]] = {"auto": _auto, "cpu": _cpu, "reference": ReferenceBackend}
 
 
 def names() -> tuple[str, ...]:
     """The names that :func:`get` takes."""
-    return ("auto", *_BACKENDS)
+    return tuple(_BACKENDS)
 
 
 def set_num_threads(count: int | None) -> None:
@@ -54,8 +59,6 @@ def get(name: str | Backend | None = None) -> Backend:
     if isinstance(name, Backend):
         return name
     chosen = name or config.BACKEND.read()
-    if chosen == "auto":
-        chosen = _PREFERENCE[0]
     if chosen not in _BACKENDS:
         raise unknown_name("backend", chosen, names())
     return _BACKENDS[chosen]()

@@ -28,7 +28,7 @@ class CpuExecutable(Executable):
         self.graph = graph
         self.plan: Plan = Planner(graph).build()
         self._arena, base = _aligned_bytes(self.plan.arena)
-        self._flag = np.zeros(1, np.int64)
+        self._flag = np.zeros(3, np.int64)
         self._lock = threading.Lock()
         self._bases = np.zeros(self.plan.buffers, np.int64)
         self._bases[FLAG] = self._flag.ctypes.data
@@ -70,8 +70,10 @@ class CpuExecutable(Executable):
         self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
         POOL.run(self._table, POOL.size() if self._work >= _WORTH_SHARING else 1)
         if self._flag[0]:
-            self._flag[0] = 0
-            raise DataError(f"graph {self.graph.name}: an index lies outside its axis.")
+            number, index, axis = (int(n) for n in self._flag)
+            self._flag[:] = 0
+            name = self.plan.instructions[number - 1].name
+            raise DataError(f"{name}: the index {index} lies outside 0..{axis - 1}.")
         return outputs
 
 

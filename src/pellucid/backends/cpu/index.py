@@ -1,7 +1,7 @@
 """Kernels that follow indices: taking and adding along an axis, and the place of the largest element.
 
 They work element by element. An index outside its axis is never followed: it is replaced by 0, and a flag is raised
-that the run turns into an error.
+(the instruction's number plus 1, the index, the axis' size) that the run turns into an error.
 """
 
 from __future__ import annotations
@@ -11,27 +11,30 @@ from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.dtypes import DType, int64
 
 
-def _safe_index(e: Emitter, address: Value, dtype: DType, size: Value, flag: Value) -> Value:
-    """The index at an address as int64, checked."""
+def _safe_index(e: Emitter, address: Value, dtype: DType, size: Value, flag: tuple[Value, Value]) -> Value:
+    """The index at an address as int64, checked; ``flag`` is an address and the number of the instruction."""
     raw = e.load_scalar(address, dtype)
     if dtype.itemsize < 8:
         raw = e.b.sext(raw, I64) if dtype.kind == "i" else e.b.zext(raw, I64)
     # As an unsigned number, a negative index is larger than any size.
     good = e.b.icmp_unsigned("<", raw, size)
     with e.b.if_then(e.b.not_(good), likely=False):
-        e.store_scalar(flag, I64(1), int64)
+        place, instruction = flag
+        for offset, number in enumerate((e.b.add(instruction, I64(1)), raw, size)):
+            e.store_scalar(e.b.add(place, I64(8 * offset)), number, int64)
     return e.b.select(good, raw, I64(0))
 
 
 def along_axis_kernel(dtype: DType, index_type: DType, loops: int, adding: bool) -> int:
     """The address of take_along_axis, or (``adding``) of add_along_axis on a result that holds zeros.
 
-    Record: sizes of the loops over the indices; size of the indexed axis; its stride in the indexed array; flag;
-    addresses of the plain array, the indexed array and the indices; for each loop their strides.
+    Record: sizes of the loops over the indices; size of the indexed axis; its stride in the indexed array; address of
+    the flag and number of the instruction; addresses of the plain array, the indexed array and the indices; for each
+    loop their strides.
     """
     e = Emitter(1)
     sizes = [e.field() for _ in range(loops)]
-    axis_size, axis_stride, flag = e.field(), e.field(), e.field()
+    axis_size, axis_stride, flag = e.field(), e.field(), (e.field(), e.field())
     addresses = [e.field() for _ in range(3)]
     strides = [[e.field() for _ in range(3)] for _ in range(loops)]
     place = Place(e, dtype, dtype)

@@ -136,7 +136,7 @@ def _follow(
     target: View,
 ) -> View:
     plain, indexed, indices = operands
-    record: list[Entry] = [*loops.sizes, indexed.shape[axis], indexed.strides[axis], Address(FLAG, 0)]
+    record: list[Entry] = [*loops.sizes, indexed.shape[axis], indexed.strides[axis], Address(FLAG, 0), p.next_number]
     record += [address_of(plain), address_of(indexed), address_of(indices)]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
     p.emit(node.op.name, kernels.along_axis_kernel(target.dtype, indices.dtype, len(loops.sizes), adding), record)

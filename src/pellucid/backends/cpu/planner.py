@@ -20,7 +20,7 @@ from pellucid.shapes import size
 
 REDUCTIONS = ("sum", "max", "min")
 
-#: The first buffer holds one int64 that kernels set where an index lies outside its axis.
+#: The first buffer holds three int64 that kernels set where an index lies outside its axis.
 FLAG = 0
 
 
@@ -112,6 +112,11 @@ class Planner:
         return dense(buffer, spec)
 
     # Instructions.
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next instruction."""
+        return len(self.instructions)
 
     def emit(self, name: str, kernel: int, record: Sequence[Entry]) -> None:
         """Append a call."""

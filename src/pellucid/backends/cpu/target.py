@@ -7,10 +7,14 @@ import threading
 from functools import lru_cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
+
+from pellucid.backends.cpu.object_cache import ObjectCache
 
 _lock = threading.Lock()
 _compiled: dict[str, tuple[Any, int]] = {}
+_cache = ObjectCache()
 
 
 @lru_cache(maxsize=1)
@@ -43,23 +47,40 @@ def is_windows() -> bool:
 
 
 def address_of(module_text: str, function: str) -> int:
-    """The address of a function of a module, compiled once per process and kept for its life."""
-    key = hashlib.sha256(module_text.encode()).hexdigest()
+    """The address of a function of a module, compiled once per machine and kept for the life of the process."""
+    key = hashlib.sha256(f"{_fingerprint()}{module_text}".encode()).hexdigest()
     with _lock:
         if key not in _compiled:
-            _compiled[key] = _compile(module_text, function)
+            _compiled[key] = _compile(module_text, function, key)
         return _compiled[key][1]
 
 
-def _compile(module_text: str, function: str) -> tuple[Any, int]:
+@lru_cache(maxsize=1)
+def _fingerprint() -> str:
+    """Everything that machine code depends on beside its source."""
+    features = llvm.get_host_cpu_features().flatten()
+    return f"{llvmlite.__version__} {llvm.llvm_version_info} {llvm.get_host_cpu_name()} {features}\n"
+
+
+def _compile(module_text: str, function: str, key: str) -> tuple[Any, int]:
     module = llvm.parse_assembly(module_text)
     module.verify()
+    known = _cache.load(key)
+    if known is None:
+        _optimize(module)
+    engine = llvm.create_mcjit_compiler(module, machine())
+    engine.set_object_cache(
+        notify_func=lambda module, code: None if known else _cache.store(key, code),
+        getbuffer_func=lambda module: known,
+    )
+    engine.finalize_object()
+    return engine, engine.get_function_address(function)
+
+
+def _optimize(module: Any) -> None:
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     # The kernels are vectorised by hand; LLVM's own vectorisers would only add variants of their tails.
     options.loop_vectorization = False
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine(), options)
     builder.getModulePassManager().run(module, builder)
-    engine = llvm.create_mcjit_compiler(module, machine())
-    engine.finalize_object()
-    return engine, engine.get_function_address(function)
