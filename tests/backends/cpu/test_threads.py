@@ -12,9 +12,14 @@ from pellucid.nn import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from pellucid.optim import Adam
 
 
+class Unchanged(threads.Pace):
+    shares = threads.Pace.shares
+
+
 @pytest.fixture(autouse=True)
 def every_plan_is_shared(monkeypatch):
     monkeypatch.setattr("pellucid.backends.cpu.engine._WORTH_SHARING", 0)
+    monkeypatch.setattr(threads.Pace, "shares", lambda pace: True)
     yield
     set_num_threads(None)
 
@@ -110,3 +115,21 @@ def test_by_default_every_usable_core_is_used():
 def test_a_wrong_number_of_threads_is_refused(wrong):
     with pytest.raises(ConfigurationError, match="The number of threads must be a whole number of at least 1"):
         backends.set_num_threads(wrong)
+
+
+def test_a_plan_keeps_to_the_faster_way_and_tries_the_other_now_and_then():
+    pace = Unchanged()
+    cost = {True: 3.0, False: 1.0}
+    chosen = []
+    for _ in range(200):
+        shared = pace.shares()
+        pace.note(shared, cost[shared])
+        chosen.append(shared)
+    assert chosen[:2] == [True, False]
+    assert 1 <= sum(chosen[2:]) <= 10  # the slower way, tried again
+    cost = {True: 0.1, False: 1.0}
+    for _ in range(400):
+        shared = pace.shares()
+        pace.note(shared, cost[shared])
+        chosen.append(shared)
+    assert sum(chosen[-100:]) > 90

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from pellucid.backends.base import Backend, Executable
 from pellucid.backends.cpu import lowering
 from pellucid.backends.cpu.planner import FLAG, Planner
-from pellucid.backends.cpu.threads import POOL
+from pellucid.backends.cpu.threads import POOL, Pace
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
 from pellucid.plan.lifetime import ALIGNMENT
@@ -18,7 +19,7 @@ from pellucid.plan.plan import Address, Plan
 from pellucid.shapes import size
 
 # Below this many elementary operations one thread is faster than waking a second.
-_WORTH_SHARING = 2_000_000
+_WORTH_SHARING = 500_000
 
 
 class CpuExecutable(Executable):
@@ -51,6 +52,18 @@ class CpuExecutable(Executable):
         rows = [(i.kernel, first + 8 * int(s)) for i, s in zip(self.plan.instructions, starts, strict=False)]
         self._table = np.array(rows, np.int64).reshape(-1, 2)
         self._work = work_of(self.graph)
+        self._pace = Pace()
+
+    def _call(self) -> None:
+        """Call every kernel, on as many threads as is fastest just now."""
+        threads = POOL.size() if self._work >= _WORTH_SHARING else 1
+        if threads == 1:
+            POOL.run(self._table, 1)
+            return
+        shared = self._pace.shares()
+        started = time.perf_counter()
+        POOL.run(self._table, threads if shared else 1)
+        self._pace.note(shared, time.perf_counter() - started)
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Call every kernel.
@@ -68,7 +81,7 @@ class CpuExecutable(Executable):
         for (buffer, _), value in zip(self.plan.outputs, outputs, strict=True):
             self._bases[buffer] = value.ctypes.data
         self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
-        POOL.run(self._table, POOL.size() if self._work >= _WORTH_SHARING else 1)
+        self._call()
         if self._flag[0]:
             number, index, axis = (int(n) for n in self._flag)
             self._flag[:] = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pellucid.backends.cpu import counters, elementwise, index, matmul, windows
+from pellucid.backends.cpu import convolution, counters, elementwise, index, matmul, windows
 
 map_kernel = lru_cache(maxsize=None)(elementwise.map_kernel)
 reduce_kernel = lru_cache(maxsize=None)(elementwise.reduce_kernel)
@@ -12,9 +12,8 @@ columns_kernel = lru_cache(maxsize=None)(elementwise.columns_kernel)
 matmul_kernel = lru_cache(maxsize=None)(matmul.matmul_kernel)
 along_axis_kernel = lru_cache(maxsize=None)(index.along_axis_kernel)
 argmax_kernel = lru_cache(maxsize=None)(index.argmax_kernel)
-conv_kernel = lru_cache(maxsize=None)(windows.conv_kernel)
-conv_input_grad_kernel = lru_cache(maxsize=None)(windows.conv_input_grad_kernel)
-conv_kernel_grad_kernel = lru_cache(maxsize=None)(windows.conv_kernel_grad_kernel)
+conv_kernel = lru_cache(maxsize=None)(convolution.conv_kernel)
+conv_kernel_grad_kernel = lru_cache(maxsize=None)(convolution.conv_kernel_grad_kernel)
 window_sum_kernel = lru_cache(maxsize=None)(windows.window_sum_kernel)
 max_pool_index_kernel = lru_cache(maxsize=None)(windows.max_pool_index_kernel)
 random_kernel = lru_cache(maxsize=None)(counters.random_kernel)

@@ -9,9 +9,12 @@ from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import FLAG, LOWERINGS, REDUCTIONS, Planner, pick
 from pellucid.graph.ir import Node
+from pellucid.op import Spec
 from pellucid.plan.layout import Loops, View, merge_loops
 from pellucid.plan.plan import Address, Entry, address_of
-from pellucid.shapes import normalize_axis, size
+from pellucid.shapes import Pads, normalize_axis, size
+
+Ints = tuple[int, ...]
 
 
 def _reshape(p: Planner, node: Node) -> View:
@@ -151,54 +154,91 @@ def _window_entries(
     return [n for i, o, k, s, d, (before, _) in columns for n in (i, o, k, s, d, before)]
 
 
-def _conv_record(
-    spatial: tuple[tuple[int, ...], tuple[int, ...]], kernel: tuple[int, ...], batch: int, attributes: Mapping[str, Any]
-) -> list[Entry]:
-    """The window, and N, groups, C and D per group."""
-    image, out = spatial
+def _padded(p: Planner, view: View, low: Ints, high: Ints, interior: Ints | None = None) -> View:
+    """The view with zeros around (and between) the elements of its spatial axes."""
+    between = interior or (0,) * len(low)
+    if not any((*low, *high, *between)):
+        return view
+    sizes = [n + a + b + (n - 1) * i for n, a, b, i in zip(view.shape[1:-1], low, high, between, strict=True)]
+    target = p.temporary(Spec((view.shape[0], *sizes, view.shape[-1]), view.dtype))
+    p.fill(target, 0)
+    p.copy(view, target.slice((0, *low, 0), (1, *(i + 1 for i in between), 1), view.shape))
+    return target
+
+
+def _pad_image(p: Planner, view: View, pads: Pads) -> View:
+    return _padded(p, view, tuple(a for a, _ in pads), tuple(b for _, b in pads))
+
+
+def _image_strides(x: View, attributes: Mapping[str, Any]) -> list[Entry]:
+    """The strides of a padded image by batch, output position, tap and channel."""
+    spatial = x.strides[1:-1]
+    by_place = [s * step for s, step in zip(spatial, attributes["strides"], strict=True)]
+    by_tap = [s * gap for s, gap in zip(spatial, attributes["dilation"], strict=True)]
+    return [x.strides[0], *by_place, *by_tap, x.strides[-1]]
+
+
+def _convolve(p: Planner, x: View, w: View, target: View, attributes: Mapping[str, Any]) -> None:
+    """The convolution of a padded image."""
     groups = attributes["groups"]
-    entries = _window_entries(image, out, kernel[:-2], attributes)
-    return [*entries, batch, groups, kernel[-2], kernel[-1] // groups]
+    record: list[Entry] = [x.shape[0], groups, w.shape[-2], w.shape[-1] // groups]
+    record += [*target.shape[1:-1], *w.shape[:-2], *(address_of(v) for v in (x, w, target))]
+    record += [*_image_strides(x, attributes), *w.strides[:-1], *target.strides[:-1]]
+    p.emit("conv", kernels.conv_kernel(x.dtype, len(x.shape) - 2), record)
 
 
 def _conv(p: Planner, node: Node) -> View:
     x, w = (p.views[v] for v in node.inputs)
-    w = p.densely(w)
     target = p.temporary(node.output.spec)
-    if size(target.shape) == 0:
-        return target
-    record = _conv_record((x.shape[1:-1], target.shape[1:-1]), w.shape, x.shape[0], node.attributes)
-    record += [address_of(v) for v in (x, w, target)]
-    record += [*x.strides, *w.strides[:-1], *target.strides[:-1]]
-    p.emit("conv", kernels.conv_kernel(x.dtype, len(x.shape) - 2), record)
+    if size(target.shape):
+        _convolve(p, _pad_image(p, x, node.attributes["pads"]), p.densely(w), target, node.attributes)
     return target
 
 
 def _conv_input_grad(p: Planner, node: Node) -> View:
+    """A convolution of the cotangent, spread out by the strides, with the flipped kernel, channels exchanged."""
     ct, w = (p.views[v] for v in node.inputs)
-    target = p.temporary(node.output.spec)
-    p.fill(target, 0)
-    if size(target.shape) == 0 or size(ct.shape) == 0:
+    attributes, target = node.attributes, p.temporary(node.output.spec)
+    if size(target.shape) == 0 or size(ct.shape) == 0 or size(w.shape) == 0:
+        p.fill(target, 0)
         return target
-    rank = len(w.shape) - 2
-    # Channels of the image side by side: w'[k, d of all groups, c].
-    swapped = p.densely(w.transpose((*range(rank), rank + 1, rank)))
-    record = _conv_record((target.shape[1:-1], ct.shape[1:-1]), w.shape, ct.shape[0], node.attributes)
-    record += [address_of(v) for v in (ct, swapped, target)]
-    record += [*ct.strides, *swapped.strides[:-1], *target.strides[:-1]]
-    p.emit("conv_input_grad", kernels.conv_input_grad_kernel(ct.dtype, rank), record)
+    rank, groups = len(w.shape) - 2, attributes["groups"]
+    reach = [gap * (n - 1) for gap, n in zip(attributes["dilation"], w.shape[:-2], strict=True)]
+    spread = [(n - 1) * step + 1 for n, step in zip(ct.shape[1:-1], attributes["strides"], strict=True)]
+    low = [r - before for r, (before, _) in zip(reach, attributes["pads"], strict=True)]
+    high = [n - s - a + r for n, s, a, r in zip(target.shape[1:-1], spread, low, reach, strict=True)]
+    image = _padded(
+        p,
+        ct,
+        tuple(max(n, 0) for n in low),
+        tuple(max(n, 0) for n in high),
+        tuple(step - 1 for step in attributes["strides"]),
+    )
+    # Padding wider than the kernel's reach means that the outermost cotangents belong to no pixel.
+    image = image.slice(
+        (0, *(max(-n, 0) for n in low), 0),
+        (1,) * (rank + 2),
+        (image.shape[0], *(n + r for n, r in zip(target.shape[1:-1], reach, strict=True)), image.shape[-1]),
+    )
+    flipped = p.contiguous(w.flip(range(rank)))
+    split = flipped.reshape((*w.shape[:-1], groups, w.shape[-1] // groups))
+    assert split is not None
+    exchanged = p.contiguous(split.transpose((*range(rank), rank + 2, rank + 1, rank)))
+    kernel = exchanged.reshape((*w.shape[:-2], w.shape[-1] // groups, groups * w.shape[-2]))
+    assert kernel is not None
+    _convolve(p, image, kernel, target, {**attributes, "strides": (1,) * rank})
     return target
 
 
 def _conv_kernel_grad(p: Planner, node: Node) -> View:
     x, ct = (p.views[v] for v in node.inputs)
-    ct = p.densely(ct)
-    target = p.temporary(node.output.spec)
+    attributes, target = node.attributes, p.temporary(node.output.spec)
     if size(target.shape) == 0:
         return target
-    record = _conv_record((x.shape[1:-1], ct.shape[1:-1]), target.shape, x.shape[0], node.attributes)
-    record += [address_of(v) for v in (x, ct, target)]
-    record += [*x.strides, *ct.strides[:-1], *target.strides[:-1]]
+    x, ct, groups = _pad_image(p, x, attributes["pads"]), p.densely(ct), attributes["groups"]
+    record: list[Entry] = [x.shape[0], groups, target.shape[-2], target.shape[-1] // groups]
+    record += [*ct.shape[1:-1], *target.shape[:-2], *(address_of(v) for v in (x, ct, target))]
+    record += [*_image_strides(x, attributes), *ct.strides[:-1], *target.strides[:-1]]
     p.emit("conv_kernel_grad", kernels.conv_kernel_grad_kernel(x.dtype, len(x.shape) - 2), record)
     return target
 

@@ -48,6 +48,34 @@ def check(count: int) -> int:
     return int(count)
 
 
+class Pace:
+    """Whether a plan runs faster on one thread or on all of them, by what it has cost lately.
+
+    On a machine whose cores others use, threads that wait for each other lose more than they gain. The results are the
+    same bits either way, so the choice may change from run to run.
+    """
+
+    #: Every so many runs the slower way is tried again.
+    RETRY = 40
+
+    def __init__(self) -> None:
+        self._seconds: dict[bool, float] = {}
+        self._runs = 0
+
+    def shares(self) -> bool:
+        """Whether the next run shall be shared."""
+        self._runs += 1
+        if len(self._seconds) < 2:
+            return True not in self._seconds
+        faster = self._seconds[True] <= self._seconds[False]
+        return not faster if self._runs % self.RETRY == 0 else faster
+
+    def note(self, shared: bool, seconds: float) -> None:
+        """Take in what a run has cost."""
+        before = self._seconds.get(shared, seconds)
+        self._seconds[shared] = 0.7 * before + 0.3 * seconds
+
+
 class Pool:
     """Workers that run plans together with the calling thread."""
 

@@ -1,12 +1,10 @@
-"""Kernels over windows: convolution, its two gradients, and pooling."""
-
-# N batch, O output positions, K kernel taps, C channels in, D channels out, per group; images are [N, spatial, C].
+"""Kernels over windows of images [N, spatial, C]: the sum of each window, its transpose, and the largest element."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.emit import I64, Emitter, Value
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.dtypes import DType, int64
 
@@ -40,7 +38,7 @@ class _Window:
         return self.e.b.icmp_unsigned("<", position, self.image[axis])
 
 
-def _over(e: Emitter, sizes: Sequence[Value], body: Callable[[list[Value]], None]) -> None:
+def over(e: Emitter, sizes: Sequence[Value], body: Callable[[list[Value]], None]) -> None:
     """Nested loops over all sizes; the body gets the indices."""
 
     def nest(indices: list[Value]) -> None:
@@ -53,7 +51,7 @@ def _over(e: Emitter, sizes: Sequence[Value], body: Callable[[list[Value]], None
     nest([])
 
 
-def _carry(
+def carry(
     e: Emitter, sizes: Sequence[Value], start: list[Value], body: Callable[[list[Value], list[Value]], list[Value]]
 ) -> list[Value]:
     """Nested loops that carry registers; the body gets the indices and the registers."""
@@ -93,145 +91,12 @@ def _all_inside(e: Emitter, window: _Window, positions: Sequence[Value]) -> Valu
     return condition
 
 
-def _element(e: Emitter, base: Value, strides: Sequence[Value], indices: Sequence[Value]) -> Value:
+def element(e: Emitter, base: Value, strides: Sequence[Value], indices: Sequence[Value]) -> Value:
+    """The address of an element: base + sum of index * stride."""
     address = base
     for stride, i in zip(strides, indices, strict=True):
         address = e.advance(address, i, stride)
     return address
-
-
-def conv_kernel(dtype: DType, rank: int) -> int:
-    """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t - p, g, c] w[k, c, g, d].
-
-    Record: the window; N, groups, C, D; addresses of x, w, out; strides of x (batch, spatial..., channel), of w
-    (taps..., channel) and of out (batch, spatial...); output channels lie side by side in w and out.
-    """
-    e = Emitter(lanes_for(dtype))
-    window = _Window(e, rank)
-    batch, groups, channels, outs = (e.field() for _ in range(4))
-    x, w, out = (e.field() for _ in range(3))
-    xs = [e.field() for _ in range(rank + 2)]
-    ws = [e.field() for _ in range(rank + 1)]
-    os_ = [e.field() for _ in range(rank + 1)]
-
-    def at(n: Value, indices: list[Value]) -> None:
-        group, place = indices[0], indices[1:]
-        with e.loop(I64(0), outs, e.lanes) as d:
-            mask = e.mask(e.minus(outs, d))
-            lane = e.b.mul(e.b.add(e.b.mul(group, outs), d), I64(dtype.itemsize))
-
-            def tap(indices: list[Value], carried: list[Value]) -> list[Value]:
-                positions = [window.position(a, place[a], indices[a]) for a in range(rank)]
-
-                def multiply() -> list[Value]:
-                    x_here = _element(e, x, xs[:-1], [n, *positions])
-                    x_here = e.advance(x_here, e.b.mul(group, channels), xs[-1])
-                    w_here = e.b.add(_element(e, w, ws[:-1], indices), lane)
-
-                    def channel(c: Value, sums: list[Value]) -> list[Value]:
-                        left = e.splat(e.load_scalar(e.advance(x_here, c, xs[-1]), dtype))
-                        right = e.load(e.advance(w_here, c, ws[-1]), dtype, mask)
-                        return [e.on_vectors("fma", left, right, sums[0])]
-
-                    return e.reduce_loop(I64(0), channels, 1, carried, channel)
-
-                return _keep_if(e, _all_inside(e, window, positions), carried, multiply)
-
-            (total,) = _carry(e, window.taps, [e.constant(0, dtype)], tap)
-            e.store(e.b.add(_element(e, out, os_, [n, *place]), lane), total, dtype, mask)
-
-    low, high = e.my_share(batch)
-    with e.loop(low, high) as n:
-        _over(e, [groups, *window.out], lambda indices: at(n, indices))
-    return e.finish()
-
-
-def conv_input_grad_kernel(dtype: DType, rank: int) -> int:
-    """The address of the convolution's gradient by the image, added to zeros that are there already.
-
-    dx[n, o s + k t - p, g, c] += sum over d of ct[n, o, g, d] w'[k, d, g, c], with the kernel's last two axes swapped
-    so that channels of the image lie side by side.
-
-    Record: the window; N, groups, C, D; addresses of ct, w', dx; strides of ct (batch, spatial..., channel), of w'
-    (taps..., output channel) and of dx (batch, spatial...).
-    """
-    e = Emitter(lanes_for(dtype))
-    window = _Window(e, rank)
-    batch, groups, channels, outs = (e.field() for _ in range(4))
-    ct, w, dx = (e.field() for _ in range(3))
-    cs = [e.field() for _ in range(rank + 2)]
-    ws = [e.field() for _ in range(rank + 1)]
-    xs = [e.field() for _ in range(rank + 1)]
-    width = I64(dtype.itemsize)
-
-    def at(n: Value, indices: list[Value]) -> None:
-        group, place, tap = indices[0], indices[1 : 1 + rank], indices[1 + rank :]
-        positions = [window.position(a, place[a], tap[a]) for a in range(rank)]
-        with e.b.if_then(_all_inside(e, window, positions)):
-            ct_here = e.advance(_element(e, ct, cs[:-1], [n, *place]), e.b.mul(group, outs), cs[-1])
-            with e.loop(I64(0), channels, e.lanes) as c:
-                mask = e.mask(e.minus(channels, c))
-                lane = e.b.mul(e.b.add(e.b.mul(group, channels), c), width)
-                w_here = e.b.add(_element(e, w, ws[:-1], tap), e.b.mul(c, width))
-                w_here = e.advance(w_here, e.b.mul(group, outs), ws[-1])
-                target = e.b.add(_element(e, dx, xs, [n, *positions]), lane)
-
-                def out_channel(d: Value, sums: list[Value], w_here: Value = w_here, mask: Value = mask) -> list[Value]:
-                    left = e.splat(e.load_scalar(e.advance(ct_here, d, cs[-1]), dtype))
-                    return [e.on_vectors("fma", left, e.load(e.advance(w_here, d, ws[-1]), dtype, mask), sums[0])]
-
-                (total,) = e.reduce_loop(I64(0), outs, 1, [e.load(target, dtype, mask)], out_channel)
-                e.store(target, total, dtype, mask)
-
-    low, high = e.my_share(batch)
-    with e.loop(low, high) as n:
-        _over(e, [groups, *window.out, *window.taps], lambda indices: at(n, indices))
-    return e.finish()
-
-
-def conv_kernel_grad_kernel(dtype: DType, rank: int) -> int:
-    """The address of the convolution's gradient by the kernel.
-
-    dw[k, c, g, d] = sum over n, o of x[n, o s + k t - p, g, c] ct[n, o, g, d]
-
-    Record: the window; N, groups, C, D; addresses of x, ct, dw; strides of x (batch, spatial..., channel), of ct
-    (batch, spatial...) and of dw (taps..., channel).
-    """
-    e = Emitter(lanes_for(dtype))
-    window = _Window(e, rank)
-    batch, groups, channels, outs = (e.field() for _ in range(4))
-    x, ct, dw = (e.field() for _ in range(3))
-    xs = [e.field() for _ in range(rank + 2)]
-    cs = [e.field() for _ in range(rank + 1)]
-    ws = [e.field() for _ in range(rank + 1)]
-    width = I64(dtype.itemsize)
-
-    def at(c: Value, indices: list[Value]) -> None:
-        group, tap = indices[0], indices[1:]
-        channel = e.b.add(e.b.mul(group, channels), c)
-        with e.loop(I64(0), outs, e.lanes) as d:
-            mask = e.mask(e.minus(outs, d))
-            lane = e.b.mul(e.b.add(e.b.mul(group, outs), d), width)
-
-            def sample(indices: list[Value], carried: list[Value]) -> list[Value]:
-                n, place = indices[0], indices[1:]
-                positions = [window.position(a, place[a], tap[a]) for a in range(rank)]
-
-                def multiply() -> list[Value]:
-                    left = _element(e, x, xs, [n, *positions, channel])
-                    right = e.b.add(_element(e, ct, cs, [n, *place]), lane)
-                    value = e.splat(e.load_scalar(left, dtype))
-                    return [e.on_vectors("fma", value, e.load(right, dtype, mask), carried[0])]
-
-                return _keep_if(e, _all_inside(e, window, positions), carried, multiply)
-
-            (total,) = _carry(e, [batch, *window.out], [e.constant(0, dtype)], sample)
-            e.store(e.b.add(_element(e, dw, ws, [*tap, c]), lane), total, dtype, mask)
-
-    low, high = e.my_share(channels)
-    with e.loop(low, high) as c:
-        _over(e, [groups, *window.taps], lambda indices: at(c, indices))
-    return e.finish()
 
 
 def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
@@ -251,15 +116,15 @@ def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
         place, c, tap = indices[:rank], indices[rank], indices[rank + 1 :]
         positions = [window.position(a, place[a], tap[a]) for a in range(rank)]
         with e.b.if_then(_all_inside(e, window, positions)):
-            inner = _element(e, image, xs, [n, *positions, c])
-            outer = _element(e, out, os_, [n, *place, c])
+            inner = element(e, image, xs, [n, *positions, c])
+            outer = element(e, out, os_, [n, *place, c])
             source, target = (outer, inner) if spreading else (inner, outer)
             total = LANES["add"](place_of, e.load_scalar(target, dtype), e.load_scalar(source, dtype))
             e.store_scalar(target, total, dtype)
 
     low, high = e.my_share(batch)
     with e.loop(low, high) as n:
-        _over(e, [*window.out, channels, *window.taps], lambda indices: at(n, indices))
+        over(e, [*window.out, channels, *window.taps], lambda indices: at(n, indices))
     return e.finish()
 
 
@@ -290,7 +155,7 @@ def max_pool_index_kernel(dtype: DType, rank: int) -> int:
             positions = [window.position(a, place[a], taps[a]) for a in range(rank)]
 
             def look() -> list[Value]:
-                x = e.load_scalar(_element(e, image, xs, [n, *positions, c]), dtype)
+                x = e.load_scalar(element(e, image, xs, [n, *positions, c]), dtype)
                 flat = positions[0]
                 for axis in range(1, rank):
                     flat = e.b.add(e.b.mul(flat, window.image[axis]), positions[axis])
@@ -301,9 +166,9 @@ def max_pool_index_kernel(dtype: DType, rank: int) -> int:
             return _keep_if(e, _all_inside(e, window, positions), carried, look)
 
         start = [e.scalar(0, dtype), I64(-1)]
-        e.store_scalar(_element(e, out, os_, [n, *place, c]), _carry(e, window.taps, start, tap)[1], int64)
+        e.store_scalar(element(e, out, os_, [n, *place, c]), carry(e, window.taps, start, tap)[1], int64)
 
     low, high = e.my_share(batch)
     with e.loop(low, high) as n:
-        _over(e, [*window.out, channels], lambda indices: at(n, indices))
+        over(e, [*window.out, channels], lambda indices: at(n, indices))
     return e.finish()

@@ -1,0 +1,160 @@
+"""Kernels of the convolution and of its gradient by the kernel.
+
+Images come padded, so that no tap needs a test; the gradient by the image is a convolution of the spread-out cotangent
+with the flipped kernel, and so needs no kernel of its own. Output channels lie side by side and fill registers.
+"""
+
+# N batch, O output positions, K taps, G groups, C channels in and D channels out per group; strides are in bytes.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.windows import carry, element, over
+from pellucid.dtypes import DType
+
+# Output positions (forward) or taps (gradient) along the last axis that share one load of a register.
+_POSITIONS, _TAPS = 8, 5
+
+
+class _Convolution:
+    """What both kernels read from their record.
+
+    Record: N, G, C, D; output sizes; taps; then the addresses and strides that each kernel names.
+    """
+
+    def __init__(self, dtype: DType, rank: int) -> None:
+        self.e = e = Emitter(lanes_for(dtype))
+        self.dtype, self.rank = dtype, rank
+        self.batch, self.groups, self.channels, self.outs = (e.field() for _ in range(4))
+        self.out = [e.field() for _ in range(rank)]
+        self.taps = [e.field() for _ in range(rank)]
+
+    def fields(self, count: int) -> list[Value]:
+        """The next numbers of the record."""
+        return [self.e.field() for _ in range(count)]
+
+    def scalar(self, address: Value) -> Value:
+        """One element in every lane."""
+        return self.e.splat(self.e.load_scalar(address, self.dtype))
+
+    def lane(self, group: Value, d: Value) -> Value:
+        """The distance of output channel d of a group."""
+        b = self.e.b
+        return b.mul(b.add(b.mul(group, self.outs), d), I64(self.dtype.itemsize))
+
+    def blocks(self, stop: Value, block: int, body: Callable[[Value, int], None]) -> None:
+        """``body(start, count)`` for blocks of a range, then for single numbers."""
+        e = self.e
+        whole = e.b.mul(e.b.sdiv(stop, I64(block)), I64(block))
+        with e.loop(I64(0), whole, block) as i:
+            body(i, block)
+        with e.loop(whole, stop) as i:
+            body(i, 1)
+
+
+def conv_kernel(dtype: DType, rank: int) -> int:
+    """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
+
+    Record, after the common part: addresses of x, w, out; strides of x by batch, output position (each axis), tap (each
+    axis) and channel; of w by tap (each axis) and channel; of out by batch and position (each axis).
+    """
+    k = _Convolution(dtype, rank)
+    e = k.e
+    x, w, out = k.fields(3)
+    x_batch, x_place, x_tap, (x_channel,) = k.fields(1), k.fields(rank), k.fields(rank), k.fields(1)
+    w_tap, (w_channel,) = k.fields(rank), k.fields(1)
+    o_batch, o_place = k.fields(1), k.fields(rank)
+
+    def positions(x_row: Value, out_row: Value, group: Value, start: Value, count: int) -> None:
+        first = e.advance(x_row, start, x_place[-1])
+        starts = [e.advance(first, I64(p), x_place[-1]) for p in range(count)]
+        with e.loop(I64(0), k.outs, e.lanes) as d:
+            mask = e.mask(e.minus(k.outs, d))
+            lane = k.lane(group, d)
+
+            def tap(taps: list[Value], sums: list[Value]) -> list[Value]:
+                w_here = e.b.add(element(e, w, w_tap, taps), lane)
+                shift = element(e, I64(0), x_tap, taps)
+                here = [e.b.add(s, shift) for s in starts]
+
+                def channel(c: Value, sums: list[Value]) -> list[Value]:
+                    right = e.load(e.advance(w_here, c, w_channel), dtype, mask)
+                    moved = e.b.mul(c, x_channel)
+                    left = [k.scalar(e.b.add(h, moved)) for h in here]
+                    return [e.multiply_add(value, right, s) for value, s in zip(left, sums, strict=True)]
+
+                return e.reduce_loop(I64(0), k.channels, 1, sums, channel)
+
+            totals = carry(e, k.taps, [e.constant(0, dtype)] * count, tap)
+            for p, total in enumerate(totals):
+                place = e.advance(out_row, e.b.add(start, I64(p)), o_place[-1])
+                e.store(e.b.add(place, lane), total, dtype, mask)
+
+    def row(n: Value, indices: list[Value]) -> None:
+        group, heads = indices[0], indices[1:]
+        x_row = element(e, e.advance(x, n, x_batch[0]), x_place[:-1], heads)
+        x_row = e.advance(x_row, e.b.mul(group, k.channels), x_channel)
+        out_row = element(e, e.advance(out, n, o_batch[0]), o_place[:-1], heads)
+        k.blocks(k.out[-1], _POSITIONS, lambda start, count: positions(x_row, out_row, group, start, count))
+
+    low, high = e.my_share(k.batch)
+    with e.loop(low, high) as n:
+        over(e, [k.groups, *k.out[:-1]], lambda indices: row(n, indices))
+    return e.finish()
+
+
+def conv_kernel_grad_kernel(dtype: DType, rank: int) -> int:
+    """The address of the gradient by the kernel.
+
+    dw[k, c, g, d] = sum over n, o of x[n, o s + k t, g, c] ct[n, o, g, d]
+
+    Each thread owns some channels and taps, and adds over all samples in their order.
+
+    Record, after the common part: addresses of x, ct, dw; strides of x as for the convolution; of ct by batch and
+    position (each axis); of dw by tap (each axis) and channel.
+    """
+    k = _Convolution(dtype, rank)
+    e = k.e
+    x, ct, dw = k.fields(3)
+    x_batch, x_place, x_tap, (x_channel,) = k.fields(1), k.fields(rank), k.fields(rank), k.fields(1)
+    c_batch, c_place = k.fields(1), k.fields(rank)
+    w_tap, (w_channel,) = k.fields(rank), k.fields(1)
+
+    def taps(x_start: Value, w_start: Value, group: Value, start: Value, count: int) -> None:
+        first = e.advance(x_start, start, x_tap[-1])
+        starts = [e.advance(first, I64(t), x_tap[-1]) for t in range(count)]
+        with e.loop(I64(0), k.outs, e.lanes) as d:
+            mask = e.mask(e.minus(k.outs, d))
+            lane = k.lane(group, d)
+
+            def sample(indices: list[Value], sums: list[Value]) -> list[Value]:
+                n, places = indices[0], indices[1:]
+                right = element(e, e.advance(ct, n, c_batch[0]), c_place, places)
+                right = e.load(e.b.add(right, lane), dtype, mask)
+                shift = element(e, e.b.mul(n, x_batch[0]), x_place, places)
+                left = [k.scalar(e.b.add(s, shift)) for s in starts]
+                return [e.multiply_add(value, right, s) for value, s in zip(left, sums, strict=True)]
+
+            totals = carry(e, [k.batch, *k.out], [e.constant(0, dtype)] * count, sample)
+            for t, total in enumerate(totals):
+                place = e.advance(w_start, e.b.add(start, I64(t)), w_tap[-1])
+                e.store(e.b.add(place, lane), total, dtype, mask)
+
+    def owned(number: Value, indices: list[Value]) -> None:
+        group, heads = indices[0], indices[1:]
+        tap, c = (number, heads[0]) if rank == 1 else (e.b.sdiv(number, k.channels), e.b.srem(number, k.channels))
+        first = [tap, *heads[: rank - 2]] if rank > 1 else []
+        channel = e.b.add(e.b.mul(group, k.channels), c)
+        x_start = e.advance(element(e, x, x_tap[:-1], first), channel, x_channel)
+        w_start = e.advance(element(e, dw, w_tap[:-1], first), c, w_channel)
+        k.blocks(k.taps[-1], _TAPS, lambda start, count: taps(x_start, w_start, group, start, count))
+
+    if rank == 1:
+        with e.loop(*e.my_share(k.channels)) as c:
+            over(e, [k.groups], lambda indices: owned(c, [*indices, c]))
+        return e.finish()
+    with e.loop(*e.my_share(e.b.mul(k.taps[0], k.channels))) as number:
+        over(e, [k.groups, *k.taps[1:-1]], lambda indices: owned(number, indices))
+    return e.finish()
