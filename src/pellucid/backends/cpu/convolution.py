@@ -53,6 +53,20 @@ class _Convolution:
         with e.loop(whole, stop) as i:
             body(i, 1)
 
+    def places(self, row: Value, start: Value, stride: Value, count: int) -> list[Value]:
+        """Addresses one stride apart, from the start-th place of a row on."""
+        first = self.e.advance(row, start, stride)
+        return [self.e.advance(first, I64(number), stride) for number in range(count)]
+
+    def store_each(self, totals: list[Value], places: list[Value], lane: Value, mask: Value) -> None:
+        """Write a register at each of some places."""
+        for place, total in zip(places, totals, strict=True):
+            self.e.store(self.e.b.add(place, lane), total, self.dtype, mask)
+
+    def multiply_each(self, left: list[Value], right: Value, sums: list[Value]) -> list[Value]:
+        """sums + left * right, where ``left`` are addresses of single elements."""
+        return [self.e.multiply_add(self.scalar(a), right, s) for a, s in zip(left, sums, strict=True)]
+
 
 def conv_kernel(dtype: DType, rank: int) -> int:
     """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
@@ -68,8 +82,7 @@ def conv_kernel(dtype: DType, rank: int) -> int:
     o_batch, o_place = k.fields(1), k.fields(rank)
 
     def positions(x_row: Value, out_row: Value, group: Value, start: Value, count: int) -> None:
-        first = e.advance(x_row, start, x_place[-1])
-        starts = [e.advance(first, I64(p), x_place[-1]) for p in range(count)]
+        starts = k.places(x_row, start, x_place[-1], count)
         with e.loop(I64(0), k.outs, e.lanes) as d:
             mask = e.mask(e.minus(k.outs, d))
             lane = k.lane(group, d)
@@ -82,15 +95,12 @@ def conv_kernel(dtype: DType, rank: int) -> int:
                 def channel(c: Value, sums: list[Value]) -> list[Value]:
                     right = e.load(e.advance(w_here, c, w_channel), dtype, mask)
                     moved = e.b.mul(c, x_channel)
-                    left = [k.scalar(e.b.add(h, moved)) for h in here]
-                    return [e.multiply_add(value, right, s) for value, s in zip(left, sums, strict=True)]
+                    return k.multiply_each([e.b.add(h, moved) for h in here], right, sums)
 
                 return e.reduce_loop(I64(0), k.channels, 1, sums, channel)
 
             totals = carry(e, k.taps, [e.constant(0, dtype)] * count, tap)
-            for p, total in enumerate(totals):
-                place = e.advance(out_row, e.b.add(start, I64(p)), o_place[-1])
-                e.store(e.b.add(place, lane), total, dtype, mask)
+            k.store_each(totals, k.places(out_row, start, o_place[-1], count), lane, mask)
 
     def row(n: Value, indices: list[Value]) -> None:
         group, heads = indices[0], indices[1:]
@@ -123,8 +133,7 @@ def conv_kernel_grad_kernel(dtype: DType, rank: int) -> int:
     w_tap, (w_channel,) = k.fields(rank), k.fields(1)
 
     def taps(x_start: Value, w_start: Value, group: Value, start: Value, count: int) -> None:
-        first = e.advance(x_start, start, x_tap[-1])
-        starts = [e.advance(first, I64(t), x_tap[-1]) for t in range(count)]
+        starts = k.places(x_start, start, x_tap[-1], count)
         with e.loop(I64(0), k.outs, e.lanes) as d:
             mask = e.mask(e.minus(k.outs, d))
             lane = k.lane(group, d)
@@ -134,13 +143,10 @@ def conv_kernel_grad_kernel(dtype: DType, rank: int) -> int:
                 right = element(e, e.advance(ct, n, c_batch[0]), c_place, places)
                 right = e.load(e.b.add(right, lane), dtype, mask)
                 shift = element(e, e.b.mul(n, x_batch[0]), x_place, places)
-                left = [k.scalar(e.b.add(s, shift)) for s in starts]
-                return [e.multiply_add(value, right, s) for value, s in zip(left, sums, strict=True)]
+                return k.multiply_each([e.b.add(s, shift) for s in starts], right, sums)
 
             totals = carry(e, [k.batch, *k.out], [e.constant(0, dtype)] * count, sample)
-            for t, total in enumerate(totals):
-                place = e.advance(w_start, e.b.add(start, I64(t)), w_tap[-1])
-                e.store(e.b.add(place, lane), total, dtype, mask)
+            k.store_each(totals, k.places(w_start, start, w_tap[-1], count), lane, mask)
 
     def owned(number: Value, indices: list[Value]) -> None:
         group, heads = indices[0], indices[1:]

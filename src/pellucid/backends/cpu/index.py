@@ -7,7 +7,7 @@ They work element by element. An index outside its axis is never followed: it is
 from __future__ import annotations
 
 from pellucid.backends.cpu.emit import I64, Emitter, Value
-from pellucid.backends.cpu.lanes import LANES, Place
+from pellucid.backends.cpu.lanes import LANES, Place, larger
 from pellucid.dtypes import DType, int64
 
 
@@ -71,12 +71,7 @@ def argmax_kernel(dtype: DType, loops: int) -> int:
     addresses = [e.field() for _ in range(2)]
     strides = [[e.field() for _ in range(2)] for _ in range(loops)]
 
-    def larger(x: Value, best: Value) -> Value:
-        if dtype.kind != "f":
-            signed = e.b.icmp_signed if dtype.kind == "i" else e.b.icmp_unsigned
-            return signed(">", x, best)
-        first_nan = e.b.and_(e.b.fcmp_unordered("uno", x, x), e.b.fcmp_ordered("ord", best, best))
-        return e.b.or_(e.b.fcmp_ordered(">", x, best), first_nan)
+    place = Place(e, dtype, dtype)
 
     def nest(loop: int, result: Value, operand: Value) -> None:
         if loop == loops:
@@ -84,7 +79,7 @@ def argmax_kernel(dtype: DType, loops: int) -> int:
             def step(i: Value, carried: list[Value]) -> list[Value]:
                 best, where = carried
                 x = e.load_scalar(e.advance(operand, i, stride), dtype)
-                better = larger(x, best)
+                better = larger(place, x, best)
                 return [e.b.select(better, x, best), e.b.select(better, i, where)]
 
             start = [e.load_scalar(operand, dtype), I64(0)]

@@ -113,6 +113,15 @@ def _library(name: str) -> Lowering:
     return lower
 
 
+def larger(p: Place, x: Value, best: Value) -> Value:
+    """Whether x takes the place of the best so far: it is larger, or the first NaN."""
+    above = _compare(">")(p, x, best)
+    if not p.real:
+        return above
+    first_nan = p.e.b.and_(p.e.b.fcmp_unordered("uno", x, x), p.e.b.fcmp_ordered("ord", best, best))
+    return p.e.b.or_(above, first_nan)
+
+
 def _neg(p: Place, x: Value) -> Value:
     return p.e.b.fneg(x) if p.real else p.e.b.neg(x)
 

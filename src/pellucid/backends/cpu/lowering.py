@@ -261,7 +261,7 @@ def _window_sum(p: Planner, node: Node) -> View:
 
 
 def _max_pool_index(p: Planner, node: Node) -> View:
-    source, target = p.views[node.inputs[0]], p.temporary(node.output.spec)
+    source, target = p.densely(p.views[node.inputs[0]]), p.temporary(node.output.spec)
     if size(target.shape):
         _pooling(p, node, source, target, kernels.max_pool_index_kernel(source.dtype, len(source.shape) - 2))
     return target

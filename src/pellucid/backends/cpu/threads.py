@@ -61,6 +61,7 @@ class Pace:
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
         self._runs = 0
+        self._warm = False
 
     def shares(self) -> bool:
         """Whether the next run shall be shared."""
@@ -71,9 +72,13 @@ class Pace:
         return not faster if self._runs % self.RETRY == 0 else faster
 
     def note(self, shared: bool, seconds: float) -> None:
-        """Take in what a run has cost."""
+        """Take in what a run has cost; the first one, which starts the workers, does not count."""
+        if not self._warm:
+            self._warm = True
+            return
         before = self._seconds.get(shared, seconds)
-        self._seconds[shared] = 0.7 * before + 0.3 * seconds
+        # Better times count at once; a worse one may be an accident.
+        self._seconds[shared] = seconds if seconds < before else 0.8 * before + 0.2 * seconds
 
 
 class Pool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pellucid.backends.cpu.emit import I64, Emitter, Value
-from pellucid.backends.cpu.lanes import LANES, Place
+from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.lanes import LANES, Place, larger
 from pellucid.dtypes import DType, int64
 
 
@@ -131,44 +131,42 @@ def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
 def max_pool_index_kernel(dtype: DType, rank: int) -> int:
     """The address of the search for each window's first largest element; NaN counts as the largest.
 
+    Channels lie side by side in the image and in the result, and fill registers.
+
     Record: the window; N, C; addresses of image and result (int64); their strides (batch, spatial..., channel).
     """
-    e = Emitter(1)
+    e = Emitter(lanes_for(dtype))
     window = _Window(e, rank)
     batch, channels = e.field(), e.field()
     image, out = e.field(), e.field()
     xs = [e.field() for _ in range(rank + 2)]
     os_ = [e.field() for _ in range(rank + 2)]
+    place_of = Place(e, dtype, dtype)
 
-    def better(x: Value, best: Value) -> Value:
-        if dtype.kind != "f":
-            compare = e.b.icmp_signed if dtype.kind == "i" else e.b.icmp_unsigned
-            return compare(">", x, best)
-        first_nan = e.b.and_(e.b.fcmp_unordered("uno", x, x), e.b.fcmp_ordered("ord", best, best))
-        return e.b.or_(e.b.fcmp_ordered(">", x, best), first_nan)
+    def at(n: Value, place: list[Value]) -> None:
+        with e.loop(I64(0), channels, e.lanes) as c:
+            mask = e.mask(e.minus(channels, c))
 
-    def at(n: Value, indices: list[Value]) -> None:
-        place, c = indices[:rank], indices[rank]
+            def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
+                best, where = carried
+                positions = [window.position(a, place[a], taps[a]) for a in range(rank)]
 
-        def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
-            best, where = carried
-            positions = [window.position(a, place[a], taps[a]) for a in range(rank)]
+                def look() -> list[Value]:
+                    x = e.load(element(e, image, xs, [n, *positions, c]), dtype, mask)
+                    flat = positions[0]
+                    for axis in range(1, rank):
+                        flat = e.b.add(e.b.mul(flat, window.image[axis]), positions[axis])
+                    # The first element inside the image wins over nothing.
+                    wins = e.b.or_(e.b.icmp_signed("<", where, e.constant(0, int64)), larger(place_of, x, best))
+                    return [e.b.select(wins, x, best), e.b.select(wins, e.splat(flat), where)]
 
-            def look() -> list[Value]:
-                x = e.load_scalar(element(e, image, xs, [n, *positions, c]), dtype)
-                flat = positions[0]
-                for axis in range(1, rank):
-                    flat = e.b.add(e.b.mul(flat, window.image[axis]), positions[axis])
-                # The first element inside the image wins over nothing.
-                wins = e.b.or_(e.b.icmp_signed("<", where, I64(0)), better(x, best))
-                return [e.b.select(wins, x, best), e.b.select(wins, flat, where)]
+                return _keep_if(e, _all_inside(e, window, positions), carried, look)
 
-            return _keep_if(e, _all_inside(e, window, positions), carried, look)
-
-        start = [e.scalar(0, dtype), I64(-1)]
-        e.store_scalar(element(e, out, os_, [n, *place, c]), carry(e, window.taps, start, tap)[1], int64)
+            start = [e.constant(0, dtype), e.constant(-1, int64)]
+            winner = carry(e, window.taps, start, tap)[1]
+            e.store(element(e, out, os_, [n, *place, c]), winner, int64, mask)
 
     low, high = e.my_share(batch)
     with e.loop(low, high) as n:
-        over(e, [*window.out, channels], lambda indices: at(n, indices))
+        over(e, window.out, lambda place: at(n, place))
     return e.finish()
