@@ -11,7 +11,7 @@ from tests.nn.pulling import built, draws, pull
 
 from pellucid import Sequential
 from pellucid.errors import ConfigurationError, DataError, ShapeError
-from pellucid.nn import BatchNorm, Dense, Input, LayerNorm, Normalization, phase
+from pellucid.nn import BatchNorm, Dense, Input, Layer, LayerNorm, Normalization, phase
 from pellucid.optim import SGD
 
 SHAPES = [(6, 4), (5, 7, 4), (3, 5, 2, 4)]
@@ -235,3 +235,23 @@ def test_wrong_settings_and_inputs_are_explained(make: Any, error: type, message
     with pytest.raises(error) as caught:
         make()
     assert str(caught.value) == message
+
+
+def test_batch_statistics_rest_inside_a_frozen_layer() -> None:
+    class Block(Layer):
+        def setup(self) -> None:
+            self.norm = BatchNorm()
+
+        def call(self, x):
+            return self.norm(x)
+
+    block = Block()
+    x = np.random.default_rng(0).normal(3, 2, (20, 4)).astype("float32")
+    with phase(training=True):
+        block(x)
+        moved = block.norm.moving_mean.numpy().copy()
+        assert np.abs(moved).max() > 0
+        block.trainable = False
+        y = np.asarray(block(x))
+    np.testing.assert_array_equal(block.norm.moving_mean.numpy(), moved)
+    assert abs(y.mean()) > 1  # normalised by the moving statistics, not by the batch's

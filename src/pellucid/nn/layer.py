@@ -59,6 +59,7 @@ class Parameter(Tensor):
 
 class _Phase(threading.local):
     training = False
+    frozen = False
     key: Any = None
     draws = 0
     dtype: DType = dtypes.DEFAULT_FLOAT
@@ -77,6 +78,17 @@ def phase(*, training: bool, key: Any = None, dtype: Any = None) -> Iterator[Non
         yield
     finally:
         _phase.training, _phase.key, _phase.draws, _phase.dtype = before
+
+
+@contextmanager
+def _inside(layer: Layer) -> Iterator[None]:
+    """The layers that a frozen layer calls are frozen with it."""
+    before = _phase.frozen
+    _phase.frozen = before or not layer.trainable
+    try:
+        yield
+    finally:
+        _phase.frozen = before
 
 
 class Layer(Configured):
@@ -134,6 +146,11 @@ class Layer(Configured):
         """Whether the layer runs in training now."""
         return _phase.training
 
+    @property
+    def frozen(self) -> bool:
+        """Whether the layer, or one that it is part of, is called with ``trainable=False`` now."""
+        return _phase.frozen
+
     def random_key(self) -> Any:
         """A fresh random key for this call; different for every call in a step, the same for equal seeds."""
         if _phase.key is None:
@@ -152,7 +169,7 @@ class Layer(Configured):
             with phase(training=False, dtype=dtypes.float64 if wide else None):
                 return symbolic_call(self, inputs)
         values = [x if isinstance(x, Value) else Tensor(x) for x in inputs]
-        with scope(self.label):
+        with scope(self.label), _inside(self):
             self.ensure_built(*(x.spec.shape for x in values))
             return self.call(*values)
 

@@ -46,7 +46,7 @@ class BatchNorm(Layer):
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
         """Normalise by the batch in training, by the moving statistics otherwise."""
-        if self.training and self.trainable:
+        if self.training and not self.frozen:
             mean, variance = self._batch_statistics(x)
         else:
             mean, variance = self.moving_mean, self.moving_variance
