@@ -44,3 +44,18 @@ def test_any_number_of_channels_fills_registers_right(outs):
     x, w = r.normal(size=(2, 9, 11, 3)), r.normal(size=(3, 3, 3, outs))
     found = np.asarray(compile(lambda x, w: ops.conv(x, w), backend="cpu")(x, w))
     np.testing.assert_allclose(found, np.asarray(ops.conv(x, w)), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("channels", "outs"), [(1, 8), (1, 40), (3, 16), (4, 4), (6, 17), (8, 8), (9, 30)])
+def test_gradients_by_the_image_are_right_for_few_and_many_channels(channels, outs, dtype):
+    r = np.random.default_rng(outs)
+    x = r.normal(size=(3, 8, 7, channels)).astype(dtype)
+    w = r.normal(size=(3, 2, channels, outs)).astype(dtype)
+
+    def slope(x):
+        return grad(lambda x: ops.sum(ops.sin(ops.conv(x, w, (2, 1), "same"))))(x)
+
+    found = np.asarray(compile(slope, backend="cpu")(x))
+    expected = np.asarray(compile(slope, backend="reference")(x))
+    np.testing.assert_allclose(found, expected, atol=2e-4 if dtype == "float32" else 1e-11)

@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.backends.cpu.windows import carry, element, over
 from pellucid.dtypes import DType
 
 # Output positions (forward) or taps (gradient) along the last axis that share one load of a register.
 _POSITIONS, _TAPS = 8, 5
+# Output channels of the narrow convolution that share one load of the image.
+_OUTPUTS = 6
 
 
 class _Convolution:
@@ -112,6 +115,52 @@ def conv_kernel(dtype: DType, rank: int) -> int:
     low, high = e.my_share(k.batch)
     with e.loop(low, high) as n:
         over(e, [k.groups, *k.out[:-1]], lambda indices: row(n, indices))
+    return e.finish()
+
+
+def narrow_conv_kernel(dtype: DType, rank: int) -> int:
+    """The address of the convolution for few output channels: registers run over the input channels instead.
+
+    Each result is one register of products, whose lanes are joined at the end. One group only.
+
+    Record, after the common part: addresses of x, w, out; strides of x by batch, output position (each axis) and tap
+    (each axis); of w by tap (each axis) and output channel; of out by batch and position (each axis). Channels lie side
+    by side in all three.
+    """
+    k = _Convolution(dtype, rank)
+    e = k.e
+    x, w, out = k.fields(3)
+    x_batch, x_place, x_tap = k.fields(1), k.fields(rank), k.fields(rank)
+    w_tap, (w_out,) = k.fields(rank), k.fields(1)
+    o_batch, o_place = k.fields(1), k.fields(rank)
+    width = I64(dtype.itemsize)
+    place_of = Place(e, dtype, dtype)
+
+    def outputs(x_here: Value, target: Value, start: Value, count: int) -> None:
+        def tap(taps: list[Value], sums: list[Value]) -> list[Value]:
+            x_tap_here, w_tap_here = element(e, x_here, x_tap, taps), element(e, w, w_tap, taps)
+            kernels = k.places(w_tap_here, start, w_out, count)
+
+            def channels(c: Value, sums: list[Value]) -> list[Value]:
+                mask = e.mask(e.minus(k.channels, c))
+                left = e.load(e.advance(x_tap_here, c, width), dtype, mask)
+                right = [e.load(e.advance(a, c, width), dtype, mask) for a in kernels]
+                return [e.multiply_add(left, v, s) for v, s in zip(right, sums, strict=True)]
+
+            return e.reduce_loop(I64(0), k.channels, e.lanes, sums, channels)
+
+        totals = carry(e, k.taps, [e.constant(0, dtype)] * count, tap)
+        for total, address in zip(totals, k.places(target, start, width, count), strict=True):
+            e.store_scalar(address, e.join_lanes(total, lambda a, b: LANES["add"](place_of, a, b)), dtype)
+
+    def pixel(n: Value, places: list[Value]) -> None:
+        x_here = element(e, e.advance(x, n, x_batch[0]), x_place, places)
+        target = element(e, e.advance(out, n, o_batch[0]), o_place, places)
+        k.blocks(k.outs, _OUTPUTS, lambda start, count: outputs(x_here, target, start, count))
+
+    low, high = e.my_share(k.batch)
+    with e.loop(low, high) as n:
+        over(e, k.out, lambda places: pixel(n, places))
     return e.finish()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pellucid.backends.cpu import kernels
+from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import FLAG, LOWERINGS, REDUCTIONS, Planner, pick
 from pellucid.graph.ir import Node
@@ -187,6 +188,14 @@ def _convolve(p: Planner, x: View, w: View, target: View, attributes: Mapping[st
     p.emit("conv", kernels.conv_kernel(x.dtype, len(x.shape) - 2), record)
 
 
+def _convolve_narrow(p: Planner, x: View, w: View, target: View, attributes: Mapping[str, Any]) -> None:
+    """The convolution of a padded image with a kernel [taps..., channel out, channel in], for few output channels."""
+    record: list[Entry] = [x.shape[0], 1, w.shape[-1], w.shape[-2]]
+    record += [*target.shape[1:-1], *w.shape[:-2], *(address_of(v) for v in (x, w, target))]
+    record += [*_image_strides(x, attributes)[:-1], *w.strides[:-1], *target.strides[:-1]]
+    p.emit("narrow_conv", kernels.narrow_conv_kernel(x.dtype, len(x.shape) - 2), record)
+
+
 def _conv(p: Planner, node: Node) -> View:
     x, w = (p.views[v] for v in node.inputs)
     target = p.temporary(node.output.spec)
@@ -221,12 +230,17 @@ def _conv_input_grad(p: Planner, node: Node) -> View:
         (image.shape[0], *(n + r for n, r in zip(target.shape[1:-1], reach, strict=True)), image.shape[-1]),
     )
     flipped = p.contiguous(w.flip(range(rank)))
+    attributes = {**attributes, "strides": (1,) * rank}
+    lanes = lanes_for(ct.dtype)
+    if groups == 1 and 2 * target.shape[-1] <= lanes and 2 * ct.shape[-1] >= lanes:
+        _convolve_narrow(p, p.densely(image), flipped, target, attributes)
+        return target
     split = flipped.reshape((*w.shape[:-1], groups, w.shape[-1] // groups))
     assert split is not None
     exchanged = p.contiguous(split.transpose((*range(rank), rank + 2, rank + 1, rank)))
     kernel = exchanged.reshape((*w.shape[:-2], w.shape[-1] // groups, groups * w.shape[-2]))
     assert kernel is not None
-    _convolve(p, image, kernel, target, {**attributes, "strides": (1,) * rank})
+    _convolve(p, image, kernel, target, attributes)
     return target
 
 
