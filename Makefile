@@ -4,12 +4,12 @@
 check: lint types floors sizes test
 
 format:
-	ruff format src tests tools
-	ruff check --fix src tests tools
+	ruff format src tests tools benchmarks
+	ruff check --fix src tests tools benchmarks
 
 lint:
-	ruff format --check src tests tools
-	ruff check src tests tools
+	ruff format --check src tests tools benchmarks
+	ruff check src tests tools benchmarks
 
 types:
 	pyright --pythonpath "$$(command -v python)"

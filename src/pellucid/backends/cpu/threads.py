@@ -56,7 +56,7 @@ class Pace:
     """
 
     #: Every so many runs the slower way is tried again.
-    RETRY = 40
+    RETRY = 23
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
