@@ -54,10 +54,6 @@ class Emitter:
 
     # Numbers.
 
-    def integer(self, value: int) -> Value:
-        """An int64."""
-        return I64(value)
-
     def field(self) -> Value:
         """The next number of the record."""
         place = self.b.gep(self.record, [I64(self._fields)], source_etype=I64)

@@ -31,6 +31,8 @@ class CpuExecutable(Executable):
         self._arena, base = _aligned_bytes(self.plan.arena)
         self._flag = np.zeros(3, np.int64)
         self._lock = threading.Lock()
+        self._work = work_of(graph)
+        self._pace = Pace()
         self._bases = np.zeros(self.plan.buffers, np.int64)
         self._bases[FLAG] = self._flag.ctypes.data
         for buffer, value in self.plan.constants:
@@ -51,8 +53,6 @@ class CpuExecutable(Executable):
         first = self._records.ctypes.data
         rows = [(i.kernel, first + 8 * int(s)) for i, s in zip(self.plan.instructions, starts, strict=False)]
         self._table = np.array(rows, np.int64).reshape(-1, 2)
-        self._work = work_of(self.graph)
-        self._pace = Pace()
 
     def _call(self) -> None:
         """Call every kernel, on as many threads as is fastest just now."""

@@ -99,6 +99,13 @@ def element(e: Emitter, base: Value, strides: Sequence[Value], indices: Sequence
     return address
 
 
+def _pooling_fields(e: Emitter, rank: int) -> tuple[Value, Value, Value, Value, list[Value], list[Value]]:
+    """N, C, the addresses of image and output, and their strides."""
+    batch, channels, image, out = (e.field() for _ in range(4))
+    image_strides = [e.field() for _ in range(rank + 2)]
+    return batch, channels, image, out, image_strides, [e.field() for _ in range(rank + 2)]
+
+
 def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
     """The address of the sum of each window, or (``spreading``) of its transpose added to zeros.
 
@@ -106,10 +113,7 @@ def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
     """
     e = Emitter(1)
     window = _Window(e, rank)
-    batch, channels = e.field(), e.field()
-    image, out = e.field(), e.field()
-    xs = [e.field() for _ in range(rank + 2)]
-    os_ = [e.field() for _ in range(rank + 2)]
+    batch, channels, image, out, xs, os_ = _pooling_fields(e, rank)
     place_of = Place(e, dtype, dtype)
 
     def at(n: Value, indices: list[Value]) -> None:
@@ -137,10 +141,7 @@ def max_pool_index_kernel(dtype: DType, rank: int) -> int:
     """
     e = Emitter(lanes_for(dtype))
     window = _Window(e, rank)
-    batch, channels = e.field(), e.field()
-    image, out = e.field(), e.field()
-    xs = [e.field() for _ in range(rank + 2)]
-    os_ = [e.field() for _ in range(rank + 2)]
+    batch, channels, image, out, xs, os_ = _pooling_fields(e, rank)
     place_of = Place(e, dtype, dtype)
 
     def at(n: Value, place: list[Value]) -> None:
