@@ -7,6 +7,7 @@ import pytest
 from pellucid import Callback, Input, Sequential
 from pellucid.errors import DataError
 from pellucid.nn import Dense
+from pellucid.op import Spec
 from pellucid.train.feed import ArrayFeed, is_generator_like
 
 FLOAT = np.dtype("float32")
@@ -18,8 +19,13 @@ def feed(count=10, **options):
     return ArrayFeed((x,), (np.arange(count),), None, (FLOAT,), **settings)
 
 
-def seen(batches):
-    return [batch.y[0].tolist() for batch in batches]
+def seen(segments):
+    """The targets of every batch, gathered by hand."""
+    return [segment.y[0][rows].tolist() for segment in segments for rows in _batches(segment)]
+
+
+def _batches(segment):
+    return segment.order.reshape(segment.steps, segment.batch)
 
 
 def weights_after(classifier, source, **options):
@@ -46,13 +52,24 @@ def test_the_last_batch_holds_what_is_left():
     assert (feed().steps, feed(8).steps, feed(batch_size=None).steps, feed(batch_size=99).steps) == (3, 2, 1, 1)
 
 
-def test_batches_are_contiguous_and_of_the_models_type():
-    source = ArrayFeed(
-        (np.arange(12, dtype=np.uint8).reshape(2, 6).T,), (), None, (FLOAT,), batch_size=4, shuffle=True, seed=0
-    )
-    for batch in source.epoch(0):
-        assert batch.x[0].dtype == FLOAT
-        assert batch.x[0].flags.c_contiguous
+def test_batches_have_the_models_type_and_the_targets_their_own():
+    x, y = np.arange(12, dtype=np.uint8).reshape(6, 2), np.arange(6, dtype=">i4")
+    source = ArrayFeed((x,), (y,), np.ones(6), (FLOAT,), batch_size=4, shuffle=True, seed=0)
+    whole, rest = source.epoch(0)
+    assert whole.x[0] is x  # gathered when it is needed, not before
+    assert whole.specs() == ((Spec((4, 2), FLOAT),), (Spec((4,), np.dtype("int32")),), Spec((4,), np.dtype("float64")))
+    assert [spec.shape[0] for spec in (rest.specs()[0][0], rest.specs()[2])] == [2, 2]
+
+
+def test_whole_batches_are_one_segment_and_the_rest_another():
+    assert [(s.batch, s.steps) for s in feed().epoch(0)] == [(4, 2), (2, 1)]
+    assert [(s.batch, s.steps) for s in feed(8).epoch(0)] == [(4, 2)]
+    assert [(s.batch, s.steps) for s in feed(3).epoch(0)] == [(3, 1)]
+
+
+def test_a_segment_can_be_cut_into_its_batches():
+    (segment, _) = feed().epoch(0)
+    assert [(s.steps, s.order.tolist()) for s in segment.one_by_one()] == [(1, [0, 1, 2, 3]), (1, [4, 5, 6, 7])]
 
 
 def test_an_order_follows_from_seed_and_epoch_alone():
@@ -74,10 +91,11 @@ def test_only_the_given_rows_are_used():
 def test_inputs_targets_and_weights_stay_together():
     x = np.arange(20.0)[:, None]
     source = ArrayFeed((x, 2 * x), (3 * x,), 4 * x[:, 0], (FLOAT, FLOAT), batch_size=3, shuffle=True, seed=5)
-    for batch in source.epoch(2):
-        assert np.array_equal(batch.x[1], 2 * batch.x[0])
-        assert np.array_equal(batch.y[0], 3 * batch.x[0])
-        assert np.array_equal(batch.weights, 4 * batch.x[0][:, 0])
+    rows = [row for segment in source.epoch(2) for row in segment.order]
+    assert sorted(rows) == list(range(20))
+    for segment in source.epoch(2):
+        assert segment.arrays[0] is x
+        assert [len(array) for array in segment.arrays] == [20] * 4  # one order serves them all
 
 
 def test_a_memory_mapped_array_is_never_in_memory_whole(tmp_path):

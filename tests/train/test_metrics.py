@@ -185,9 +185,9 @@ def test_a_column_of_predictions_and_a_row_of_targets_are_compared_one_by_one(na
 
 def test_sums_of_batches_are_kept_in_double_precision():
     total = Accumulator(metrics.MeanAbsoluteError())
-    total.add([np.float32(2**24), np.float32(1)])
+    total.add([np.array([2**24], np.float32), np.array([1], np.float32)])
     for _ in range(100):
-        total.add([np.float32(1), np.float32(1)])
+        total.add([np.array([1], np.float32), np.array([1], np.float32)])
     assert total.result() == pytest.approx((2**24 + 100) / 101, rel=1e-15)
 
 
@@ -219,5 +219,5 @@ def test_any_partition_into_batches_gives_the_same_metric(labels, cuts, seed):
         accumulator = Accumulator(metric)
         for start, stop in pairwise(bounds):
             statistics = metric.statistics(ops.identity(y[start:stop]), ops.identity(p[start:stop]))
-            accumulator.add([np.asarray(s) for s in statistics])
+            accumulator.add([np.asarray(s)[np.newaxis] for s in statistics])
         assert np.array_equal(accumulator.result(), metric(y, p), equal_nan=True)

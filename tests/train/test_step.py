@@ -6,7 +6,8 @@ from pellucid.graph import verify
 from pellucid.nn import BatchNorm, Dense, Dropout, phase
 from pellucid.nn.regularizers import L2
 from pellucid.optim import SGD, Adam
-from pellucid.train.feed import Batch
+from pellucid.train.feed import single
+from pellucid.train.running import TrainingRun
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 Y = np.array([0, 2, 1, 1, 0, 2], np.int32)
@@ -27,8 +28,12 @@ def deep(optimizer="adam"):
     return model
 
 
+def segment_of(x, y):
+    return single((x,), (y,), None, (x.dtype,))
+
+
 def program_of(model, y=Y):
-    return model.training_program(Batch((X[: len(y)],), (y,), None))
+    return model.training_program(segment_of(X[: len(y)], y))
 
 
 def operations(graph):
@@ -36,9 +41,11 @@ def operations(graph):
 
 
 def run_step(model, seed=3):
-    """Logs and the new state of one step, without committing it."""
+    """The run after one step, whose numbers are not published, and the step's logs."""
     program = program_of(model)
-    return program.run((X,), (Y,), None, np.asarray(ops.random_key(seed)), 0.1)
+    key = np.asarray(ops.random_key(seed))
+    run = TrainingRun(program, segment_of(X, Y), model.training_state(program), key)
+    return run, run.advance(1)
 
 
 def test_the_three_graphs_keep_the_rules_of_graphs():
@@ -117,10 +124,13 @@ def test_the_gradient_is_the_one_of_eager_back_propagation():
     gradients = {p.name: p.grad.numpy() for p in model.trainable_parameters}
     model.set_weights(before)  # the eager pass has moved the statistics of BatchNorm
 
-    logs, state = run_step(deep(SGD(1.0)))
-    assert logs.total == pytest.approx(loss.item(), rel=1e-6)
-    for parameter, new in zip(model.trainable_parameters, state, strict=False):
-        step = before[parameter.name] - new
+    stepped = deep(SGD(0.1))
+    run, logs = run_step(stepped)
+    run.publish()
+    assert logs.total[0] == pytest.approx(loss.item(), rel=1e-6)
+    after = stepped.get_weights()
+    for parameter in model.trainable_parameters:
+        step = before[parameter.name] - after[parameter.name]
         assert np.allclose(step, 0.1 * gradients[parameter.name], rtol=1e-4, atol=1e-6), parameter.name
 
 
@@ -138,7 +148,7 @@ def test_the_gradient_graph_agrees_with_differences():
     model = Sequential([Input((4,)), Dense(3, activation="softmax")], dtype="float64")
     model.compile("categorical_crossentropy")
     x = X.astype(np.float64)
-    graph = model.training_program(Batch((x,), (Y,), None)).gradient
+    graph = model.training_program(segment_of(x, Y)).gradient
     run = backends.get("reference").compile(graph).run
     kernel, bias = (p.numpy() for p in model.parameters)
     rest = [x, Y, np.asarray(ops.random_key(0)), np.uint32(0)]
@@ -227,15 +237,13 @@ def test_two_dropout_layers_have_different_masks():
     assert kept == pytest.approx(0.25, abs=0.05)
 
 
-def test_a_step_is_pure_until_it_is_committed():
+def test_the_model_keeps_its_numbers_until_a_run_is_published():
     model = deep()
     before = model.get_weights()
-    first, second = run_step(model), run_step(model)
-    assert first[0].total == second[0].total
-    assert all(np.array_equal(a, b) for a, b in zip(first[1], second[1], strict=True))
+    run, _ = run_step(model)
     assert all(np.array_equal(before[key], value) for key, value in model.get_weights().items())
     assert model.optimizer.iterations == 0
-    program_of(model).commit(first[1])
+    run.publish()
     assert model.optimizer.iterations == 1
     assert not np.array_equal(before["dense.kernel"], model.get_weights()["dense.kernel"])
 

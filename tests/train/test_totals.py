@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from pellucid.train.totals import EpochTotals
 
 
 def logs(sums, penalty=0.0, statistics=()):
-    return StepLogs(0.0, [np.float32(s) for s in sums], penalty, [np.float32(s) for s in statistics])
+    """The numbers of one batch."""
+    rows = [np.array([s], np.float32) for s in (0.0, *sums, penalty, *statistics)]
+    return StepLogs.of(rows, len(sums))
 
 
 def test_the_loss_is_the_mean_over_samples_not_over_batches():
@@ -50,3 +54,15 @@ def test_sums_are_kept_in_double_precision():
     for _ in range(64):
         totals.add(logs([1.0]), 1)  # each would vanish in float32
     assert totals.result()["loss"] == pytest.approx((2**24 + 64) / 65, rel=1e-15)
+
+
+def test_batches_may_come_in_any_pieces():
+    objective = Objective((losses.MeanSquaredError(),), (1.0,), ((MeanAbsoluteError(),),))
+    rows = [np.random.default_rng(k).random(7).astype(np.float32) for k in range(5)]
+    results = set()
+    for cuts in ((0, 7), (0, 1, 7), (0, 3, 4, 7)):
+        totals = EpochTotals(objective, ("out",))
+        for start, stop in pairwise(cuts):
+            totals.add(StepLogs.of(rows, 1).part(start, stop), 3)
+        results.add(tuple(totals.result().items()))
+    assert len(results) == 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pellucid.backends.loop import Loop, LoopForm, SteppedLoop
 from pellucid.errors import BackendError, ShapeError
 from pellucid.graph.ir import Graph
 from pellucid.op import Op, Spec
@@ -60,6 +61,23 @@ class Backend(ABC):
         Raises:
             BackendError: The backend lacks operations of the graph; all of them are listed.
         """
+        self._check(graph)
+        return self._compile(graph)
+
+    def compile_loop(self, graph: Graph, form: LoopForm) -> Loop:
+        """The graph as a loop over steps.
+
+        Raises:
+            BackendError: As for ``compile``.
+        """
+        self._check(graph)
+        return self._compile_loop(graph, form)
+
+    def _compile_loop(self, graph: Graph, form: LoopForm) -> Loop:
+        """A loop of single runs; backends that can do better say how."""
+        return SteppedLoop(self._compile(graph), form)
+
+    def _check(self, graph: Graph) -> None:
         missing = sorted({node.op.name for node in graph.nodes} - self.lowerings.keys())
         if missing:
             raise BackendError(
@@ -67,7 +85,6 @@ class Backend(ABC):
                 f"{', '.join(missing)}.",
                 hint="use backend='reference', which knows every operation",
             )
-        return self._compile(graph)
 
     @abstractmethod
     def _compile(self, graph: Graph) -> Executable:

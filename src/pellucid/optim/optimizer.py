@@ -136,6 +136,10 @@ class Optimizer(Configured):
         """The learning rate of the next update."""
         return schedules.rate_at(self.learning_rate, self.iterations)
 
+    def learning_rates(self, count: int) -> np.ndarray:
+        """The learning rates of the next updates, as float64."""
+        return schedules.rates_at(self.learning_rate, self.iterations, count)
+
     def reset(self) -> None:
         """Forget all state, as before the first update."""
         self.iterations = 0

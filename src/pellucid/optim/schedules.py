@@ -10,6 +10,8 @@ import math
 from abc import abstractmethod
 from typing import Any
 
+import numpy as np
+
 from pellucid.errors import ConfigurationError
 from pellucid.fields import Configured, Integer, Interval, boolean, non_negative, param, positive
 
@@ -122,6 +124,13 @@ SCHEDULES: dict[str, type[Schedule]] = {
 def rate_at(rate: float | Schedule, step: int) -> float:
     """The learning rate of a step, for a number or a schedule."""
     return rate(step) if isinstance(rate, Schedule) else float(rate)
+
+
+def rates_at(rate: float | Schedule, first: int, count: int) -> np.ndarray:
+    """The learning rates of some steps in a row, as float64."""
+    if isinstance(rate, Schedule):
+        return np.array([rate(step) for step in range(first, first + count)], np.float64)
+    return np.full(count, rate, np.float64)
 
 
 def check_rate(rate: Any, what: str) -> None:

@@ -62,6 +62,11 @@ class View:
         strides = tuple(s * step for s, step in zip(self.strides, steps, strict=True))
         return replace(self, offset=offset, shape=shape, strides=strides)
 
+    def squeezed_to(self, shape: Shape) -> View:
+        """The same elements in a shape that differs in axes of size 1 alone."""
+        strides = iter(s for n, s in zip(self.shape, self.strides, strict=True) if n != 1)
+        return replace(self, shape=shape, strides=tuple(0 if n == 1 else next(strides) for n in shape))
+
     def reshape(self, shape: Shape) -> View | None:
         """The same elements in another shape, or None where that needs a copy."""
         if not self.is_contiguous:

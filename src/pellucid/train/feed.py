@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,21 +12,58 @@ import numpy as np
 from pellucid import seeds
 from pellucid.dtypes import DType
 from pellucid.errors import ConfigurationError, DataError
+from pellucid.op import Spec
 from pellucid.train.checks import DataChecks
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch: inputs, targets and (or None) the weight of each sample."""
+class Segment:
+    """Some batches of one size in a row, not yet gathered.
+
+    Attributes:
+        x, y, weights: Data sets; ``weights`` (of the samples) is empty or one array.
+        dtypes: The element type that each input is given in a batch.
+        order: The rows of all batches, one batch after the other.
+        batch: Samples of a batch.
+    """
 
     x: tuple[np.ndarray, ...]
     y: tuple[np.ndarray, ...]
-    weights: np.ndarray | None
+    weights: tuple[np.ndarray, ...]
+    dtypes: tuple[DType, ...]
+    order: np.ndarray
+    batch: int
 
     @property
-    def count(self) -> int:
-        """Number of samples."""
-        return len(self.x[0])
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All data sets: inputs, targets, weights."""
+        return (*self.x, *self.y, *self.weights)
+
+    @property
+    def steps(self) -> int:
+        """The number of batches."""
+        return len(self.order) // self.batch
+
+    def specs(self) -> tuple[tuple[Spec, ...], tuple[Spec, ...], Spec | None]:
+        """The specs of a batch's inputs, targets and weights."""
+        own = [a.dtype.newbyteorder("=") for a in (*self.y, *self.weights)]
+        all_ = [
+            Spec((self.batch, *array.shape[1:]), np.dtype(dtype))
+            for array, dtype in zip(self.arrays, (*self.dtypes, *own), strict=True)
+        ]
+        inputs, end = len(self.x), len(self.x) + len(self.y)
+        return tuple(all_[:inputs]), tuple(all_[inputs:end]), all_[end] if self.weights else None
+
+    def one_by_one(self) -> Iterator[Segment]:
+        """Each batch as a segment of its own."""
+        for start in range(0, len(self.order), self.batch):
+            yield replace(self, order=self.order[start : start + self.batch])
+
+
+def single(x: tuple[np.ndarray, ...], y: tuple[np.ndarray, ...], weights: Any, dtypes: Sequence[DType]) -> Segment:
+    """One batch as a segment."""
+    count = len(x[0])
+    return Segment(x, y, () if weights is None else (weights,), tuple(dtypes), np.arange(count), count)
 
 
 class Feed(ABC):
@@ -36,8 +73,8 @@ class Feed(ABC):
     steps: int | None
 
     @abstractmethod
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch."""
+    def epoch(self, number: int) -> Iterator[Segment]:
+        """The batches of an epoch, in segments of equal size."""
 
 
 class ArrayFeed(Feed):
@@ -67,24 +104,17 @@ class ArrayFeed(Feed):
         self._dtypes = tuple(input_dtypes)
         self._shuffle, self._seed = shuffle, seed
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch, shuffled where asked for."""
-        order = self.rows
+    def epoch(self, number: int) -> Iterator[Segment]:
+        """The batches of an epoch, shuffled where asked for: first the whole ones, then what is left."""
+        rows = np.arange(self.count) if self.rows is None else self.rows
         if self._shuffle:
             permuted = seeds.generator(self._seed, 0, number).permutation(self.count)
-            order = permuted if self.rows is None else self.rows[permuted]
-        for start in range(0, self.count, self.batch_size):
-            chosen: Any = slice(start, min(start + self.batch_size, self.count))
-            yield self._gather(chosen if order is None else order[chosen])
-
-    def _gather(self, chosen: Any) -> Batch:
-        x = tuple(_as(array[chosen], dtype) for array, dtype in zip(self.x, self._dtypes, strict=True))
-        y = tuple(np.asarray(array[chosen]) for array in self.y)
-        return Batch(x, y, None if self.weights is None else self.weights[chosen])
-
-
-def _as(values: Any, dtype: DType) -> np.ndarray:
-    return np.ascontiguousarray(values, dtype=dtype)
+            rows = permuted if self.rows is None else rows[permuted]
+        whole = self.count // self.batch_size * self.batch_size
+        weights = () if self.weights is None else (self.weights,)
+        for order, batch in ((rows[:whole], self.batch_size), (rows[whole:], self.count - whole)):
+            if len(order):
+                yield Segment(self.x, self.y, weights, self._dtypes, order, batch)
 
 
 class GeneratorFeed(Feed):
@@ -113,8 +143,8 @@ class GeneratorFeed(Feed):
         if self.steps is None and isinstance(source, Sequence):
             self.steps = len(source)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch."""
+    def epoch(self, number: int) -> Iterator[Segment]:
+        """The batches of an epoch, each as a segment."""
         iterator = self._iterator()
         count = 0
         while self.steps is None or count < self.steps:
@@ -140,7 +170,7 @@ class GeneratorFeed(Feed):
             return self._running
         return iter(self._source)
 
-    def _batch(self, item: Any, number: int) -> Batch:
+    def _batch(self, item: Any, number: int) -> Segment:
         if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
             raise DataError(
                 f"Batch {number} of the generator is {type(item).__name__}, not (x, y) or (x, y, sample_weight)."
@@ -148,8 +178,7 @@ class GeneratorFeed(Feed):
         x, y = self._checks.both(item[0], item[1])
         weights = self._checks.weights(item[2], len(x[0])) if len(item) == 3 else None
         weights = self._weigh(y, weights)
-        x = tuple(_as(a, d) for a, d in zip(x, self._checks.input_dtypes, strict=True))
-        return Batch(x, tuple(y), weights)
+        return single(tuple(x), tuple(y), weights, self._checks.input_dtypes)
 
 
 def is_generator_like(x: Any) -> bool:

@@ -11,9 +11,10 @@ import numpy as np
 from pellucid import ops, seeds
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError
 from pellucid.train.callbacks import as_callback
-from pellucid.train.feed import ArrayFeed, Batch, Feed, GeneratorFeed, check_batch_size, is_generator_like
-from pellucid.train.loop import Run
+from pellucid.train.feed import ArrayFeed, Feed, GeneratorFeed, check_batch_size, is_generator_like, single
+from pellucid.train.loop import Run, start
 from pellucid.train.progress import display
+from pellucid.train.running import NonFiniteStepError
 from pellucid.train.targets import class_labels, class_weights, split_rows
 from pellucid.train.totals import EpochTotals
 
@@ -205,16 +206,17 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, seed: int | N
     checks = model.checks()
     inputs, targets = checks.both(x, y)
     weights = None if sample_weight is None else checks.weights(sample_weight, len(inputs[0]))
-    converted = tuple(np.ascontiguousarray(a, d) for a, d in zip(inputs, checks.input_dtypes, strict=True))
-    batch = Batch(converted, targets, weights)
-    program = model.training_program(batch)
+    segment = single(inputs, targets, weights, checks.input_dtypes)
     key = np.asarray(ops.random_key(seeds.next_seed() if seed is None else seed))
-    rate = model.optimizer.current_learning_rate()
-    logs, state = program.run(batch.x, batch.y, weights, key, rate)
-    culprit = program.non_finite(logs, state)
-    if culprit:
-        raise NonFiniteError(f"{culprit} (learning rate {rate:g}); the model keeps the parameters from before.")
-    program.commit(state)
+    run = start(model, segment, key)
+    try:
+        logs = run.advance(1)
+    except NonFiniteStepError as failure:
+        raise NonFiniteError(
+            f"{failure.what} (learning rate {failure.rate:g}); the model keeps the parameters from before."
+        ) from None
+    finally:
+        run.publish()
     totals = EpochTotals(model.objective, model.output_names)
-    totals.add(logs, batch.count)
+    totals.add(logs, segment.batch)
     return totals.result()

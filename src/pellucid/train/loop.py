@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 from pellucid import ops
 from pellucid.errors import NonFiniteError
 from pellucid.train.callbacks import Callback, overrides_batch_end
-from pellucid.train.feed import Feed
+from pellucid.train.feed import Feed, Segment
 from pellucid.train.history import History
 from pellucid.train.progress import Display, Throttle
+from pellucid.train.running import NonFiniteStepError, TrainingRun
 from pellucid.train.totals import EpochTotals
 
 
@@ -90,32 +91,52 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
     totals = EpochTotals(model.objective, model.output_names)
     throttle = Throttle(fit.display.interval)
     listeners = fit.callbacks if overrides_batch_end(fit.callbacks) else ()
-    for number, batch in enumerate(fit.feed.epoch(epoch)):
-        program = model.training_program(batch)
-        rate = model.optimizer.current_learning_rate()
-        step_logs, state = program.run(batch.x, batch.y, batch.weights, key, rate)
-        culprit = program.non_finite(step_logs, state)
-        if culprit:
+    batches = 0
+    for segment in _segments(fit.feed, epoch, one_by_one=bool(listeners)):
+        run = start(model, segment, key)
+        try:
+            while True:
+                logs = run.advance(run.steps - run.done)
+                totals.add(logs, segment.batch)
+                if throttle.due():
+                    fit.display.update(batches + run.done, totals.result())
+                if run.done == run.steps or model.stop_training:
+                    break
+        except NonFiniteStepError as failure:
             raise NonFiniteError(
-                f"{culprit} in epoch {epoch + 1}, batch {number + 1} "
-                f"(update {model.optimizer.iterations + 1}, learning rate {rate:g}).",
+                f"{failure.what} in epoch {epoch + 1}, batch {batches + failure.step + 1} "
+                f"(update {model.optimizer.iterations + failure.step + 1}, learning rate {failure.rate:g}).",
                 details=["the model keeps the parameters from before this update"],
                 hint="a smaller learning rate or clip_norm= in the optimiser usually helps",
-            )
-        program.commit(state)
-        totals.add(step_logs, batch.count)
-        if throttle.due():
-            fit.display.update(number + 1, totals.result())
+            ) from None
+        finally:
+            run.publish()
+        batches += run.done
         for callback in listeners:
-            callback.on_train_batch_end(number, {"loss": step_logs.total, "size": batch.count})
+            callback.on_train_batch_end(batches - 1, {"loss": float(logs.total[0]), "size": segment.batch})
         if model.stop_training:
             break
     return totals.result()
 
 
+def _segments(feed: Feed, epoch: int, *, one_by_one: bool) -> Iterator[Segment]:
+    """The segments of an epoch, where callbacks listen after every batch cut into single batches."""
+    for segment in feed.epoch(epoch):
+        if one_by_one:
+            yield from segment.one_by_one()
+        else:
+            yield segment
+
+
+def start(model: Any, segment: Segment, key: np.ndarray) -> TrainingRun:
+    """Training on a segment, from the model's present state."""
+    program = model.training_program(segment)
+    return TrainingRun(program, segment, model.training_state(program), key)
+
+
 def evaluate(model: Any, feed: Feed, prefix: str = "") -> dict[str, Any]:
     """Losses and metrics over all batches of a feed, at inference."""
     totals = EpochTotals(model.objective, model.output_names)
-    for batch in feed.epoch(0):
-        totals.add(model.evaluation_program(batch).run(batch.x, batch.y, batch.weights), batch.count)
+    for segment in feed.epoch(0):
+        totals.add(model.evaluation_program(segment).run(segment), segment.batch)
     return totals.result(prefix)

@@ -72,6 +72,11 @@ class Metric(Configured):
         return self.result(parts)
 
 
+def accumulate(total: Any, rows: np.ndarray) -> np.ndarray:
+    """The total plus every row in float64, one after the other: in whatever pieces rows come, the sum is the same."""
+    return np.add.accumulate(np.concatenate([np.asarray(total)[np.newaxis], rows]), dtype=np.float64)[-1]
+
+
 class Accumulator:
     """The running statistics of one metric over an epoch."""
 
@@ -81,14 +86,13 @@ class Accumulator:
         self._parts: list[list[np.ndarray]] = []
 
     def add(self, statistics: Sequence[np.ndarray]) -> None:
-        """Take in the statistics of a batch."""
+        """Take in the statistics of some batches; the first axis counts the batches."""
         if self.metric.combine == "concatenate":
-            self._parts.append([np.array(s) for s in statistics])
-        elif self._sums is None:
-            self._sums = [np.array(s, np.float64) for s in statistics]
-        else:
-            for total, s in zip(self._sums, statistics, strict=True):
-                total += s
+            self._parts.append([s.reshape(s.shape[0] * s.shape[1], *s.shape[2:]).copy() for s in statistics])
+            return
+        if self._sums is None:
+            self._sums = [np.zeros(s.shape[1:], np.float64) for s in statistics]
+        self._sums = [accumulate(total, s) for total, s in zip(self._sums, statistics, strict=True)]
 
     def result(self) -> Any:
         """The metric so far.

@@ -14,13 +14,13 @@ from pellucid.graph import Graph
 from pellucid.nn.layer import Layer
 from pellucid.nn.network import Network
 from pellucid.nn.symbol import Symbol
-from pellucid.op import Spec
 from pellucid.optim import Optimizer
 from pellucid.optim import get as get_optimizer
 from pellucid.train import checkpoint, fitting, loop
 from pellucid.train.checks import DataChecks, embeddings_of
-from pellucid.train.feed import ArrayFeed, Batch, check_batch_size
+from pellucid.train.feed import ArrayFeed, Segment, check_batch_size
 from pellucid.train.history import History
+from pellucid.train.state import TrainingState
 from pellucid.train.step import (
     BatchSpecs,
     EvaluationProgram,
@@ -80,6 +80,7 @@ class Model(Layer):
         self._optimizer: Optimizer | None = None
         self._backend = backends.get()
         self._programs: dict[Any, Any] = {}
+        self._state: TrainingState | None = None
         self.history: History | None = None
         self.stop_training: bool | str = False
 
@@ -356,7 +357,7 @@ class Model(Layer):
         self._build_for(x)
         inputs = self.checks().x(x)
         feed = ArrayFeed(inputs, (), None, self.input_dtypes, batch_size=batch_size, shuffle=False, seed=0)
-        parts = [self.prediction_program(batch).run(batch.x) for batch in feed.epoch(0)]
+        parts = [self.prediction_program(segment).run(segment) for segment in feed.epoch(0)]
         outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return outputs[0] if self._single else outputs
 
@@ -374,21 +375,29 @@ class Model(Layer):
         embeddings = tuple(embeddings_of(self.network, symbol) for symbol in self.inputs)
         return DataChecks(self.inputs, self.output_names, shapes, losses, embeddings)
 
-    def training_program(self, batch: Batch) -> TrainingProgram:
+    def training_program(self, segment: Segment) -> TrainingProgram:
         """The compiled step for batches of this shape."""
-        specs = _specs(batch)
+        specs = BatchSpecs(*segment.specs())
         frozen = tuple(layer.trainable for layer in self.sublayers())
         key = ("train", specs, frozen, tuple(id(p) for p in self.trainable_parameters))
         return self._program(key, lambda: TrainingProgram(self, self.objective, self.optimizer, specs, self._backend))
 
-    def evaluation_program(self, batch: Batch) -> EvaluationProgram:
+    def training_state(self, program: TrainingProgram) -> TrainingState:
+        """The working copies of what the program changes, up to date; programs for other batch sizes share them."""
+        tensors = program.tensors
+        if self._state is None or not self._state.is_of(tensors):
+            self._state = TrainingState(tensors)
+        self._state.take_in()
+        return self._state
+
+    def evaluation_program(self, segment: Segment) -> EvaluationProgram:
         """The compiled evaluation for batches of this shape."""
-        specs = _specs(batch)
+        specs = BatchSpecs(*segment.specs())
         return self._program(("evaluate", specs), lambda: EvaluationProgram(self, self.objective, specs, self._backend))
 
-    def prediction_program(self, batch: Batch) -> PredictionProgram:
+    def prediction_program(self, segment: Segment) -> PredictionProgram:
         """The compiled forward computation for batches of this shape."""
-        specs = tuple(_spec(a) for a in batch.x)
+        specs = segment.specs()[0]
         return self._program(("predict", specs), lambda: PredictionProgram(self, specs, self._backend))
 
     def _program(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -412,12 +421,3 @@ class Model(Layer):
 
 def _listed(symbols: Any) -> list[Any]:
     return list(symbols) if isinstance(symbols, (list, tuple)) else [symbols]
-
-
-def _spec(array: np.ndarray) -> Spec:
-    return Spec(array.shape, array.dtype)
-
-
-def _specs(batch: Batch) -> BatchSpecs:
-    weights = None if batch.weights is None else _spec(batch.weights)
-    return BatchSpecs(tuple(_spec(a) for a in batch.x), tuple(_spec(a) for a in batch.y), weights)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
-from pellucid.backends import Backend, Executable
+from pellucid.backends import Backend
+from pellucid.backends.loop import Loop, LoopData, LoopForm
 from pellucid.dtypes import float64, uint32
 from pellucid.errors import ConfigurationError
 from pellucid.graph import FORWARD_PASSES, Graph, Traced, gradient, inline, rewrite, trace
@@ -23,6 +24,7 @@ from pellucid.nn.regularizers import Regularizer
 from pellucid.op import Spec
 from pellucid.optim import Optimizer
 from pellucid.tensor import Tensor
+from pellucid.train.feed import Segment
 from pellucid.train.metrics import Metric
 
 _KEY = Spec((2,), uint32)
@@ -51,26 +53,43 @@ class BatchSpecs:
     weights: Spec | None
 
     @property
-    def count(self) -> int:
-        """Number of samples."""
-        return self.x[0].shape[0]
+    def weight_specs(self) -> tuple[Spec, ...]:
+        """The weights' spec, if there are any."""
+        return () if self.weights is None else (self.weights,)
+
+    @property
+    def arrays(self) -> int:
+        """How many arrays a batch consists of."""
+        return len(self.x) + len(self.y) + len(self.weight_specs)
 
 
 @dataclass(frozen=True)
 class StepLogs:
-    """The numbers of one batch.
+    """The numbers of some batches of one size: every array has a row per batch.
 
     Attributes:
         total: The loss that is made small: weighted losses plus penalties.
         loss_sums: The sum over samples of each output's loss.
         penalty: The cost terms of the parameters.
-        statistics: What the batch contributes to each metric, in the objective's order.
+        statistics: What each batch contributes to each metric, in the objective's order.
     """
 
-    total: float
+    total: np.ndarray
     loss_sums: list[np.ndarray]
-    penalty: float
+    penalty: np.ndarray
     statistics: list[np.ndarray]
+
+    @classmethod
+    def of(cls, logs: Sequence[np.ndarray], losses: int) -> StepLogs:
+        """From the logged outputs of a loop: total, one sum per loss, penalty, statistics."""
+        return cls(logs[0], list(logs[1 : 1 + losses]), logs[1 + losses], list(logs[2 + losses :]))
+
+    def part(self, start: int, stop: int) -> StepLogs:
+        """The numbers of the batches from ``start`` to before ``stop``."""
+        rows = slice(start, stop)
+        return StepLogs(
+            self.total[rows], [s[rows] for s in self.loss_sums], self.penalty[rows], [s[rows] for s in self.statistics]
+        )
 
 
 def _forward(model: Any, objective: Objective, x: Sequence, y: Sequence, weights: Any, penalties: Any) -> tuple:
@@ -113,7 +132,7 @@ def penalties_of(parameters: Sequence[Parameter]) -> list[tuple[Parameter, Regul
 
 
 class EvaluationProgram:
-    """Losses and metrics of a batch at inference, compiled."""
+    """Losses and metrics of batches at inference, compiled."""
 
     def __init__(self, model: Any, objective: Objective, specs: BatchSpecs, backend: Backend) -> None:
         self._parameters = list(model.parameters)
@@ -122,28 +141,37 @@ class EvaluationProgram:
             with phase(training=False):
                 return _forward(model, objective, x, y, weights[0] if weights else None, penalties_of(self._parameters))
 
-        weights = () if specs.weights is None else (specs.weights,)
-        traced = trace(forward, specs.x, specs.y, weights, bind=self._parameters, name="evaluate")
+        traced = trace(forward, specs.x, specs.y, specs.weight_specs, bind=self._parameters, name="evaluate")
         self._losses = len(objective.losses)
-        self.executable: Executable = backend.compile(rewrite(rewrite(traced.graph, FORWARD_PASSES)))
+        graph = rewrite(rewrite(traced.graph, FORWARD_PASSES))
+        self.loop = backend.compile_loop(graph, LoopForm(rows=specs.arrays))
 
-    def run(self, x: Sequence[np.ndarray], y: Sequence[np.ndarray], weights: np.ndarray | None) -> StepLogs:
-        """The logs of a batch."""
-        inputs = [*x, *y, *([] if weights is None else [weights]), *(p.numpy() for p in self._parameters)]
-        return _as_logs(self.executable.run(inputs), self._losses)
+    def run(self, segment: Segment) -> StepLogs:
+        """The numbers of all batches of a segment."""
+        return StepLogs.of(_run_whole(self.loop, segment, self._parameters), self._losses)
 
 
 class PredictionProgram:
-    """The outputs of a batch at inference, compiled."""
+    """The outputs of batches at inference, compiled."""
 
     def __init__(self, model: Any, x: tuple[Spec, ...], backend: Backend) -> None:
         self._parameters = list(model.parameters)
         self.graph = rewrite(rewrite(forward_graph(model, x, training=False), FORWARD_PASSES))
-        self.executable = backend.compile(self.graph)
+        self.loop = backend.compile_loop(self.graph, LoopForm(rows=len(x)))
 
-    def run(self, x: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One array per output."""
-        return self.executable.run([*x, *(p.numpy() for p in self._parameters)])
+    def run(self, segment: Segment) -> list[np.ndarray]:
+        """One array per output, with the rows of all batches."""
+        logs = _run_whole(self.loop, segment, self._parameters)
+        return [log.reshape(log.shape[0] * log.shape[1], *log.shape[2:]) for log in logs]
+
+
+def _run_whole(loop: Loop, segment: Segment, parameters: Sequence[Parameter]) -> list[np.ndarray]:
+    """The logs of a loop over a segment that changes nothing."""
+    state = [np.ascontiguousarray(p.numpy()) for p in parameters]
+    run = loop.start(LoopData(segment.arrays, segment.order, state=state))
+    while run.done < run.steps:
+        run.advance(run.steps - run.done)
+    return run.logs
 
 
 def forward_graph(model: Any, x: Sequence[Spec], *, training: bool) -> Graph:
@@ -160,32 +188,48 @@ def forward_graph(model: Any, x: Sequence[Spec], *, training: bool) -> Graph:
 
 
 class TrainingProgram:
-    """Forward, gradient and update of a batch, compiled.
+    """Forward, gradient and update of a batch, compiled as a loop.
 
     Attributes:
         forward, gradient, step: The graphs of the three stages, for whoever wants to read them.
+        loop: The step, compiled.
+        losses: The number of losses.
     """
 
     def __init__(
         self, model: Any, objective: Objective, optimizer: Optimizer, specs: BatchSpecs, backend: Backend
     ) -> None:
-        self._optimizer = optimizer
+        self.optimizer = optimizer
         self._trainable = list(model.trainable_parameters)
         trainable = {id(p) for p in self._trainable}
-        self._states = [p for p in model.parameters if id(p) not in trainable]
-        self._losses = len(objective.losses)
+        self._others = [p for p in model.parameters if id(p) not in trainable]
+        self.losses = len(objective.losses)
         traced = self._trace_forward(model, objective, specs)
-        self._assigned = traced.assigned
         self.forward = rewrite(traced.graph, FORWARD_PASSES)
-        first = len(traced.graph.inputs) - len(self._trainable) - len(self._states)
+        bound = [*self._trainable, *self._others]
+        first = len(traced.graph.inputs) - len(bound)
         self.gradient = gradient(self.forward, range(first, first + len(self._trainable)))
-        self.step = rewrite(self._trace_step(self.gradient, first))
-        self.executable = backend.compile(self.step)
+        self.step = rewrite(self._trace_step(self.gradient, first, len(traced.assigned)))
+        number = {id(p): i for i, p in enumerate(bound)}
+        slots = range(len(bound), len(bound) + sum(map(len, self._slots)))
+        assigned = [number[id(p)] for p in traced.assigned]
+        carried = (*range(len(self._trainable)), *slots, *assigned)
+        self.loop = backend.compile_loop(self.step, LoopForm(specs.arrays, fixed=1, series=2, carried=carried))
 
     @property
     def _slots(self) -> list[dict[str, Tensor]]:
         """The optimiser's present slots: ``reset`` replaces them."""
-        return [self._optimizer.slots_of(p) for p in self._trainable]
+        return [self.optimizer.slots_of(p) for p in self._trainable]
+
+    @property
+    def trainable_count(self) -> int:
+        """How many of the tensors are trained."""
+        return len(self._trainable)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Everything that a step reads or changes, the trainable parameters first."""
+        return [*self._trainable, *self._others, *(slot for own in self._slots for _, slot in sorted(own.items()))]
 
     def _trace_forward(self, model: Any, objective: Objective, specs: BatchSpecs) -> Traced:
         penalties = penalties_of(model.parameters)
@@ -194,83 +238,28 @@ class TrainingProgram:
             with phase(training=True, key=ops.fold_in(seed_key, step)):
                 return _forward(model, objective, x, y, weights[0] if weights else None, penalties)
 
-        weights = () if specs.weights is None else (specs.weights,)
         xs, ys = [s.name for s in model.inputs], [f"y_{name}" for name in model.output_names]
-        names = [*xs, *(ys if len(ys) > 1 else ["y"]), *(["sample_weight"] if weights else []), "seed_key", "step"]
-        bound = [*self._trainable, *self._states]
-        args = (specs.x, specs.y, weights, _KEY, Spec((), uint32))
-        return trace(forward, *args, bind=bound, name="forward", arg_names=names)
+        names = [*xs, *(ys if len(ys) > 1 else ["y"]), *(["sample_weight"] if specs.weights else [])]
+        bound = [*self._trainable, *self._others]
+        args = (specs.x, specs.y, specs.weight_specs, _KEY, Spec((), uint32))
+        return trace(forward, *args, bind=bound, name="forward", arg_names=[*names, "seed_key", "step"])
 
-    def _trace_step(self, graph: Graph, first: int) -> Graph:
+    def _trace_step(self, graph: Graph, first: int, assigned: int) -> Graph:
         """The gradient's graph joined with the update: inputs batch, rate, state; outputs logs, new state."""
         count = len(self._trainable)
         data = [var.spec for var in graph.inputs[:first]]
-        n_logs = len(graph.outputs) - len(self._assigned) - count
+        n_logs = len(graph.outputs) - assigned - count
 
         def step(batch: list, rate: Any, parameters: list, others: list, slots: list) -> tuple:
             values = inline(graph, *batch, *parameters, *others)
-            logs, assigned, gradients = values[:n_logs], values[n_logs : len(values) - count], values[-count:]
+            logs, kept, gradients = values[:n_logs], values[n_logs : len(values) - count], values[-count:]
             t = ops.cast(batch[-1], float64) + 1.0
-            new, new_slots = self._optimizer.update_all(parameters, gradients if count else [], slots, t, rate)
-            return logs, new, new_slots, assigned
+            new, new_slots = self.optimizer.update_all(parameters, gradients if count else [], slots, t, rate)
+            return logs, new, new_slots, kept
 
         parameter_specs = [p.spec for p in self._trainable]
         slot_specs = [{name: slot.spec for name, slot in own.items()} for own in self._slots]
         names = [v.name for v in graph.inputs[:first]] + ["learning_rate"]
-        names += [p.name for p in (*self._trainable, *self._states)]
-        names += [slot.name for own in self._slots for _, slot in sorted(own.items())]
-        args = (data, Spec((), float64), parameter_specs, [p.spec for p in self._states], slot_specs)
+        names += [t.name for t in self.tensors]
+        args = (data, Spec((), float64), parameter_specs, [p.spec for p in self._others], slot_specs)
         return trace(step, *args, name="step", arg_names=names).graph
-
-    def run(
-        self,
-        x: Sequence[np.ndarray],
-        y: Sequence[np.ndarray],
-        weights: np.ndarray | None,
-        seed_key: np.ndarray,
-        learning_rate: float,
-    ) -> tuple[StepLogs, list[np.ndarray]]:
-        """The logs of a batch and the new state, which :meth:`commit` puts in place."""
-        slots = [slot.numpy() for own in self._slots for _, slot in sorted(own.items())]
-        step = np.asarray(self._optimizer.iterations, np.uint32)
-        outputs = self.executable.run(
-            [
-                *x,
-                *y,
-                *([] if weights is None else [weights]),
-                seed_key,
-                step,
-                np.asarray(learning_rate, np.float64),
-                *(p.numpy() for p in (*self._trainable, *self._states)),
-                *slots,
-            ]
-        )
-        state = len(self._trainable) + len(slots) + len(self._assigned)
-        return _as_logs(outputs[: len(outputs) - state], self._losses), outputs[len(outputs) - state :]
-
-    def non_finite(self, logs: StepLogs, state: Sequence[np.ndarray]) -> str | None:
-        """What became NaN or infinite in this step, as the beginning of a sentence; None if nothing did."""
-        if not np.isfinite(logs.total):
-            return f"The loss became {logs.total}"
-        for parameter, value in zip(self._trainable, state, strict=False):
-            # A sum is finite only if every element is; one that overflows is looked at closely.
-            with np.errstate(all="ignore"):
-                suspicious = not np.isfinite(value.sum())
-            if suspicious and not np.isfinite(value).all():
-                return f'The parameter "{parameter.name}" became NaN or infinite'
-        return None
-
-    def commit(self, state: Sequence[np.ndarray]) -> None:
-        """Put the new parameters, slots and statistics in place, and count the update."""
-        slots = [slot for own in self._slots for _, slot in sorted(own.items())]
-        targets: list[Tensor] = [*self._trainable, *slots, *self._assigned]
-        for tensor, value in zip(targets, state, strict=True):
-            tensor.replace(value)
-        self._optimizer.iterations += 1
-
-
-def _as_logs(outputs: Sequence[np.ndarray], losses: int) -> StepLogs:
-    """Logs from the flat outputs: total, one sum per loss, penalty, statistics."""
-    return StepLogs(
-        float(outputs[0]), list(outputs[1 : 1 + losses]), float(outputs[1 + losses]), list(outputs[2 + losses :])
-    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.train.metrics import Accumulator
+from pellucid.train.metrics import Accumulator, accumulate
 from pellucid.train.step import Objective, StepLogs
 
 
@@ -25,11 +25,13 @@ class EpochTotals:
         self._penalty = 0.0
         self._accumulators = [[Accumulator(metric) for metric in metrics] for metrics in objective.metrics]
 
-    def add(self, logs: StepLogs, count: int) -> None:
-        """Take in a batch of ``count`` samples."""
-        self._count += count
-        self._sums += [float(s) for s in logs.loss_sums]
-        self._penalty += logs.penalty * count
+    def add(self, logs: StepLogs, size: int) -> None:
+        """Take in some batches of ``size`` samples each."""
+        steps = len(logs.total)
+        self._count += steps * size
+        for number, sums in enumerate(logs.loss_sums):
+            self._sums[number] = accumulate(self._sums[number], sums)
+        self._penalty = float(accumulate(self._penalty, logs.penalty * np.float64(size)))
         statistics = iter(logs.statistics)
         for accumulators in self._accumulators:
             for accumulator in accumulators:

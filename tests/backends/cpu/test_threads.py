@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 
 from pellucid import Input, Sequential, backends, compile, ops, set_num_threads, set_seed
-from pellucid.backends.cpu import threads
+from pellucid.backends.cpu import memory, threads
 from pellucid.errors import ConfigurationError
 from pellucid.nn import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from pellucid.optim import Adam
 
 
-class Unchanged(threads.Pace):
-    shares = threads.Pace.shares
+class Shared(threads.Pace):
+    """Always on all threads, three steps at a time."""
+
+    def choose(self, steps, may_share):
+        return may_share, min(steps, 3)
 
 
 @pytest.fixture(autouse=True)
 def every_plan_is_shared(monkeypatch):
-    monkeypatch.setattr("pellucid.backends.cpu.engine._WORTH_SHARING", 0)
-    monkeypatch.setattr(threads.Pace, "shares", lambda pace: True)
+    monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
+    monkeypatch.setattr(memory, "Pace", Shared)
     yield
     set_num_threads(None)
 
@@ -111,25 +114,36 @@ def test_by_default_every_usable_core_is_used():
     assert threads.POOL.size() == threads.usable_cores()
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2"])
+@pytest.mark.parametrize("wrong", [0, -1, 257, 1.5, True, "2"])
 def test_a_wrong_number_of_threads_is_refused(wrong):
-    with pytest.raises(ConfigurationError, match="The number of threads must be a whole number of at least 1"):
+    with pytest.raises(ConfigurationError, match="The number of threads must be a whole number from 1 to 256, not"):
         backends.set_num_threads(wrong)
 
 
-def test_a_plan_keeps_to_the_faster_way_and_tries_the_other_now_and_then():
-    pace = Unchanged()
-    cost = {True: 3.0, False: 1.0}
+def paced(pace, cost, runs, may_share=True):
+    """What a pace chooses, when a step costs so many seconds alone (False) and shared (True)."""
     chosen = []
-    for _ in range(200):
-        shared = pace.shares()
-        pace.note(shared, cost[shared])
-        chosen.append(shared)
-    assert chosen[:3] == [True, True, False]
-    assert 1 <= sum(chosen[3:]) <= 10  # the slower way, tried again
-    cost = {True: 0.1, False: 1.0}
-    for _ in range(400):
-        shared = pace.shares()
-        pace.note(shared, cost[shared])
-        chosen.append(shared)
+    for _ in range(runs):
+        shared, steps = pace.choose(10_000, may_share)
+        pace.note(shared, steps, cost[shared] * steps)
+        chosen.append((shared, steps))
+    return chosen
+
+
+def test_a_plan_keeps_to_the_faster_way_and_tries_the_other_now_and_then():
+    pace = threads.Pace()
+    chosen = [shared for shared, _ in paced(pace, {True: 3e-4, False: 1e-4}, 200)]
+    assert chosen[0] is True
+    assert 1 <= sum(chosen[4:]) <= 10  # the slower way, tried again
+    chosen = [shared for shared, _ in paced(pace, {True: 1e-5, False: 1e-4}, 400)]
     assert sum(chosen[-100:]) > 90
+
+
+def test_a_run_is_as_long_as_a_turn_and_a_trial_of_the_slower_way_is_short():
+    chosen = paced(threads.Pace(), {True: 3e-4, False: 1e-4}, 200)
+    assert {steps for shared, steps in chosen[10:] if not shared} == {round(threads.Pace.TURN / 1e-4)}
+    assert max(steps for shared, steps in chosen[10:] if shared) <= round(threads.Pace.TRIAL / 3e-4)
+
+
+def test_a_plan_that_is_not_worth_sharing_stays_alone():
+    assert not any(shared for shared, _ in paced(threads.Pace(), {True: 1e-9, False: 1e-3}, 100, may_share=False))

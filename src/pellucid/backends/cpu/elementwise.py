@@ -6,13 +6,13 @@ element, or a stride); sizes, strides and addresses are in its record.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.dtypes import DType
 from pellucid.plan.layout import Loops
@@ -63,6 +63,35 @@ def evaluate(e: Emitter, expression: Expression, leaves: Sequence[Value]) -> Val
         values.append(LANES[term.op](place, *(values[i] for i in term.operands)))
         types.append(term.dtype)
     return values[-1]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What becomes of a product (a matrix product, a reduction) while it is in registers.
+
+    Attributes:
+        expression: Of leaves, one of which is the product.
+        product: The number of that leaf.
+    """
+
+    expression: Expression
+    product: int
+
+    @property
+    def memory_types(self) -> list[DType]:
+        """Element types of the leaves that are read from memory."""
+        leaves = enumerate(zip(self.expression.leaves, self.expression.constants, strict=True))
+        return [dtype for i, (dtype, constant) in leaves if constant is None and i != self.product]
+
+    def evaluate(self, e: Emitter, product: Value, leaf: Callable[[], Value]) -> Value:
+        """The expression of a register of the product; ``leaf`` gives the leaves in memory one by one."""
+        values = []
+        for number, (dtype, constant) in enumerate(zip(self.expression.leaves, self.expression.constants, strict=True)):
+            if number == self.product:
+                values.append(product)
+            else:
+                values.append(leaf() if constant is None else e.constant(constant, dtype))
+        return evaluate(e, self.expression, values)
 
 
 def motion(stride: int, itemsize: int) -> str:
@@ -170,44 +199,91 @@ def _neutral(reduction: str, dtype: DType) -> float | int:
     return int(limits.min if reduction == "max" else limits.max)
 
 
-def reduce_kernel(expression: Expression, reduction: str, kept: Shape, reduced: int) -> int:
+@dataclass(frozen=True)
+class Folding:
+    """A reduction's computation: an expression, how its elements join, and what becomes of the result.
+
+    Attributes:
+        expression: What is reduced.
+        reduction: ``"sum"``, ``"max"`` or ``"min"``.
+        ending: What the result goes through, or None.
+    """
+
+    expression: Expression
+    reduction: str
+    ending: Ending | None = None
+
+
+class _Reduction:
+    """What the kernels of reductions share: operands, the join of two registers, the ending.
+
+    Operands in memory are the result, the leaves of the expression, the leaves of the ending.
+    """
+
+    def __init__(self, folding: Folding, shape: Shape) -> None:
+        expression, reduction, ending = folding.expression, folding.reduction, folding.ending
+        self.e = e = Emitter(expression.lanes)
+        self.expression, self.reduction, self.ending = expression, reduction, ending
+        self.dtype = expression.dtype
+        self.result = ending.expression.dtype if ending else self.dtype
+        self.sizes = [e.field() for _ in range(shape.loops)]
+        types = memory_types(expression, self.result)
+        self._ending_from = len(types)
+        self.operands = _Operands(e, shape, [*types, *(ending.memory_types if ending else ())])
+        self.neutral = e.constant(_neutral(reduction, self.dtype), self.dtype)
+
+    def join(self, x: Value, y: Value) -> Value:
+        """Two registers as one."""
+        return LANES[_JOINS[self.reduction]](Place(self.e, self.dtype, self.dtype), x, y)
+
+    def value(self, addresses: Sequence[Value], mask: Value) -> Value:
+        """The expression at some addresses."""
+        return evaluate(self.e, self.expression, self.operands.leaves(self.expression, addresses, mask))
+
+    def end(self, total: Value, addresses: Sequence[Value], mask: Value) -> Value:
+        """What is stored for a register of results."""
+        if self.ending is None:
+            return total
+        numbers = iter(range(self._ending_from, len(self.operands.types)))
+
+        def leaf() -> Value:
+            number = next(numbers)
+            return self.operands.load(number, addresses[number], mask)
+
+        return self.ending.evaluate(self.e, total, leaf)
+
+
+def reduce_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
     """The address of a kernel that reduces an expression over its inner ``reduced`` loops.
 
     The outer loops run over what is kept, so each result has one owner and one order of summation. The innermost
     reduced loop runs over registers, whose lanes are joined at the end in a fixed tree.
 
-    Record: loop sizes, addresses, strides; the result's strides along reduced loops are 0.
+    Record: loop sizes, addresses, strides; those of the result and of the ending's leaves are 0 along reduced loops.
     """
-    e = Emitter(expression.lanes)
-    loops = kept.loops
-    sizes = [e.field() for _ in range(loops)]
-    dtype = expression.dtype
-    operands = _Operands(e, kept, memory_types(expression, dtype))
+    r = _Reduction(folding, shape)
+    e, operands, loops = r.e, r.operands, shape.loops
     outer = loops - reduced
-    neutral = e.constant(_neutral(reduction, dtype), dtype)
-    place = Place(e, dtype, dtype)
-
-    def join(x: Value, y: Value) -> Value:
-        return LANES[_JOINS[reduction]](place, x, y)
 
     def accumulate(loop: int, addresses: Sequence[Value], total: Value) -> Value:
         def body(i: Value, carried: list[Value]) -> list[Value]:
             here = operands.at(addresses, loop, i)
             if loop < loops - 1:
                 return [accumulate(loop + 1, here, carried[0])]
-            mask = e.mask(e.minus(sizes[loop], i))
-            value = evaluate(e, expression, operands.leaves(expression, here, mask))
-            return [join(carried[0], e.b.select(mask, value, neutral))]
+            mask = e.mask(e.minus(r.sizes[loop], i))
+            return [r.join(carried[0], e.b.select(mask, r.value(here, mask), r.neutral))]
 
         step = e.lanes if loop == loops - 1 else 1
-        return e.reduce_loop(I64(0), sizes[loop], step, [total], body)[0]
+        return e.reduce_loop(I64(0), r.sizes[loop], step, [total], body)[0]
 
     def nest(loop: int, addresses: Sequence[Value]) -> None:
         if loop == outer:
-            total = accumulate(loop, addresses, neutral)
-            e.store_scalar(addresses[0], e.join_lanes(total, join), dtype)
+            total = e.join_lanes(accumulate(loop, addresses, r.neutral), r.join)
+            if r.ending is not None:
+                total = e.b.extract_element(r.end(e.splat(total), addresses, e.mask(I64(1))), I32(0))
+            e.store_scalar(addresses[0], total, r.result)
             return
-        share = e.my_share(sizes[loop]) if loop == 0 else (I64(0), sizes[loop])
+        share = e.my_share(r.sizes[loop]) if loop == 0 else (I64(0), r.sizes[loop])
         with e.loop(*share) as i:
             nest(loop + 1, operands.at(addresses, loop, i))
 
@@ -218,18 +294,13 @@ def reduce_kernel(expression: Expression, reduction: str, kept: Shape, reduced: 
     return e.finish()
 
 
-def columns_kernel(expression: Expression, reduction: str, shape: Shape, reduced: int) -> int:
+def columns_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
     """As :func:`reduce_kernel`, for results that lie side by side: each lane reduces a column of its own.
 
     The loops are: kept outer ones, the reduced ones, and innermost the kept one over registers. Record as there.
     """
-    e = Emitter(expression.lanes)
-    loops = shape.loops
-    sizes = [e.field() for _ in range(loops)]
-    dtype = expression.dtype
-    operands = _Operands(e, shape, memory_types(expression, dtype))
-    neutral = e.constant(_neutral(reduction, dtype), dtype)
-    place = Place(e, dtype, dtype)
+    r = _Reduction(folding, shape)
+    e, operands, loops = r.e, r.operands, shape.loops
     outer = loops - 1 - reduced
 
     def down(loop: int, addresses: Sequence[Value], total: Value, mask: Value) -> Value:
@@ -237,23 +308,22 @@ def columns_kernel(expression: Expression, reduction: str, shape: Shape, reduced
             here = operands.at(addresses, loop, i)
             if loop + 1 < outer + reduced:
                 return [down(loop + 1, here, carried[0], mask)]
-            value = evaluate(e, expression, operands.leaves(expression, here, mask))
-            return [LANES[_JOINS[reduction]](place, carried[0], value)]
+            return [r.join(carried[0], r.value(here, mask))]
 
-        return e.reduce_loop(I64(0), sizes[loop], 1, [total], body)[0]
+        return e.reduce_loop(I64(0), r.sizes[loop], 1, [total], body)[0]
 
     def across(addresses: Sequence[Value], low: Value, high: Value) -> None:
         with e.loop(low, high, e.lanes) as i:
             here = operands.at(addresses, loops - 1, i)
             mask = e.mask(e.minus(high, i))
-            e.store(here[0], down(outer, here, neutral, mask), dtype, mask)
+            e.store(here[0], r.end(down(outer, here, r.neutral, mask), here, mask), r.result, mask)
 
     def nest(loop: int, addresses: Sequence[Value]) -> None:
         if loop == outer:
-            share = e.my_share(sizes[-1], e.lanes) if outer == 0 else (I64(0), sizes[-1])
+            share = e.my_share(r.sizes[-1], e.lanes) if outer == 0 else (I64(0), r.sizes[-1])
             across(addresses, *share)
             return
-        share = e.my_share(sizes[loop]) if loop == 0 else (I64(0), sizes[loop])
+        share = e.my_share(r.sizes[loop]) if loop == 0 else (I64(0), r.sizes[loop])
         with e.loop(*share) as i:
             nest(loop + 1, operands.at(addresses, loop, i))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pellucid.backends.cpu import convolution, counters, elementwise, index, matmul, windows
+from pellucid.backends.cpu import convolution, counters, elementwise, index, matmul, moves, windows
 
 map_kernel = lru_cache(maxsize=None)(elementwise.map_kernel)
 reduce_kernel = lru_cache(maxsize=None)(elementwise.reduce_kernel)
@@ -21,3 +21,5 @@ random_kernel = lru_cache(maxsize=None)(counters.random_kernel)
 fold_in_kernel = lru_cache(maxsize=None)(counters.fold_in_kernel)
 cumsum_kernel = lru_cache(maxsize=None)(counters.cumsum_kernel)
 argsort_kernel = lru_cache(maxsize=None)(counters.argsort_kernel)
+gather_rows_kernel = lru_cache(maxsize=None)(moves.gather_rows_kernel)
+move_kernel = lru_cache(maxsize=None)(moves.move_kernel)

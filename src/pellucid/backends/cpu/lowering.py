@@ -8,7 +8,8 @@ from typing import Any
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
-from pellucid.backends.cpu.planner import FLAG, LOWERINGS, REDUCTIONS, Planner, pick
+from pellucid.backends.cpu.planner import FLAG, LOWERINGS, Planner, pick
+from pellucid.backends.cpu.tasks import REDUCTIONS
 from pellucid.graph.ir import Node
 from pellucid.op import Spec
 from pellucid.plan.layout import Loops, View, merge_loops

@@ -8,35 +8,12 @@ computed while the product is still in registers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pellucid.backends.cpu.elementwise import Expression, evaluate
+from pellucid.backends.cpu.elementwise import Ending
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.dtypes import DType
 
 # Rows and vectors of the register block: 8 x 3 accumulators and 3 vectors of B leave AVX-512 five registers.
 ROWS, VECTORS = 8, 3
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What becomes of the product.
-
-    Attributes:
-        expression: Of leaves, one of which is the product.
-        product: The number of that leaf.
-        motions: How each leaf in memory moves along a row: ``"stays"`` or ``"next"``.
-    """
-
-    expression: Expression
-    product: int
-    motions: tuple[str, ...]
-
-    @property
-    def memory_types(self) -> list[DType]:
-        """Element types of the leaves that are read from memory."""
-        leaves = enumerate(zip(self.expression.leaves, self.expression.constants, strict=True))
-        return [dtype for i, (dtype, constant) in leaves if constant is None and i != self.product]
 
 
 class _Matmul:
@@ -46,8 +23,8 @@ class _Matmul:
     each leaf of the ending its address and row stride.
     """
 
-    def __init__(self, dtype: DType, batch_loops: int, ending: Ending | None) -> None:
-        self.dtype, self.ending = dtype, ending
+    def __init__(self, dtype: DType, batch_loops: int, ending: Ending | None, motions: tuple[str, ...]) -> None:
+        self.dtype, self.ending, self.motions = dtype, ending, motions
         self.e = e = Emitter(lanes_for(dtype))
         self.m, self.n, self.k = e.field(), e.field(), e.field()
         self.batches = [e.field() for _ in range(batch_loops)]
@@ -124,27 +101,24 @@ class _Matmul:
         """The ending's expression of one register of the product."""
         if self.ending is None:
             return value
-        e, expression = self.e, self.ending.expression
-        memory = zip(self.leaves, self.leaf_types, self.ending.motions, strict=True)
-        values = []
-        for number, (dtype, constant) in enumerate(zip(expression.leaves, expression.constants, strict=True)):
-            if number == self.ending.product:
-                values.append(value)
-            elif constant is not None:
-                values.append(e.constant(constant, dtype))
-            else:
-                (address, stride), kind, how = next(memory)
-                here = e.advance(address, row, stride)
-                if how == "stays":
-                    values.append(e.splat(e.load_scalar(here, kind)))
-                else:
-                    place = self.beside(e.advance(here, j, I64(kind.itemsize)), vector, kind)
-                    values.append(e.load(place, kind, mask))
-        return evaluate(e, expression, values)
+        e = self.e
+        memory = zip(self.leaves, self.leaf_types, self.motions, strict=True)
+
+        def leaf() -> Value:
+            (address, stride), kind, how = next(memory)
+            here = e.advance(address, row, stride)
+            if how == "stays":
+                return e.splat(e.load_scalar(here, kind))
+            return e.load(self.beside(e.advance(here, j, I64(kind.itemsize)), vector, kind), kind, mask)
+
+        return self.ending.evaluate(e, value, leaf)
 
 
-def matmul_kernel(dtype: DType, batch_loops: int, ending: Ending | None = None) -> int:
-    """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s."""
-    kernel = _Matmul(dtype, batch_loops, ending)
+def matmul_kernel(dtype: DType, batch_loops: int, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+    """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s.
+
+    ``motions`` says how each leaf of the ending moves along a row: ``"stays"`` or ``"next"``.
+    """
+    kernel = _Matmul(dtype, batch_loops, ending, motions)
     kernel.nest(0, *kernel.addresses)
     return kernel.e.finish()

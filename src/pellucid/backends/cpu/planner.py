@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from pellucid.backends.cpu import elementwise, kernels, matmul
-from pellucid.backends.cpu.elementwise import Expression, Term
-from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu import elementwise, kernels
+from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
+from pellucid.backends.cpu.tasks import REDUCTIONS, Task, tasks_of
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
-from pellucid.plan.fuse import Group, groups
+from pellucid.plan.fuse import Group
 from pellucid.plan.layout import Loops, Strides, View, byte_size, dense, merge_loops
 from pellucid.plan.lifetime import Lifetime, aligned, place
+from pellucid.plan.order import order, owner
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
 from pellucid.shapes import size
-
-REDUCTIONS = ("sum", "max", "min")
 
 #: The first buffer holds three int64 that kernels set where an index lies outside its axis.
 FLAG = 0
@@ -41,32 +40,61 @@ class Planner:
         self._outputs: list[tuple[int, Spec]] = []
         self._scalars: dict[Var, float | int | bool] = {}
         self._touched: dict[int, tuple[int, int]] = {}
+        self._inside: dict[Var, Var] = {}
 
     def build(self) -> Plan:
-        """The plan of the whole graph."""
-        inputs = tuple(self._bind(var) for var in self.graph.inputs)
-        for var, value in self.graph.constants:
-            self._constants.append((self._bind(var), np.ascontiguousarray(value)))
-            if value.ndim == 0:
-                self._scalars[var] = value.item()
-        plan = groups(self.graph, lambda n: n.op.name in LANES, _takes)
-        endings = _endings(self.graph, plan)
-        absorbed = set(endings.values())
-        for group in plan:
-            root = group.root
-            if root.output in absorbed:
-                continue
-            if root.output in endings:
-                self._matmul_with_ending(group, endings[root.output])
-            elif root.op.name in LANES:
-                self._map(group)
-            elif root.op.name in REDUCTIONS:
-                self._reduce(group)
-            else:
-                self.views[root.output] = LOWERINGS[root.op.name](self, root)
+        """The plan of one run of the graph."""
+        inputs = tuple(self.bind(var) for var in self.graph.inputs)
+        self.compute({})
         for var in self.graph.outputs:
             self._outputs.append((self._as_output(var), var.spec))
-        return self._freeze(inputs)
+        return self.freeze(inputs)
+
+    def compute(self, carried: Mapping[Var, Var], kept: Iterable[Var] = ()) -> None:
+        """The instructions of the graph, once every input has a view.
+
+        Args:
+            carried: New state -> old state; the new one is put in the old one's place where nothing is lost by it.
+            kept: What is still read afterwards, before :meth:`replace_state`.
+        """
+        for var, value in self.graph.constants:
+            self._constants.append((self.bind(var), np.ascontiguousarray(value)))
+            if value.ndim == 0:
+                self._scalars[var] = value.item()
+        tasks = tasks_of(self.graph)
+        read_later = {owner(var) for var in kept}
+        movable = {new: old for new, old in carried.items() if old not in read_later}
+        sequence, self._inside = order([task.access for task in tasks], movable)
+        for number in sequence:
+            self._emit_task(tasks[number])
+
+    def _emit_task(self, task: Task) -> None:
+        root = task.group.root
+        if task.before is not None and task.before.root.op.name == "matmul":
+            self._matmul_with_ending(task)
+        elif task.before is not None:
+            self._reduce(task.before, task)
+        elif root.op.name in LANES:
+            self._map(task.group)
+        elif root.op.name in REDUCTIONS:
+            self._reduce(task.group)
+        else:
+            self.views[root.output] = LOWERINGS[root.op.name](self, root)
+
+    def replace_state(self, carried: Mapping[Var, Var]) -> None:
+        """Copy new state over the old, where it was not computed there."""
+        left = {new: old for new, old in carried.items() if new not in self._inside}
+        states = {self.views[old].buffer for old in left.values()}
+        sources = {}
+        for new in left:
+            view = self.views[new]
+            if view.buffer in states and view != self.views[left[new]]:
+                view = self.temporary(new.spec)
+                self.copy(self.views[new], view)
+            sources[new] = view
+        for new, old in left.items():
+            if sources[new] != self.views[old]:
+                self.copy(sources[new], self.views[old])
 
     def _as_output(self, var: Var) -> int:
         """The buffer of an output: the temporary that holds it becomes one, anything else is copied."""
@@ -79,7 +107,8 @@ class Planner:
         self.copy(view, dense(result, var.spec))
         return result
 
-    def _freeze(self, inputs: tuple[int, ...]) -> Plan:
+    def freeze(self, inputs: tuple[int, ...]) -> Plan:
+        """The plan of the instructions so far."""
         numbers = sorted(self._sizes)
         lifetimes = [Lifetime(self._sizes[n], *self._touched.get(n, (0, 0))) for n in numbers]
         offsets, arena = place(lifetimes)
@@ -100,10 +129,17 @@ class Planner:
         self._buffers += 1
         return self._buffers - 1
 
-    def _bind(self, var: Var) -> int:
+    def bind(self, var: Var) -> int:
+        """A buffer outside of the arena that holds a variable."""
         buffer = self.new_buffer()
         self.views[var] = dense(buffer, var.spec)
         return buffer
+
+    def place_for(self, var: Var) -> View:
+        """Where a variable is computed: a new temporary, or the old state's place."""
+        view = self.views[self._inside[var]] if var in self._inside else self.temporary(var.spec)
+        self.views[var] = view
+        return view
 
     def temporary(self, spec: Spec) -> View:
         """A new dense array in the arena."""
@@ -173,109 +209,73 @@ class Planner:
 
     def _map(self, group: Group) -> None:
         expression, leaves = self._expression(group.nodes, group.inputs)
-        target = self.temporary(group.root.output.spec)
-        self.run_map(expression, leaves, target, "+".join(n.op.name for n in group.nodes))
-        self.views[group.root.output] = target
+        target = self.place_for(group.root.output)
+        self.run_map(expression, leaves, target, _name(group))
 
-    def _matmul_with_ending(self, group: Group, product: Var) -> None:
-        """A matrix product whose result goes through elementwise operations before it is stored."""
-        node = product.record
-        assert node is not None
+    def _ending(self, task: Task) -> tuple[Ending, list[View]]:
+        """What becomes of a task's product, and the leaves for it, in the shape of the result."""
+        group = task.group
         expression, _ = self._expression(group.nodes, group.inputs)
         shape = group.root.output.spec.shape
-        leaves = [self.views[v].broadcast(shape) for v in group.inputs if v not in self._scalars and v is not product]
+        others = [v for v in group.inputs if v not in self._scalars and v is not task.through]
+        number = [v is task.through for v in group.inputs].index(True)
+        return Ending(expression, number), [self.views[v].broadcast(shape) for v in others]
+
+    def _matmul_with_ending(self, task: Task) -> None:
+        """A matrix product whose result goes through elementwise operations before it is stored."""
+        node, output = task.product, task.group.root.output
+        assert node is not None
+        ending, leaves = self._ending(task)
         motions = tuple(elementwise.motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
-        ending = matmul.Ending(expression, [v is product for v in group.inputs].index(True), motions)
-        a, b = (self.views[v] for v in node.inputs)
-        target = self.temporary(group.root.output.spec)
-        self.views[group.root.output] = target
-        if "stride" in motions or size(shape) == 0:
-            self.views[product] = LOWERINGS[node.op.name](self, node)
-            self._map(group)
+        if "stride" in motions:
+            self.views[node.output] = LOWERINGS[node.op.name](self, node)
+            self._map(task.group)
             return
-        b = self.densely(b)
-        record: list[Entry] = [*shape, a.shape[-1], *(address_of(v) for v in (a, b, target))]
+        a, b = (self.views[v] for v in node.inputs)
+        b, target = self.densely(b), self.place_for(output)
+        record: list[Entry] = [*output.spec.shape, a.shape[-1], *(address_of(v) for v in (a, b, target))]
         record += [*a.strides, b.strides[0], target.strides[0]]
         for leaf in leaves:
             record += [address_of(leaf), leaf.strides[0]]
-        name = "matmul+" + "+".join(n.op.name for n in group.nodes)
-        self.emit(name, kernels.matmul_kernel(a.dtype, 0, ending), record)
+        self.emit(f"matmul+{_name(task.group)}", kernels.matmul_kernel(a.dtype, 0, ending, motions), record)
 
-    def _reduce(self, group: Group) -> None:
+    def _reduce(self, group: Group, task: Task | None = None) -> None:
+        """A reduction, and where it is part of a task the ending that its result goes through."""
         root = group.root
         expression, leaves = self._expression(group.nodes[:-1], group.inputs)
-        domain, axes = root.inputs[0].spec.shape, root.attributes["axes"]
-        target = self.temporary(root.output.spec)
-        self.views[root.output] = target
+        domain, axes, name = root.inputs[0].spec.shape, root.attributes["axes"], _name(group)
+        ending, others = None, []
+        if task is None:
+            target = self.place_for(root.output)
+        else:
+            shape = root.output.spec.shape
+            ending, views = self._ending(task)
+            name += f"+{_name(task.group)}"
+            others = [_over_domain(view.squeezed_to(shape), domain, axes) for view in views]
+            target = self.place_for(task.group.root.output).squeezed_to(shape)
         if size(target.shape) == 0:
             return
-        spread = _over_domain(target, domain, axes)
-        operands = [spread, *(leaf.broadcast(domain) for leaf in leaves)]
+        operands = [_over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
         kept = [a for a in range(len(domain)) if a not in axes and domain[a] != 1]
         inner = merge_loops(tuple(domain[a] for a in axes), [pick(v.strides, axes) for v in operands])
-        name = "+".join(n.op.name for n in group.nodes)
-        self._emit_reduction(expression, root.op.name, operands, kept, inner, name)
+        self._emit_reduction(Folding(expression, root.op.name, ending), operands, kept, inner, name)
 
-    def _emit_reduction(
-        self, expression: Expression, kind: str, operands: list[View], kept: list[int], inner: Loops, name: str
-    ) -> None:
+    def _emit_reduction(self, folding: Folding, operands: list[View], kept: list[int], inner: Loops, name: str) -> None:
         """Rows or columns, whichever walks through memory in order."""
         domain = operands[0].shape
-        if not kept:
-            self._emit_loops(kernels.reduce_kernel, expression, kind, operands, inner, len(inner.sizes), name)
-            return
-        outer = merge_loops(tuple(domain[a] for a in kept), [pick(v.strides, kept) for v in operands])
-        widest = max(len(v.shape) for v in operands) - 1
-        if kept[-1] == max(a for a in range(widest + 1) if domain[a] != 1):
-            loops = _joined(_head(outer), inner, _tail(outer))
-            self._emit_loops(kernels.columns_kernel, expression, kind, operands, loops, len(inner.sizes), name)
-        else:
-            loops = _joined(outer, inner)
-            self._emit_loops(kernels.reduce_kernel, expression, kind, operands, loops, len(inner.sizes), name)
-
-    def _emit_loops(
-        self,
-        kernel: Callable[..., int],
-        expression: Expression,
-        kind: str,
-        operands: list[View],
-        loops: Loops,
-        reduced: int,
-        name: str,
-    ) -> None:
+        kernel, loops = kernels.reduce_kernel, inner
+        if kept:
+            outer = merge_loops(tuple(domain[a] for a in kept), [pick(v.strides, kept) for v in operands])
+            if kept[-1] == max(a for a, n in enumerate(domain) if n != 1):
+                kernel, loops = kernels.columns_kernel, _joined(_head(outer), inner, _tail(outer))
+            else:
+                loops = _joined(outer, inner)
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
-        self.emit(name, kernel(expression, kind, shape, reduced), loop_record(loops, operands))
+        self.emit(name, kernel(folding, shape, len(inner.sizes)), loop_record(loops, operands))
 
 
-def _endings(graph: Graph, plan: Sequence[Group]) -> dict[Var, Var]:
-    """Root of an elementwise group -> the matrix product that it ends.
-
-    The product is used by that group alone, has the group's shape and no batch axes, and is computed in registers of
-    as many lanes.
-    """
-    users: dict[Var, list[Group]] = {}
-    for group in plan:
-        for var in group.inputs:
-            users.setdefault(var, []).append(group)
-    outputs = set(graph.outputs)
-    found: dict[Var, Var] = {}
-    for group in plan:
-        root = group.root
-        var = root.output
-        own = users.get(var, [])
-        if root.op.name != "matmul" or var.spec.ndim != 2 or var in outputs or len(own) != 1:
-            continue
-        (end,) = own
-        last = end.root.output
-        types = [*(v.spec.dtype for v in end.inputs), *(n.output.spec.dtype for n in end.nodes)]
-        fits = end.root.op.name in LANES and last.spec.shape == var.spec.shape
-        if fits and last not in found and lanes_for(*types) == lanes_for(var.spec.dtype):
-            found[last] = var
-    return found
-
-
-def _takes(node: Node) -> bool:
-    return node.op.name in LANES or node.op.name in REDUCTIONS
+def _name(group: Group) -> str:
+    return "+".join(n.op.name for n in group.nodes)
 
 
 def loop_record(loops: Loops, operands: Sequence[View]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""The native loops: calling a plan's kernels, with a barrier after each, and waiting for the next plan.
+"""The native loops: calling a plan's kernels step after step, with barriers between, and waiting for the next plan.
 
 Threads run the same plan, each on its share of every kernel (SPMD). They talk through one small array of int64, whose
 numbers lie on cache lines of their own.
@@ -6,16 +6,22 @@ numbers lie on cache lines of their own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from llvmlite import ir
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I32, I64, POINTER, Value
+from pellucid.backends.cpu.moves import CURSOR_STRIDE
 
 # Places in the shared array, a cache line (8 int64) apart.
-GENERATION, ARRIVED, RELEASED, STOP, TABLE, COUNT, THREADS = (8 * i for i in range(7))
-SHARED = 8 * 8
+GENERATION, ARRIVED, RELEASED, STOP, JOB, THREADS = (8 * i for i in range(6))
+SHARED = 8 * 6
+
+# Places in a job: its table of kernels and their number, the first step and how many to make, the threads' cursors.
+TABLE, COUNT, FIRST, STEPS, CURSORS = range(5)
+JOB_SIZE = 5
 
 # A barrier within a run spins about 20 us, then lets other threads have the core. A worker between runs spins as long,
 # then yields for some milliseconds, then goes to sleep in Python.
@@ -98,34 +104,55 @@ class _Writer:
                 with otherwise:
                     self.wait(shared, RELEASED, round_, None)
 
-    def run(self, shared: Value, table: Value, count: Value, thread: Value, threads: Value) -> None:
-        """Call every kernel of a table, with a barrier after each."""
-        before, head = self.b.block, self.block("head")
-        body, done = self.block("body"), self.block("done")
+    def repeat(self, count: Value, body: Callable[[Value], None]) -> None:
+        """``for i in range(count): body(i)``."""
+        before = self.b.block
+        head, inside, done = self.block("head"), self.block("body"), self.block("done")
         self.b.branch(head)
         self.b.position_at_end(head)
         i = self.b.phi(I64)
         i.add_incoming(I64(0), before)
-        self.b.cbranch(self.b.icmp_signed("<", i, count), body, done)
-        self.b.position_at_end(body)
-        row = self.b.gep(table, [self.b.mul(i, I64(2))], source_etype=I64)
-        signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
-        kernel = self.b.inttoptr(self.b.load(row, typ=I64), signature.as_pointer())
-        record = self.b.inttoptr(self.b.load(self.b.gep(row, [I64(1)], source_etype=I64), typ=I64), POINTER)
-        self.b.call(kernel, [record, thread, threads])
-        self.barrier(shared, threads)
+        self.b.cbranch(self.b.icmp_signed("<", i, count), inside, done)
+        self.b.position_at_end(inside)
+        body(i)
         i.add_incoming(self.b.add(i, I64(1)), self.b.block)
         self.b.branch(head)
         self.b.position_at_end(done)
 
+    def run(self, shared: Value, job: Value, thread: Value, threads: Value) -> None:
+        """Make the steps of a job: call every kernel of its table, with a barrier after each."""
+
+        def entry(number: int) -> Value:
+            return self.b.load(self.b.gep(job, [I64(number)], source_etype=I64), typ=I64)
+
+        table, count, first, cursors = entry(TABLE), entry(COUNT), entry(FIRST), entry(CURSORS)
+        cursor = self.b.inttoptr(self.b.add(cursors, self.b.mul(thread, I64(CURSOR_STRIDE))), POINTER)
+        signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
+
+        def call(i: Value) -> None:
+            row = self.b.inttoptr(self.b.add(table, self.b.mul(i, I64(2 * 8))), POINTER)
+            kernel = self.b.inttoptr(self.b.load(row, typ=I64), signature.as_pointer())
+            record = self.b.load(self.b.gep(row, [I64(1)], source_etype=I64), typ=I64)
+            self.b.call(kernel, [self.b.inttoptr(record, POINTER), thread, threads])
+            self.barrier(shared, threads)
+
+        def step(i: Value) -> None:
+            self.b.store(self.b.add(first, i), cursor)
+            self.repeat(count, call)
+            # After the last barrier only the calling thread may touch the job: it may be used for other steps by now.
+            with self.b.if_then(self.b.icmp_signed("==", thread, I64(0))):
+                self.b.store(self.b.add(self.b.add(first, i), I64(1)), cursor)
+
+        self.repeat(entry(STEPS), step)
+
 
 @lru_cache(maxsize=1)
 def runner() -> int:
-    """The address of ``run(shared, table, count, thread, threads)``: the share of one thread in a plan.
+    """The address of ``run(shared, job, thread, threads)``: the share of one thread in a job.
 
-    Each row of the table is a kernel and its record.
+    Each row of the job's table is a kernel and its record.
     """
-    w = _Writer("run", ir.VoidType(), [POINTER, POINTER, I64, I64, I64])
+    w = _Writer("run", ir.VoidType(), [POINTER, POINTER, I64, I64])
     w.run(*w.function.args)
     w.b.ret_void()
     return target.address_of(str(w.module), "run")
@@ -153,8 +180,7 @@ def worker() -> int:
     stop = w.b.icmp_signed("!=", w.read(shared, STOP), I64(0))
     w.b.cbranch(stop, closed, share)
     w.b.position_at_end(share)
-    table = w.b.inttoptr(w.read(shared, TABLE), POINTER)
-    w.run(shared, table, w.read(shared, COUNT), thread, w.read(shared, THREADS))
+    w.run(shared, w.b.inttoptr(w.read(shared, JOB), POINTER), thread, w.read(shared, THREADS))
     seen.add_incoming(now, w.b.block)
     w.b.branch(again)
     w.b.position_at_end(tired)

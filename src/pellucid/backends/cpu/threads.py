@@ -9,15 +9,18 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pellucid import config
 from pellucid.backends.cpu import runner
+from pellucid.backends.cpu.moves import CURSOR_STRIDE
 from pellucid.errors import ConfigurationError
 
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -25,7 +28,7 @@ def usable_cores() -> int:
     """Cores that this process may use: by its affinity, and by the quota of its control group."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
-    return max(1, min(cores, quota) if quota else cores)
+    return max(1, min(cores, quota or cores, Job.MOST_THREADS))
 
 
 def _quota() -> int | None:
@@ -41,15 +44,18 @@ def check(count: int) -> int:
     """A number of threads.
 
     Raises:
-        ConfigurationError: It is not a whole number of at least 1.
+        ConfigurationError: It is not a whole number from 1 to the most that the engine can keep.
     """
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise ConfigurationError(f"The number of threads must be a whole number of at least 1, not {count!r}.")
+    good = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+    if not good or not 1 <= count <= Job.MOST_THREADS:
+        raise ConfigurationError(
+            f"The number of threads must be a whole number from 1 to {Job.MOST_THREADS}, not {count!r}."
+        )
     return int(count)
 
 
 class Pace:
-    """Whether a plan runs faster on one thread or on all of them, by what it has cost lately.
+    """How many steps of a plan to make at once, and whether on one thread or on all of them, by what they cost lately.
 
     On a machine whose cores others use, threads that wait for each other lose more than they gain. The results are the
     same bits either way, so the choice may change from run to run.
@@ -57,28 +63,72 @@ class Pace:
 
     #: Every so many runs the slower way is tried again.
     RETRY = 23
+    #: Seconds after which Python has its turn, roughly; and of a trial of the slower way.
+    TURN, TRIAL = 0.03, 0.002
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
         self._runs = 0
-        self._warm = False
+        self._warm: set[bool] = set()
 
-    def shares(self) -> bool:
-        """Whether the next run shall be shared."""
+    def choose(self, steps: int, may_share: bool) -> tuple[bool, int]:
+        """Whether the next run shall be shared, and how many of the steps it shall make."""
         self._runs += 1
-        if len(self._seconds) < 2:
-            return True not in self._seconds
-        faster = self._seconds[True] <= self._seconds[False]
-        return not faster if self._runs % self.RETRY == 0 else faster
+        shared, seconds = False, self.TURN
+        if may_share:
+            if len(self._seconds) < 2:
+                shared, seconds = True not in self._seconds, self.TRIAL
+            else:
+                shared = self._seconds[True] <= self._seconds[False]
+                if self._runs % self.RETRY == 0:
+                    shared, seconds = not shared, self.TRIAL
+        cost = self._seconds.get(shared, self._seconds.get(not shared))
+        return shared, 1 if cost is None else max(1, min(steps, int(seconds / max(cost, 1e-9))))
 
-    def note(self, shared: bool, seconds: float) -> None:
-        """Take in what a run has cost; the first one, which starts the workers, does not count."""
-        if not self._warm:
-            self._warm = True
+    def note(self, shared: bool, steps: int, seconds: float) -> None:
+        """Take in what a run has cost; the first one, which starts workers and fills caches, does not count."""
+        if shared not in self._warm:
+            self._warm.add(shared)
             return
-        before = self._seconds.get(shared, seconds)
+        cost = seconds / steps
+        before = self._seconds.get(shared, cost)
         # Better times count at once; a worse one may be an accident.
-        self._seconds[shared] = seconds if seconds < before else 0.8 * before + 0.2 * seconds
+        self._seconds[shared] = cost if cost < before else 0.8 * before + 0.2 * cost
+
+
+@lru_cache(maxsize=1)
+def _run() -> Any:
+    return _RUN(runner.runner())
+
+
+class Job:
+    """Some steps of a plan.
+
+    Attributes:
+        cursors: The number of the present step, once for each thread; the address that kernels know is the first's.
+        first: The number of the first step.
+        steps: How many steps to make.
+    """
+
+    #: The most threads that a job is ready for.
+    MOST_THREADS = 256
+
+    def __init__(self, table: np.ndarray) -> None:
+        self._table = table  # kept alive
+        self.cursors = np.zeros((self.MOST_THREADS, CURSOR_STRIDE // 8), np.int64)
+        self._entries = np.zeros(runner.JOB_SIZE, np.int64)
+        self._entries[[runner.TABLE, runner.COUNT, runner.CURSORS]] = (
+            table.ctypes.data,
+            len(table),
+            self.cursors.ctypes.data,
+        )
+        self._address = self._entries.ctypes.data
+        self.first, self.steps = 0, 1
+
+    def prepare(self) -> int:
+        """The address of the job, ready to be run."""
+        self._entries[runner.FIRST], self._entries[runner.STEPS] = self.first, self.steps
+        return self._address
 
 
 class Pool:
@@ -111,20 +161,20 @@ class Pool:
             return check(int(given))
         return usable_cores()
 
-    def run(self, table: np.ndarray, threads: int) -> None:
-        """Call every kernel of a table; the result does not depend on the number of threads."""
+    def run(self, job: Job, threads: int) -> None:
+        """Make the steps of a job; the result does not depend on the number of threads."""
         if self._process != os.getpid():
             self._start_over()  # a forked child has none of its parent's threads
         if threads == 1 or not self._lock.acquire(blocking=False):
             # Another thread of the program has the workers: this one works alone rather than wait.
-            _RUN(runner.runner())(self._address, table.ctypes.data, len(table), 0, 1)
+            _run()(self._address, job.prepare(), 0, 1)
             return
         try:
             self._prepare(threads)
-            view = self._view
-            view[runner.TABLE], view[runner.COUNT] = table.ctypes.data, len(table)
+            address = job.prepare()
+            self._view[runner.JOB] = address
             self._announce()
-            _RUN(runner.runner())(self._address, table.ctypes.data, len(table), 0, threads)
+            _run()(self._address, address, 0, threads)
         finally:
             self._lock.release()
 

@@ -1,0 +1,162 @@
+"""Loops in machine code: batches are gathered, steps made and state replaced without a return to Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pellucid.backends.cpu import kernels
+from pellucid.backends.cpu.memory import Memory, work_of
+from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun
+from pellucid.dtypes import DType
+from pellucid.graph.ir import Graph, Var
+from pellucid.plan.layout import byte_size, contiguous_strides
+from pellucid.plan.plan import Address, Entry, Plan, address_of
+from pellucid.shapes import size
+
+#: Bytes of a data set that are converted at once where the engine cannot read it in place.
+_BLOCK = 1 << 24
+
+
+class CpuLoop(Loop):
+    """A graph as a plan for any number of steps.
+
+    A data set has an order and a type of its own, so plans differ by the types of the data: one is made for each.
+    """
+
+    def __init__(self, graph: Graph, form: LoopForm) -> None:
+        self.graph, self.form = graph, form
+        self._work = work_of(graph)
+        self._made: dict[tuple[DType, ...], LoopPlan] = {}
+
+    def plan(self, types: Sequence[DType]) -> LoopPlan:
+        """The plan for data sets of some element types."""
+        key = tuple(types)
+        if key not in self._made:
+            self._made[key] = LoopPlan(self.graph, self.form, key, self._work)
+        return self._made[key]
+
+    def start(self, data: LoopData, first: int = 0) -> LoopRun:
+        """The loop before a step."""
+        return _CpuRun(self, data, self.check(data), first)
+
+
+class LoopPlan:
+    """The plan of a loop on data sets of known types, with its memory."""
+
+    def __init__(self, graph: Graph, form: LoopForm, types: Sequence[DType], work: int) -> None:
+        self._p = p = Planner(graph)
+        rows, fixed, series, state = form.split(graph)
+        self._cursors = p.new_buffer()
+        self.sources = [self._gather(var, dtype) for var, dtype in zip(rows, types, strict=True)]
+        self.fixed = [p.bind(var) for var in fixed]
+        self.series = self._read_series(series)
+        self.state = [p.bind(var) for var in state]
+        carried = dict(form.new_state(graph))
+        p.compute(carried, form.logs(graph))
+        self.logs = self._write_logs(form.logs(graph))
+        p.replace_state(carried)
+        self.plan: Plan = p.freeze((*self.fixed, *self.state))
+        self.memory = Memory(self.plan, work)
+        self.memory.bind([self._cursors], [self.memory.job.cursors.ctypes.data])
+        del self._p
+
+    def _gather(self, var: Var, dtype: DType) -> tuple[int, int]:
+        """The instruction that brings rows in; the buffers of its data set and of its order."""
+        p, source, order = self._p, self._p.new_buffer(), self._p.new_buffer()
+        target = p.views[var] = p.temporary(var.spec)
+        rows, width = var.spec.shape[0], size(var.spec.shape[1:])
+        record: list[Entry] = [Address(self._cursors, 0), rows, width, Address(order, 0), Address(source, 0)]
+        record += [width * dtype.itemsize, address_of(target), width * var.spec.dtype.itemsize]
+        p.emit("gather_rows", kernels.gather_rows_kernel(dtype, var.spec.dtype), record)
+        return source, order
+
+    def _read_series(self, series: Sequence[Var]) -> list[int]:
+        tables, items = [], []
+        for var in series:
+            tables.append(self._p.new_buffer())
+            target = self._p.views[var] = self._p.temporary(var.spec)
+            items.append([Address(tables[-1], 0), byte_size(var.spec), address_of(target), 0, byte_size(var.spec)])
+        self._move("series", items)
+        return tables
+
+    def _write_logs(self, logs: Sequence[Var]) -> list[int]:
+        tables, items = [], []
+        for var in logs:
+            tables.append(self._p.new_buffer())
+            source = self._p.contiguous(self._p.views[var])
+            items.append([address_of(source), 0, Address(tables[-1], 0), byte_size(var.spec), byte_size(var.spec)])
+        self._move("logs", items)
+        return tables
+
+    def _move(self, name: str, items: list[list[Entry]]) -> None:
+        if items:
+            record = [Address(self._cursors, 0), len(items), *(entry for item in items for entry in item)]
+            self._p.emit(name, kernels.move_kernel(), record)
+
+
+class _CpuRun(LoopRun):
+    """A loop on its data.
+
+    Data sets that the engine cannot read where they lie (float16, foreign byte order, strided rows) are converted
+    block by block.
+    """
+
+    def __init__(self, loop: CpuLoop, data: LoopData, steps: int, first: int) -> None:
+        self.steps, self.done = steps, first
+        self.logs = loop.empty_logs(steps)
+        self._batch = loop.batch
+        self._data = data
+        rows = loop.form.split(loop.graph)[0]
+        self._specs = [var.spec for var in rows]
+        self._readable = [_is_readable(array) for array in data.rows]
+        types = [a.dtype if ok else s.dtype for a, ok, s in zip(data.rows, self._readable, self._specs, strict=True)]
+        self._plan = loop.plan(types)
+        self._order = np.ascontiguousarray(data.order, np.int64)
+        self._fixed = [np.ascontiguousarray(value) for value in data.fixed]
+        self._series = [np.ascontiguousarray(value) for value in data.series]
+        p = self._plan
+        self._buffers = [*p.fixed, *p.series, *p.state, *p.logs, *(b for pair in p.sources for b in pair)]
+        self._addresses = [a.ctypes.data for a in (*self._fixed, *self._series, *data.state, *self.logs)]
+
+    def advance(self, steps: int) -> int:
+        """Make some of the steps."""
+        memory, before = self._plan.memory, self.done
+        steps, kept, addresses = self._sources(min(steps, self.steps - before))
+        with memory.lock:
+            memory.bind(self._buffers, self._addresses + addresses)
+            memory.done = before
+            try:
+                memory.run(before, steps)
+            finally:  # Ctrl-C may come at any moment: what counts is what was done
+                self.done = memory.done
+        del kept
+        return self.done - before
+
+    def _sources(self, steps: int) -> tuple[int, list[np.ndarray], list[int]]:
+        """How many steps can be made, arrays to keep while they run, and the addresses of data sets and orders."""
+        addresses: list[int] = []
+        kept: list[np.ndarray] = []
+        if not all(self._readable):
+            widest = max((size(s.shape) * s.dtype.itemsize for s in self._specs), default=1)
+            steps = max(1, min(steps, _BLOCK // max(widest, 1)))
+        start = self.done * self._batch
+        for array, readable, spec in zip(self._data.rows, self._readable, self._specs, strict=True):
+            if readable:
+                addresses += [array.ctypes.data, self._order.ctypes.data]
+                continue
+            chosen = self._order[start : start + steps * self._batch]
+            block = np.ascontiguousarray(array[chosen], spec.dtype)
+            order = np.arange(len(chosen), dtype=np.int64)
+            kept += [block, order]
+            addresses += [block.ctypes.data, order.ctypes.data - 8 * start]
+        return steps, kept, addresses
+
+
+def _is_readable(array: np.ndarray) -> bool:
+    """Whether kernels can read the rows of a data set where they lie."""
+    dtype = array.dtype
+    known = dtype.isnative and dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype != np.float16
+    return known and array.strides == contiguous_strides(array.shape, dtype.itemsize)

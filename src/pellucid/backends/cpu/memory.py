@@ -1,0 +1,108 @@
+"""A plan with its memory: records whose addresses are filled in, in a row that the native loop walks through."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from pellucid.backends.cpu.planner import FLAG
+from pellucid.backends.cpu.threads import POOL, Job, Pace
+from pellucid.errors import DataError
+from pellucid.graph.ir import Graph
+from pellucid.plan.lifetime import ALIGNMENT
+from pellucid.plan.plan import Address, Plan
+from pellucid.shapes import size
+
+# Below this many elementary operations one thread is faster than two.
+_WORTH_SHARING = 500_000
+
+
+class Memory:
+    """The arena and the records of a plan.
+
+    Attributes:
+        lock: The arena and the records serve one run at a time.
+    """
+
+    def __init__(self, plan: Plan, work: int) -> None:
+        self.plan = plan
+        self.lock = threading.Lock()
+        self._may_share = work >= _WORTH_SHARING
+        self._arena, base = _aligned_bytes(plan.arena)
+        self._flag = np.zeros(3, np.int64)
+        self._pace = Pace()
+        self._bases = np.zeros(plan.buffers, np.int64)
+        self._bases[FLAG] = self._flag.ctypes.data
+        for buffer, value in plan.constants:
+            self._bases[buffer] = value.ctypes.data
+        for buffer, offset in plan.temporaries:
+            self._bases[buffer] = base + offset
+        self._lay_out_records()
+
+    def _lay_out_records(self) -> None:
+        """All records in one row, and where addresses must be filled in."""
+        entries = [entry for i in self.plan.instructions for entry in i.record]
+        self._records = np.array([0 if isinstance(e, Address) else e for e in entries], np.int64)
+        open_entries = [(n, e) for n, e in enumerate(entries) if isinstance(e, Address)]
+        self._places = np.array([n for n, _ in open_entries], np.intp)
+        self._buffer_of = np.array([e.buffer for _, e in open_entries], np.intp)
+        self._offset_of = np.array([e.offset for _, e in open_entries], np.int64)
+        starts = np.cumsum([0, *(len(i.record) for i in self.plan.instructions)])
+        first = self._records.ctypes.data
+        rows = [(i.kernel, first + 8 * int(s)) for i, s in zip(self.plan.instructions, starts, strict=False)]
+        self.job = Job(np.array(rows, np.int64).reshape(-1, 2))
+
+    def bind(self, buffers: list[int], addresses: list[int]) -> None:
+        """Say where buffers outside of the arena lie."""
+        self._bases[buffers] = addresses
+        self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
+
+    @property
+    def done(self) -> int:
+        """The number of the step at which the last run ended."""
+        return int(self.job.cursors[0, 0])
+
+    @done.setter
+    def done(self, step: int) -> None:
+        self.job.cursors[0, 0] = step
+
+    def run(self, first: int, steps: int) -> None:
+        """Make some steps, as many of the given ones as are worth a turn.
+
+        Raises:
+            DataError: An index lay outside its axis.
+        """
+        available = POOL.size() if self._may_share else 1
+        shared, chosen = self._pace.choose(steps, available > 1)
+        self.job.first, self.job.steps = first, chosen
+        started = time.perf_counter()
+        POOL.run(self.job, available if shared else 1)
+        self._pace.note(shared, chosen, time.perf_counter() - started)
+        if self._flag[0]:
+            number, index, axis = (int(n) for n in self._flag)
+            self._flag[:] = 0
+            name = self.plan.instructions[number - 1].name
+            raise DataError(f"{name}: the index {index} lies outside 0..{axis - 1}.")
+
+
+def work_of(graph: Graph) -> int:
+    """Elementary operations of a graph, roughly: multiply-adds of contractions, elements of everything else."""
+    total = 0
+    for node in graph.nodes:
+        elements = size(node.output.spec.shape)
+        if node.op.name == "matmul":
+            elements *= node.inputs[0].spec.shape[-1]
+        elif node.op.name.startswith("conv"):
+            shapes = sorted((size(v.spec.shape) for v in (*node.inputs, node.output)), reverse=True)
+            elements = shapes[0] * max(shapes[2], 1)
+        total += elements
+    return total
+
+
+def _aligned_bytes(count: int) -> tuple[np.ndarray, int]:
+    """Memory, and the first address in it at the start of a cache line."""
+    memory = np.zeros(count + ALIGNMENT, np.uint8)
+    address = memory.ctypes.data
+    return memory, -(-address // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,110 @@
+"""What the engine runs as one kernel each: groups of nodes, and products whose result goes through such a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.lanes import LANES
+from pellucid.graph.ir import Graph, Node, Var
+from pellucid.plan.fuse import Group, groups
+from pellucid.plan.order import Access
+from pellucid.shapes import size
+
+REDUCTIONS = ("sum", "max", "min")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A group of nodes, and where there is one the product that the group ends.
+
+    Attributes:
+        group: Elementwise nodes, or a reduction with those before it, or any other single node.
+        product: A matrix product or reduction whose result the group takes while it is in registers.
+        before: The group of a product that is a reduction: elementwise nodes, then the reduction.
+        through: The variable by which the group reads the product: itself, or a reshape of it.
+    """
+
+    group: Group
+    before: Group | None = None
+    through: Var | None = None
+
+    @property
+    def product(self) -> Node | None:
+        """The product's node."""
+        return self.before.root if self.before else None
+
+    @property
+    def access(self) -> Access:
+        """What the task reads and writes."""
+        output = self.group.root.output
+        ending = [v for v in self.group.inputs if v is not self.through]
+        elementwise = self.group.root.op.name in LANES
+        same = {v for v in ending if v.spec == output.spec} if elementwise else set()
+        taken_in = set(self.before.inputs) if self.before else set()
+        return Access(frozenset({*ending, *taken_in}), frozenset(same - taken_in), (output,))
+
+
+def tasks_of(graph: Graph) -> list[Task]:
+    """The tasks of a graph, in an order in which each can run."""
+    found = groups(graph, lambda n: n.op.name in LANES, _takes)
+    users: dict[Var, list[Group]] = {}
+    for group in found:
+        for var in group.inputs:
+            users.setdefault(var, []).append(group)
+    outputs = set(graph.outputs)
+    endings: dict[Var, tuple[Group, Var]] = {}
+    absorbed: set[Var] = set()
+    for group in found:
+        end = _end(group, users, outputs)
+        if end is None or end[0].root.output in endings:
+            continue
+        last, through, reshapes = end
+        endings[last.root.output] = (group, through)
+        absorbed |= {group.root.output, *reshapes}
+    tasks = []
+    for group in found:
+        if group.root.output not in absorbed:
+            before, through = endings.get(group.root.output, (None, None))
+            tasks.append(Task(group, before, through))
+    return tasks
+
+
+def _end(group: Group, users: dict[Var, list[Group]], outputs: set[Var]) -> tuple[Group, Var, list[Var]] | None:
+    """The elementwise group that alone uses a product or reduction, by which variable, and the reshapes between."""
+    root = group.root
+    if root.op.name not in (*REDUCTIONS, "matmul") or size(root.output.spec.shape) == 0:
+        return None
+    if root.op.name == "matmul" and root.output.spec.ndim != 2:
+        return None
+    var, reshapes = root.output, []
+    while True:
+        own = users.get(var, [])
+        if len(own) != 1 or var in outputs:
+            return None
+        (end,) = own
+        if end.root.op.name != "reshape" or root.op.name == "matmul":
+            break
+        if _long_axes(end.root.output) != _long_axes(var):
+            return None
+        var = end.root.output
+        reshapes.append(var)
+    fits = end.root.op.name in LANES and end.root.output.spec.shape == var.spec.shape
+    if not fits or _lanes([end]) != _lanes([group]):
+        return None
+    return end, var, reshapes
+
+
+def _long_axes(var: Var) -> list[int]:
+    return [n for n in var.spec.shape if n != 1]
+
+
+def _lanes(parts: Sequence[Group]) -> int:
+    """Lanes of a kernel that computes the groups."""
+    types = [v.spec.dtype for g in parts for v in (*g.inputs, *(n.output for n in g.nodes))]
+    return lanes_for(*types)
+
+
+def _takes(node: Node) -> bool:
+    return node.op.name in LANES or node.op.name in REDUCTIONS
