@@ -185,10 +185,11 @@ def map_kernel(expression: Expression, shape: Shape) -> int:
 
 
 #: Reduction -> (its neutral element, how two registers join).
-_JOINS = {"sum": "add", "max": "maximum", "min": "minimum"}
+JOINS = {"sum": "add", "max": "maximum", "min": "minimum"}
 
 
-def _neutral(reduction: str, dtype: DType) -> float | int:
+def neutral(reduction: str, dtype: DType) -> float | int:
+    """The number that changes nothing."""
     if reduction == "sum":
         return 0
     if dtype.kind == "f":
@@ -230,11 +231,11 @@ class _Reduction:
         types = memory_types(expression, self.result)
         self._ending_from = len(types)
         self.operands = _Operands(e, shape, [*types, *(ending.memory_types if ending else ())])
-        self.neutral = e.constant(_neutral(reduction, self.dtype), self.dtype)
+        self.neutral = e.constant(neutral(reduction, self.dtype), self.dtype)
 
     def join(self, x: Value, y: Value) -> Value:
         """Two registers as one."""
-        return LANES[_JOINS[self.reduction]](Place(self.e, self.dtype, self.dtype), x, y)
+        return LANES[JOINS[self.reduction]](Place(self.e, self.dtype, self.dtype), x, y)
 
     def value(self, addresses: Sequence[Value], mask: Value) -> Value:
         """The expression at some addresses."""

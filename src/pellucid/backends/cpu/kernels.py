@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pellucid.backends.cpu import convolution, counters, elementwise, index, matmul, moves, windows
+from pellucid.backends.cpu import convolution, counters, elementwise, index, matmul, moves, rows, windows
 
 map_kernel = lru_cache(maxsize=None)(elementwise.map_kernel)
 reduce_kernel = lru_cache(maxsize=None)(elementwise.reduce_kernel)
@@ -22,4 +22,5 @@ fold_in_kernel = lru_cache(maxsize=None)(counters.fold_in_kernel)
 cumsum_kernel = lru_cache(maxsize=None)(counters.cumsum_kernel)
 argsort_kernel = lru_cache(maxsize=None)(counters.argsort_kernel)
 gather_rows_kernel = lru_cache(maxsize=None)(moves.gather_rows_kernel)
+rows_kernel = lru_cache(maxsize=None)(rows.rows_kernel)
 move_kernel = lru_cache(maxsize=None)(moves.move_kernel)

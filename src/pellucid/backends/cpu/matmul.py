@@ -60,14 +60,14 @@ class _Matmul:
     def columns(
         self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], j: Value, vectors: int, mask: Value | None
     ) -> None:
-        """One block of columns: blocks of rows first, then single rows."""
+        """One block of columns: blocks of rows first, half a block where it is left, then single rows."""
         e = self.e
-        low, high = rows
-        blocks_end = e.b.add(low, e.b.mul(e.b.sdiv(e.minus(high, low), I64(ROWS)), I64(ROWS)))
-        with e.loop(low, blocks_end, ROWS) as i:
-            self.block(a, b, c, i, j, ROWS, vectors, mask)
-        with e.loop(blocks_end, high) as i:
-            self.block(a, b, c, i, j, 1, vectors, mask)
+        start, high = rows
+        for size in (ROWS, ROWS // 2, 1):
+            end = e.b.add(start, e.b.mul(e.b.sdiv(e.minus(high, start), I64(size)), I64(size)))
+            with e.loop(start, end, size) as i:
+                self.block(a, b, c, i, j, size, vectors, mask)
+            start = end
 
     def block(
         self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, vectors: int, mask: Value | None
@@ -86,12 +86,15 @@ class _Matmul:
             ]
 
         sums = e.reduce_loop(I64(0), self.k, 1, [e.constant(0, dtype)] * (rows * vectors), step)
+        row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
+        # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
+        ended = [
+            self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for r in range(rows) for v in range(vectors)
+        ]
         for r in range(rows):
-            row = e.b.add(i, I64(r))
-            c_row = e.advance(e.advance(c, row, self.c_row), j, I64(self.out_type.itemsize))
+            c_row = e.advance(e.advance(c, row_numbers[r], self.c_row), j, I64(self.out_type.itemsize))
             for v in range(vectors):
-                value = self.end(sums[r * vectors + v], row, j, v, mask)
-                e.store(self.beside(c_row, v, self.out_type), value, self.out_type, mask)
+                e.store(self.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, mask)
 
     def beside(self, address: Value, vector: int, dtype: DType) -> Value:
         """The address of the v-th register from an address on."""

@@ -9,6 +9,7 @@ import numpy as np
 from pellucid.backends.cpu import elementwise, kernels
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
+from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
 from pellucid.backends.cpu.tasks import REDUCTIONS, Task, tasks_of
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
@@ -17,6 +18,7 @@ from pellucid.plan.layout import Loops, Strides, View, byte_size, dense, merge_l
 from pellucid.plan.lifetime import Lifetime, aligned, place
 from pellucid.plan.order import order, owner
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
+from pellucid.plan.rows import COLUMN, NARROW, SCALAR, WIDE, RowGroup
 from pellucid.shapes import size
 
 #: The first buffer holds three int64 that kernels set where an index lies outside its axis.
@@ -69,15 +71,18 @@ class Planner:
             self._emit_task(tasks[number])
 
     def _emit_task(self, task: Task) -> None:
-        root = task.group.root
+        if isinstance(task.group, RowGroup):
+            self._by_rows(task.group)
+            return
+        root = task.root
         if task.before is not None and task.before.root.op.name == "matmul":
             self._matmul_with_ending(task)
         elif task.before is not None:
             self._reduce(task.before, task)
         elif root.op.name in LANES:
-            self._map(task.group)
+            self._map(task.elementwise)
         elif root.op.name in REDUCTIONS:
-            self._reduce(task.group)
+            self._reduce(task.elementwise)
         else:
             self.views[root.output] = LOWERINGS[root.op.name](self, root)
 
@@ -212,9 +217,40 @@ class Planner:
         target = self.place_for(group.root.output)
         self.run_map(expression, leaves, target, _name(group))
 
+    def _by_rows(self, group: RowGroup) -> None:
+        """A group that runs row by row, every value as a matrix of rows and columns."""
+        rows, number = size(group.lead), {var: i for i, var in enumerate(group.inputs)}
+        leaves = tuple(Leaf(v.spec.dtype, kind, self._scalars.get(v)) for v, kind in group.inputs.items())
+        record: list[Entry] = [rows, group.width, Address(FLAG, 0), self.next_number]
+        tables = [self._as_rows(self.views[v], k, group) for v, k in group.inputs.items() if v not in self._scalars]
+        steps = []
+        for node in group.nodes:
+            operands = tuple(number[v] for v in node.inputs)
+            steps.append(Step(node.op.name, operands, node.output.spec.dtype, group.kind_of_result(node) or WIDE))
+            number[node.output] = len(number)
+        for var in group.outputs:
+            kind = WIDE if var.spec.shape == group.wide else NARROW
+            tables.append(self._as_rows(self.place_for(var), kind, group))
+        record[3] = self.next_number
+        record += [entry for view in tables for entry in (address_of(view), *view.strides)]
+        program = RowProgram(leaves, tuple(steps), tuple(number[v] for v in group.outputs))
+        self.emit("rows: " + "+".join(n.op.name for n in group.nodes), kernels.rows_kernel(program), record)
+
+    def _as_rows(self, view: View, kind: str, group: RowGroup) -> View:
+        """A view of two axes, rows and columns; one stands still where there is one number for all."""
+        whole = (size(group.lead), group.width)
+        if kind == SCALAR:
+            return View(view.buffer, view.offset, whole, (0, 0), view.dtype)
+        if kind == COLUMN:
+            return View(view.buffer, view.offset, whole, (0, view.strides[-1]), view.dtype)
+        wanted = whole if kind == WIDE else whole[:1]
+        flat = view if view.shape == wanted else view.reshape(wanted) or self.contiguous(view).reshape(wanted)
+        assert flat is not None
+        return flat if kind == WIDE else View(flat.buffer, flat.offset, whole, (*flat.strides, 0), flat.dtype)
+
     def _ending(self, task: Task) -> tuple[Ending, list[View]]:
         """What becomes of a task's product, and the leaves for it, in the shape of the result."""
-        group = task.group
+        group = task.elementwise
         expression, _ = self._expression(group.nodes, group.inputs)
         shape = group.root.output.spec.shape
         others = [v for v in group.inputs if v not in self._scalars and v is not task.through]
@@ -223,13 +259,13 @@ class Planner:
 
     def _matmul_with_ending(self, task: Task) -> None:
         """A matrix product whose result goes through elementwise operations before it is stored."""
-        node, output = task.product, task.group.root.output
+        node, output = task.product, task.root.output
         assert node is not None
         ending, leaves = self._ending(task)
         motions = tuple(elementwise.motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
         if "stride" in motions:
             self.views[node.output] = LOWERINGS[node.op.name](self, node)
-            self._map(task.group)
+            self._map(task.elementwise)
             return
         a, b = (self.views[v] for v in node.inputs)
         b, target = self.densely(b), self.place_for(output)
@@ -237,7 +273,7 @@ class Planner:
         record += [*a.strides, b.strides[0], target.strides[0]]
         for leaf in leaves:
             record += [address_of(leaf), leaf.strides[0]]
-        self.emit(f"matmul+{_name(task.group)}", kernels.matmul_kernel(a.dtype, 0, ending, motions), record)
+        self.emit(f"matmul+{_name(task.elementwise)}", kernels.matmul_kernel(a.dtype, 0, ending, motions), record)
 
     def _reduce(self, group: Group, task: Task | None = None) -> None:
         """A reduction, and where it is part of a task the ending that its result goes through."""
@@ -250,9 +286,9 @@ class Planner:
         else:
             shape = root.output.spec.shape
             ending, views = self._ending(task)
-            name += f"+{_name(task.group)}"
+            name += f"+{_name(task.elementwise)}"
             others = [_over_domain(view.squeezed_to(shape), domain, axes) for view in views]
-            target = self.place_for(task.group.root.output).squeezed_to(shape)
+            target = self.place_for(task.root.output).squeezed_to(shape)
         if size(target.shape) == 0:
             return
         operands = [_over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
+from pellucid.backends.cpu.rows import WIDEST
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.plan.fuse import Group, groups
 from pellucid.plan.order import Access
+from pellucid.plan.rows import RowGroup, row_groups
 from pellucid.shapes import size
 
 REDUCTIONS = ("sum", "max", "min")
@@ -20,15 +22,27 @@ class Task:
     """A group of nodes, and where there is one the product that the group ends.
 
     Attributes:
-        group: Elementwise nodes, or a reduction with those before it, or any other single node.
+        group: Elementwise nodes, or a reduction with those before it, or any other single node; or nodes that run row
+            by row.
         product: A matrix product or reduction whose result the group takes while it is in registers.
         before: The group of a product that is a reduction: elementwise nodes, then the reduction.
         through: The variable by which the group reads the product: itself, or a reshape of it.
     """
 
-    group: Group
+    group: Group | RowGroup
     before: Group | None = None
     through: Var | None = None
+
+    @property
+    def elementwise(self) -> Group:
+        """The group, where it is not one that runs row by row."""
+        assert isinstance(self.group, Group)
+        return self.group
+
+    @property
+    def root(self) -> Node:
+        """The node that the task ends with."""
+        return self.elementwise.root
 
     @property
     def product(self) -> Node | None:
@@ -38,9 +52,11 @@ class Task:
     @property
     def access(self) -> Access:
         """What the task reads and writes."""
-        output = self.group.root.output
+        if isinstance(self.group, RowGroup):
+            return Access(frozenset(self.group.inputs), frozenset(), self.group.outputs)
+        output = self.root.output
         ending = [v for v in self.group.inputs if v is not self.through]
-        elementwise = self.group.root.op.name in LANES
+        elementwise = _is_elementwise(self.root)
         same = {v for v in ending if v.spec == output.spec} if elementwise else set()
         taken_in = set(self.before.inputs) if self.before else set()
         return Access(frozenset({*ending, *taken_in}), frozenset(same - taken_in), (output,))
@@ -48,9 +64,12 @@ class Task:
 
 def tasks_of(graph: Graph) -> list[Task]:
     """The tasks of a graph, in an order in which each can run."""
-    found = groups(graph, lambda n: n.op.name in LANES, _takes)
-    users: dict[Var, list[Group]] = {}
-    for group in found:
+    by_rows = row_groups(graph, _is_elementwise, WIDEST)
+    inside = {node for group in by_rows for node in group.nodes}
+    found = groups(graph, lambda n: _is_elementwise(n) and n not in inside, lambda n: _takes(n) and n not in inside)
+    found = [group for group in found if group.root not in inside]
+    users: dict[Var, list[Group | RowGroup]] = {}
+    for group in (*found, *by_rows):
         for var in group.inputs:
             users.setdefault(var, []).append(group)
     outputs = set(graph.outputs)
@@ -63,7 +82,7 @@ def tasks_of(graph: Graph) -> list[Task]:
         last, through, reshapes = end
         endings[last.root.output] = (group, through)
         absorbed |= {group.root.output, *reshapes}
-    tasks = []
+    tasks = [Task(group) for group in by_rows]
     for group in found:
         if group.root.output not in absorbed:
             before, through = endings.get(group.root.output, (None, None))
@@ -71,7 +90,9 @@ def tasks_of(graph: Graph) -> list[Task]:
     return tasks
 
 
-def _end(group: Group, users: dict[Var, list[Group]], outputs: set[Var]) -> tuple[Group, Var, list[Var]] | None:
+def _end(
+    group: Group, users: dict[Var, list[Group | RowGroup]], outputs: set[Var]
+) -> tuple[Group, Var, list[Var]] | None:
     """The elementwise group that alone uses a product or reduction, by which variable, and the reshapes between."""
     root = group.root
     if root.op.name not in (*REDUCTIONS, "matmul") or size(root.output.spec.shape) == 0:
@@ -84,6 +105,8 @@ def _end(group: Group, users: dict[Var, list[Group]], outputs: set[Var]) -> tupl
         if len(own) != 1 or var in outputs:
             return None
         (end,) = own
+        if isinstance(end, RowGroup):
+            return None
         if end.root.op.name != "reshape" or root.op.name == "matmul":
             break
         if _long_axes(end.root.output) != _long_axes(var):
@@ -104,6 +127,10 @@ def _lanes(parts: Sequence[Group]) -> int:
     """Lanes of a kernel that computes the groups."""
     types = [v.spec.dtype for g in parts for v in (*g.inputs, *(n.output for n in g.nodes))]
     return lanes_for(*types)
+
+
+def _is_elementwise(node: Node) -> bool:
+    return node.op.name in LANES
 
 
 def _takes(node: Node) -> bool:
