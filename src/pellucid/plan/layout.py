@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from pellucid.dtypes import DType
 from pellucid.op import Spec
@@ -69,9 +70,76 @@ class View:
 
     def reshape(self, shape: Shape) -> View | None:
         """The same elements in another shape, or None where that needs a copy."""
-        if not self.is_contiguous:
+        if self.is_contiguous:
+            return replace(self, shape=shape, strides=contiguous_strides(shape, self.dtype.itemsize))
+        strides = _regrouped(self.shape, self.strides, shape)
+        return None if strides is None else replace(self, shape=shape, strides=strides)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements lie side by side without gaps, in whatever order of the axes."""
+        axes = sorted((s, n) for n, s in zip(self.shape, self.strides, strict=True) if n != 1)
+        expected = self.dtype.itemsize
+        for stride, n in axes:
+            if stride != expected:
+                return False
+            expected *= n
+        return True
+
+
+def _regrouped(shape: Shape, strides: Strides, wanted: Shape) -> Strides | None:
+    """The strides of a view in another shape, where axes that are split or joined lie evenly; else None.
+
+    >>> _regrouped((2, 3, 4), (4, 32, 8), (2, 12)), _regrouped((2, 3), (4, 8), (6,))
+    ((4, 8), None)
+    """
+    old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    found: list[int] = []
+    taken = 0
+    position = 0
+    while position < len(wanted):
+        if wanted[position] == 1:
+            found.append(0)
+            position += 1
+            continue
+        if taken == len(old):
             return None
-        return replace(self, shape=shape, strides=contiguous_strides(shape, self.dtype.itemsize))
+        # The shortest runs of old and new axes that hold as many elements.
+        first, start = taken, position
+        have, need = old[taken][0], wanted[position]
+        while have != need:
+            if have < need:
+                taken += 1
+                if taken == len(old):
+                    return None
+                have *= old[taken][0]
+            else:
+                position += 1
+                if position == len(wanted):
+                    return None
+                need *= wanted[position]
+        run = old[first : taken + 1]
+        if any(outer[1] != inner[0] * inner[1] for outer, inner in pairwise(run)):
+            return None
+        step = run[-1][1]
+        parts = []
+        for n in reversed(wanted[start : position + 1]):
+            parts.append(step)
+            step *= n
+        found += reversed(parts)
+        taken += 1
+        position += 1
+    return tuple(found) if taken == len(old) else None
+
+
+def batch_last_strides(shape: Sequence[int], itemsize: int) -> Strides:
+    """The strides of images [N, spatial..., C] whose samples lie side by side: in memory [spatial..., C, N].
+
+    >>> batch_last_strides((5, 2, 3), 4)
+    (4, 60, 20)
+    """
+    inner = contiguous_strides((*shape[1:], shape[0]), itemsize)
+    return (inner[-1], *inner[:-1])
 
 
 def contiguous_strides(shape: Sequence[int], itemsize: int) -> Strides:

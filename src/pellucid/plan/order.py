@@ -12,6 +12,13 @@ from pellucid.graph.ir import Var
 _WINDOWS = frozenset({"reshape", "transpose", "flip", "broadcast_to", "slice"})
 
 
+def owner(var: Var) -> Var:
+    """The variable in whose memory another one may lie."""
+    while var.record is not None and var.record.op.name in _WINDOWS:
+        var = var.record.inputs[0]
+    return var
+
+
 @dataclass(frozen=True)
 class Access:
     """What one task reads and writes.
@@ -26,12 +33,10 @@ class Access:
     beside: frozenset[Var]
     writes: tuple[Var, ...]
 
-
-def owner(var: Var) -> Var:
-    """The variable in whose memory another one may lie."""
-    while var.record is not None and var.record.op.name in _WINDOWS:
-        var = var.record.inputs[0]
-    return var
+    @property
+    def in_place(self) -> set[Var]:
+        """What it reads only where it writes; through a window it reads other elements of the memory, too."""
+        return {var for var in self.beside if owner(var) is var}
 
 
 def order(tasks: Sequence[Access], carried: Mapping[Var, Var]) -> tuple[list[int], dict[Var, Var]]:
@@ -45,7 +50,7 @@ def order(tasks: Sequence[Access], carried: Mapping[Var, Var]) -> tuple[list[int
     """
     readers: dict[Var, list[int]] = {}
     for number, task in enumerate(tasks):
-        for var in {owner(v) for v in task.reads - task.beside} | task.beside:
+        for var in {owner(v) for v in task.reads - task.in_place} | task.in_place:
             readers.setdefault(var, []).append(number)
     writer = {var: number for number, task in enumerate(tasks) for var in task.writes}
     waits: list[set[int]] = [
@@ -64,7 +69,7 @@ def order(tasks: Sequence[Access], carried: Mapping[Var, Var]) -> tuple[list[int
             continue
         own = tasks[writer[new]]
         others = [n for n in readers.get(old, ()) if n != writer[new]]
-        reads_elsewhere = old in {owner(v) for v in own.reads - own.beside}
+        reads_elsewhere = old in {owner(v) for v in own.reads - own.in_place}
         if not reads_elsewhere and all(place[n] < place[writer[new]] for n in others):
             inside[new] = old
             taken.add(old)

@@ -54,7 +54,7 @@ class LoopPlan:
         self.fixed = [p.bind(var) for var in fixed]
         self.series = self._read_series(series)
         self.state = [p.bind(var) for var in state]
-        carried = dict(form.new_state(graph))
+        carried = form.new_state(graph)
         p.compute(carried, form.logs(graph))
         self.logs = self._write_logs(form.logs(graph))
         p.replace_state(carried)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from pellucid.backends.cpu import kernels
-from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu import images, kernels
+from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.lanes import LANES
-from pellucid.backends.cpu.planner import FLAG, LOWERINGS, Planner, pick
+from pellucid.backends.cpu.planner import FLAG, LOWERINGS, PRODUCTS, Finish, Planner, pick
 from pellucid.backends.cpu.tasks import REDUCTIONS
 from pellucid.graph.ir import Node
-from pellucid.op import Spec
 from pellucid.plan.layout import Loops, View, merge_loops
 from pellucid.plan.plan import Address, Entry, address_of
-from pellucid.shapes import Pads, normalize_axis, size
-
-Ints = tuple[int, ...]
+from pellucid.shapes import normalize_axis, size
 
 
 def _reshape(p: Planner, node: Node) -> View:
@@ -64,12 +61,17 @@ def _concatenate(p: Planner, node: Node) -> View:
     return target
 
 
-def _matmul(p: Planner, node: Node) -> View:
+def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     a, b = (p.views[v] for v in node.inputs)
     b = p.densely(b)
-    target = p.temporary(node.output.spec)
-    if size(target.shape) == 0:
-        return target
+    if size(node.output.spec.shape) == 0:
+        p.place_for(node.output)
+        return None
+    leaves = finish.leaves if finish else []
+    motions = tuple(motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
+    if "stride" in motions:
+        finish, leaves, motions = None, [], ()
+    target = p.place_for(finish.output if finish else node.output)
     batch = target.shape[:-2]
     operands = [a.broadcast((*batch, *a.shape[-2:])), b.broadcast((*batch, *b.shape[-2:])), target]
     loops = merge_loops(batch, [v.strides[:-2] for v in operands]) if size(batch) > 1 else Loops((), ((), (), ()))
@@ -77,13 +79,19 @@ def _matmul(p: Planner, node: Node) -> View:
     record: list[Entry] = [rows, columns, inner, *loops.sizes, *(address_of(v) for v in operands)]
     record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
-    p.emit("matmul", kernels.matmul_kernel(target.dtype, len(loops.sizes)), record)
-    return target
+    record += [entry for leaf in leaves for entry in (address_of(leaf), leaf.strides[0])]
+    kernel = kernels.matmul_kernel(a.dtype, len(loops.sizes), finish.ending if finish else None, motions)
+    p.emit("matmul" + (f"+{finish.name}" if finish else ""), kernel, record)
+    return finish
 
 
 def _along_axis(p: Planner, node: Node, adding: bool) -> View:
     source, indices = (p.views[v] for v in node.inputs)
     axis = node.attributes["axis"]
+    if adding:
+        pooled = images.unpooled(p, node)
+        if pooled is not None:
+            return pooled
     target = p.temporary(node.output.spec)
     if adding:
         p.fill(target, 0)
@@ -148,140 +156,6 @@ def _follow(
     return target
 
 
-def _window_entries(
-    image: tuple[int, ...], out: tuple[int, ...], taps: tuple[int, ...], attributes: Mapping[str, Any]
-) -> list[Entry]:
-    dilation = attributes.get("dilation", (1,) * len(taps))
-    columns = zip(image, out, taps, attributes["strides"], dilation, attributes["pads"], strict=True)
-    return [n for i, o, k, s, d, (before, _) in columns for n in (i, o, k, s, d, before)]
-
-
-def _padded(p: Planner, view: View, low: Ints, high: Ints, interior: Ints | None = None) -> View:
-    """The view with zeros around (and between) the elements of its spatial axes."""
-    between = interior or (0,) * len(low)
-    if not any((*low, *high, *between)):
-        return view
-    sizes = [n + a + b + (n - 1) * i for n, a, b, i in zip(view.shape[1:-1], low, high, between, strict=True)]
-    target = p.temporary(Spec((view.shape[0], *sizes, view.shape[-1]), view.dtype))
-    p.fill(target, 0)
-    p.copy(view, target.slice((0, *low, 0), (1, *(i + 1 for i in between), 1), view.shape))
-    return target
-
-
-def _pad_image(p: Planner, view: View, pads: Pads) -> View:
-    return _padded(p, view, tuple(a for a, _ in pads), tuple(b for _, b in pads))
-
-
-def _image_strides(x: View, attributes: Mapping[str, Any]) -> list[Entry]:
-    """The strides of a padded image by batch, output position, tap and channel."""
-    spatial = x.strides[1:-1]
-    by_place = [s * step for s, step in zip(spatial, attributes["strides"], strict=True)]
-    by_tap = [s * gap for s, gap in zip(spatial, attributes["dilation"], strict=True)]
-    return [x.strides[0], *by_place, *by_tap, x.strides[-1]]
-
-
-def _convolve(p: Planner, x: View, w: View, target: View, attributes: Mapping[str, Any]) -> None:
-    """The convolution of a padded image."""
-    groups = attributes["groups"]
-    record: list[Entry] = [x.shape[0], groups, w.shape[-2], w.shape[-1] // groups]
-    record += [*target.shape[1:-1], *w.shape[:-2], *(address_of(v) for v in (x, w, target))]
-    record += [*_image_strides(x, attributes), *w.strides[:-1], *target.strides[:-1]]
-    p.emit("conv", kernels.conv_kernel(x.dtype, len(x.shape) - 2), record)
-
-
-def _convolve_narrow(p: Planner, x: View, w: View, target: View, attributes: Mapping[str, Any]) -> None:
-    """The convolution of a padded image with a kernel [taps..., channel out, channel in], for few output channels."""
-    record: list[Entry] = [x.shape[0], 1, w.shape[-1], w.shape[-2]]
-    record += [*target.shape[1:-1], *w.shape[:-2], *(address_of(v) for v in (x, w, target))]
-    record += [*_image_strides(x, attributes)[:-1], *w.strides[:-1], *target.strides[:-1]]
-    p.emit("narrow_conv", kernels.narrow_conv_kernel(x.dtype, len(x.shape) - 2), record)
-
-
-def _conv(p: Planner, node: Node) -> View:
-    x, w = (p.views[v] for v in node.inputs)
-    target = p.temporary(node.output.spec)
-    if size(target.shape):
-        _convolve(p, _pad_image(p, x, node.attributes["pads"]), p.densely(w), target, node.attributes)
-    return target
-
-
-def _conv_input_grad(p: Planner, node: Node) -> View:
-    """A convolution of the cotangent, spread out by the strides, with the flipped kernel, channels exchanged."""
-    ct, w = (p.views[v] for v in node.inputs)
-    attributes, target = node.attributes, p.temporary(node.output.spec)
-    if size(target.shape) == 0 or size(ct.shape) == 0 or size(w.shape) == 0:
-        p.fill(target, 0)
-        return target
-    rank, groups = len(w.shape) - 2, attributes["groups"]
-    reach = [gap * (n - 1) for gap, n in zip(attributes["dilation"], w.shape[:-2], strict=True)]
-    spread = [(n - 1) * step + 1 for n, step in zip(ct.shape[1:-1], attributes["strides"], strict=True)]
-    low = [r - before for r, (before, _) in zip(reach, attributes["pads"], strict=True)]
-    high = [n - s - a + r for n, s, a, r in zip(target.shape[1:-1], spread, low, reach, strict=True)]
-    image = _padded(
-        p,
-        ct,
-        tuple(max(n, 0) for n in low),
-        tuple(max(n, 0) for n in high),
-        tuple(step - 1 for step in attributes["strides"]),
-    )
-    # Padding wider than the kernel's reach means that the outermost cotangents belong to no pixel.
-    image = image.slice(
-        (0, *(max(-n, 0) for n in low), 0),
-        (1,) * (rank + 2),
-        (image.shape[0], *(n + r for n, r in zip(target.shape[1:-1], reach, strict=True)), image.shape[-1]),
-    )
-    flipped = p.contiguous(w.flip(range(rank)))
-    attributes = {**attributes, "strides": (1,) * rank}
-    lanes = lanes_for(ct.dtype)
-    if groups == 1 and 2 * target.shape[-1] <= lanes and 2 * ct.shape[-1] >= lanes:
-        _convolve_narrow(p, p.densely(image), flipped, target, attributes)
-        return target
-    split = flipped.reshape((*w.shape[:-1], groups, w.shape[-1] // groups))
-    assert split is not None
-    exchanged = p.contiguous(split.transpose((*range(rank), rank + 2, rank + 1, rank)))
-    kernel = exchanged.reshape((*w.shape[:-2], w.shape[-1] // groups, groups * w.shape[-2]))
-    assert kernel is not None
-    _convolve(p, image, kernel, target, attributes)
-    return target
-
-
-def _conv_kernel_grad(p: Planner, node: Node) -> View:
-    x, ct = (p.views[v] for v in node.inputs)
-    attributes, target = node.attributes, p.temporary(node.output.spec)
-    if size(target.shape) == 0:
-        return target
-    x, ct, groups = _pad_image(p, x, attributes["pads"]), p.densely(ct), attributes["groups"]
-    record: list[Entry] = [x.shape[0], groups, target.shape[-2], target.shape[-1] // groups]
-    record += [*ct.shape[1:-1], *target.shape[:-2], *(address_of(v) for v in (x, ct, target))]
-    record += [*_image_strides(x, attributes), *ct.strides[:-1], *target.strides[:-1]]
-    p.emit("conv_kernel_grad", kernels.conv_kernel_grad_kernel(x.dtype, len(x.shape) - 2), record)
-    return target
-
-
-def _pooling(p: Planner, node: Node, image: View, out: View, kernel: int) -> None:
-    window = node.attributes["window"]
-    record = _window_entries(image.shape[1:-1], out.shape[1:-1], window, node.attributes)
-    record += [image.shape[0], image.shape[-1], address_of(image), address_of(out), *image.strides, *out.strides]
-    p.emit(node.op.name, kernel, record)
-
-
-def _window_sum(p: Planner, node: Node) -> View:
-    source, target = p.views[node.inputs[0]], p.temporary(node.output.spec)
-    p.fill(target, 0)
-    spreading = node.op.name == "window_spread"
-    if size(target.shape) and size(source.shape):
-        kernel = kernels.window_sum_kernel(source.dtype, len(source.shape) - 2, spreading)
-        _pooling(p, node, *((target, source) if spreading else (source, target)), kernel)
-    return target
-
-
-def _max_pool_index(p: Planner, node: Node) -> View:
-    source, target = p.densely(p.views[node.inputs[0]]), p.temporary(node.output.spec)
-    if size(target.shape):
-        _pooling(p, node, source, target, kernels.max_pool_index_kernel(source.dtype, len(source.shape) - 2))
-    return target
-
-
 def _random(p: Planner, node: Node) -> View:
     key, target = p.contiguous(p.views[node.inputs[0]]), p.temporary(node.output.spec)
     kind = "bits" if node.op.name == "random_bits" else "uniform"
@@ -316,6 +190,7 @@ def _along(p: Planner, node: Node, kernel: Callable[[Any, int], int]) -> View:
 
 LOWERINGS.update(
     {
+        **images.LOWERINGS,
         "reshape": _reshape,
         "transpose": _transpose,
         "flip": _flip,
@@ -323,18 +198,11 @@ LOWERINGS.update(
         "slice": _slice,
         "pad": _pad,
         "concatenate": _concatenate,
-        "matmul": _matmul,
         "take_along_axis": lambda p, node: _along_axis(p, node, adding=False),
         "add_along_axis": lambda p, node: _along_axis(p, node, adding=True),
         "argmax": _argmax,
         "gather": lambda p, node: _indexed(p, node, adding=False),
         "scatter_add": lambda p, node: _indexed(p, node, adding=True),
-        "conv": _conv,
-        "conv_input_grad": _conv_input_grad,
-        "conv_kernel_grad": _conv_kernel_grad,
-        "window_sum": _window_sum,
-        "window_spread": _window_sum,
-        "max_pool_index": _max_pool_index,
         "random_bits": _random,
         "random_uniform": _random,
         "fold_in": _fold_in,
@@ -344,6 +212,9 @@ LOWERINGS.update(
 )
 
 
+PRODUCTS.update({"matmul": _matmul, "conv": images.conv, "conv_input_grad": images.conv_input_grad})
+
+
 def known() -> dict[str, Any]:
     """Every operation that has a lowering."""
-    return {**LANES, **dict.fromkeys(REDUCTIONS, Planner._reduce), **LOWERINGS}
+    return {**LANES, **dict.fromkeys(REDUCTIONS, Planner._reduce), **LOWERINGS, **PRODUCTS}

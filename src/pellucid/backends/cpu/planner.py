@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pellucid.backends.cpu import elementwise, kernels
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
+from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
 from pellucid.backends.cpu.tasks import REDUCTIONS, Task, tasks_of
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
 from pellucid.plan.fuse import Group
-from pellucid.plan.layout import Loops, Strides, View, byte_size, dense, merge_loops
+from pellucid.plan.layout import Loops, Strides, View, batch_last_strides, byte_size, dense, merge_loops
 from pellucid.plan.lifetime import Lifetime, aligned, place
 from pellucid.plan.order import order, owner
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
@@ -29,12 +31,48 @@ FLAG = 0
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {}
 
 
+@dataclass(frozen=True)
+class Finish:
+    """What becomes of a product before it is stored.
+
+    Attributes:
+        ending: The computation.
+        leaves: What it reads from memory, in the shape of the result.
+        output: The variable that it gives.
+        name: What it is called in a plan.
+    """
+
+    ending: Ending
+    leaves: list[View]
+    output: Var
+    name: str
+
+
+#: Products that can take in an ending: they store their result or the ending's, and say which; lowering.py fills it in.
+PRODUCTS: dict[str, Callable[[Planner, Node, Finish | None], Finish | None]] = {}
+
+
+Pairs = Sequence[tuple[Var, Var]]
+
+
 class Planner:
-    """A plan in the making."""
+    """A plan in the making.
+
+    Attributes:
+        views: Where each variable lies.
+        batch_last: Whether images lie with their samples side by side.
+        converted: Images that were copied to lie so.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.views: dict[Var, View] = {}
+        self.batch_last = wants_batch_last(graph)
+        self.converted: dict[View, View] = {}
+        self._users: dict[Var, list[Node]] = {}
+        for node in graph.nodes:
+            for var in node.inputs:
+                self._users.setdefault(var, []).append(node)
         self.instructions: list[Instruction] = []
         self._buffers = 1
         self._sizes: dict[int, int] = {}
@@ -47,16 +85,16 @@ class Planner:
     def build(self) -> Plan:
         """The plan of one run of the graph."""
         inputs = tuple(self.bind(var) for var in self.graph.inputs)
-        self.compute({})
+        self.compute()
         for var in self.graph.outputs:
             self._outputs.append((self._as_output(var), var.spec))
         return self.freeze(inputs)
 
-    def compute(self, carried: Mapping[Var, Var], kept: Iterable[Var] = ()) -> None:
+    def compute(self, carried: Pairs = (), kept: Iterable[Var] = ()) -> None:
         """The instructions of the graph, once every input has a view.
 
         Args:
-            carried: New state -> old state; the new one is put in the old one's place where nothing is lost by it.
+            carried: New states with the old ones; a new one is put in the old one's place where nothing is lost by it.
             kept: What is still read afterwards, before :meth:`replace_state`.
         """
         for var, value in self.graph.constants:
@@ -64,8 +102,12 @@ class Planner:
             if value.ndim == 0:
                 self._scalars[var] = value.item()
         tasks = tasks_of(self.graph)
-        read_later = {owner(var) for var in kept}
-        movable = {new: old for new, old in carried.items() if old not in read_later}
+        # A window on old state is read when state is replaced; it can neither move nor be written over before.
+        read_later = {owner(var) for var in (*kept, *(new for new, _ in carried))}
+        movable: dict[Var, Var] = {}
+        for new, old in carried:
+            if owner(new) is new and old not in read_later:
+                movable.setdefault(new, old)
         sequence, self._inside = order([task.access for task in tasks], movable)
         for number in sequence:
             self._emit_task(tasks[number])
@@ -75,10 +117,14 @@ class Planner:
             self._by_rows(task.group)
             return
         root = task.root
-        if task.before is not None and task.before.root.op.name == "matmul":
-            self._matmul_with_ending(task)
+        if root.output in self.views:
+            return  # an earlier task has computed it, too
+        if task.product is not None and task.product.op.name in PRODUCTS:
+            self._product(task.product, task)
         elif task.before is not None:
             self._reduce(task.before, task)
+        elif root.op.name in PRODUCTS:
+            self._product(root, None)
         elif root.op.name in LANES:
             self._map(task.elementwise)
         elif root.op.name in REDUCTIONS:
@@ -86,20 +132,19 @@ class Planner:
         else:
             self.views[root.output] = LOWERINGS[root.op.name](self, root)
 
-    def replace_state(self, carried: Mapping[Var, Var]) -> None:
+    def replace_state(self, carried: Pairs) -> None:
         """Copy new state over the old, where it was not computed there."""
-        left = {new: old for new, old in carried.items() if new not in self._inside}
-        states = {self.views[old].buffer for old in left.values()}
-        sources = {}
-        for new in left:
+        left = [(new, old) for new, old in carried if self.views[new] != self.views[old]]
+        states = {self.views[old].buffer for _, old in left}
+        sources = []
+        for new, _ in left:
             view = self.views[new]
-            if view.buffer in states and view != self.views[left[new]]:
+            if view.buffer in states:
                 view = self.temporary(new.spec)
                 self.copy(self.views[new], view)
-            sources[new] = view
-        for new, old in left.items():
-            if sources[new] != self.views[old]:
-                self.copy(sources[new], self.views[old])
+            sources.append(view)
+        for (_, old), source in zip(left, sources, strict=True):
+            self.copy(source, self.views[old])
 
     def _as_output(self, var: Var) -> int:
         """The buffer of an output: the temporary that holds it becomes one, anything else is copied."""
@@ -140,17 +185,22 @@ class Planner:
         self.views[var] = dense(buffer, var.spec)
         return buffer
 
-    def place_for(self, var: Var) -> View:
+    def users_of(self, var: Var) -> Sequence[Node]:
+        """The nodes that read a variable."""
+        return self._users.get(var, ())
+
+    def place_for(self, var: Var, *, batch_last: bool = False) -> View:
         """Where a variable is computed: a new temporary, or the old state's place."""
-        view = self.views[self._inside[var]] if var in self._inside else self.temporary(var.spec)
+        view = self.views[self._inside[var]] if var in self._inside else self.temporary(var.spec, batch_last=batch_last)
         self.views[var] = view
         return view
 
-    def temporary(self, spec: Spec) -> View:
-        """A new dense array in the arena."""
+    def temporary(self, spec: Spec, *, batch_last: bool = False) -> View:
+        """A new array in the arena: dense in row order, or with its first axis innermost."""
         buffer = self.new_buffer()
         self._sizes[buffer] = byte_size(spec)
-        return dense(buffer, spec)
+        view = dense(buffer, spec)
+        return replace(view, strides=batch_last_strides(spec.shape, spec.dtype.itemsize)) if batch_last else view
 
     # Instructions.
 
@@ -196,8 +246,10 @@ class Planner:
         """Compute an expression of views into a view."""
         if size(target.shape) == 0:
             return
-        operands = [target, *(leaf.broadcast(target.shape) for leaf in leaves)]
-        loops = merge_loops(target.shape, [v.strides for v in operands])
+        # The loops follow the result's memory, whatever the order of its axes.
+        axes = sorted(range(len(target.shape)), key=lambda a: -abs(target.strides[a]))
+        operands = [v.transpose(axes) for v in (target, *(leaf.broadcast(target.shape) for leaf in leaves))]
+        loops = merge_loops(operands[0].shape, [v.strides for v in operands])
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
         self.emit(name, kernels.map_kernel(expression, shape), loop_record(loops, operands))
 
@@ -214,7 +266,9 @@ class Planner:
 
     def _map(self, group: Group) -> None:
         expression, leaves = self._expression(group.nodes, group.inputs)
-        target = self.place_for(group.root.output)
+        shape = group.root.output.spec.shape
+        images = self.batch_last and len(shape) >= 3 and any(_is_batch_last(v, shape) for v in leaves)
+        target = self.place_for(group.root.output, batch_last=images)
         self.run_map(expression, leaves, target, _name(group))
 
     def _by_rows(self, group: RowGroup) -> None:
@@ -257,23 +311,15 @@ class Planner:
         number = [v is task.through for v in group.inputs].index(True)
         return Ending(expression, number), [self.views[v].broadcast(shape) for v in others]
 
-    def _matmul_with_ending(self, task: Task) -> None:
-        """A matrix product whose result goes through elementwise operations before it is stored."""
-        node, output = task.product, task.root.output
-        assert node is not None
-        ending, leaves = self._ending(task)
-        motions = tuple(elementwise.motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
-        if "stride" in motions:
-            self.views[node.output] = LOWERINGS[node.op.name](self, node)
+    def _product(self, node: Node, task: Task | None) -> None:
+        """A product, with the ending of a task where there is one and the kernel can take it in."""
+        finish = None
+        if task is not None:
+            ending, leaves = self._ending(task)
+            finish = Finish(ending, leaves, task.root.output, _name(task.elementwise))
+        taken = PRODUCTS[node.op.name](self, node, finish)
+        if task is not None and taken is None:
             self._map(task.elementwise)
-            return
-        a, b = (self.views[v] for v in node.inputs)
-        b, target = self.densely(b), self.place_for(output)
-        record: list[Entry] = [*output.spec.shape, a.shape[-1], *(address_of(v) for v in (a, b, target))]
-        record += [*a.strides, b.strides[0], target.strides[0]]
-        for leaf in leaves:
-            record += [address_of(leaf), leaf.strides[0]]
-        self.emit(f"matmul+{_name(task.elementwise)}", kernels.matmul_kernel(a.dtype, 0, ending, motions), record)
 
     def _reduce(self, group: Group, task: Task | None = None) -> None:
         """A reduction, and where it is part of a task the ending that its result goes through."""
@@ -292,22 +338,46 @@ class Planner:
         if size(target.shape) == 0:
             return
         operands = [_over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
-        kept = [a for a in range(len(domain)) if a not in axes and domain[a] != 1]
-        inner = merge_loops(tuple(domain[a] for a in axes), [pick(v.strides, axes) for v in operands])
-        self._emit_reduction(Folding(expression, root.op.name, ending), operands, kept, inner, name)
+        self._emit_reduction(Folding(expression, root.op.name, ending), operands, set(axes), name)
 
-    def _emit_reduction(self, folding: Folding, operands: list[View], kept: list[int], inner: Loops, name: str) -> None:
+    def _emit_reduction(self, folding: Folding, operands: list[View], axes: set[int], name: str) -> None:
         """Rows or columns, whichever walks through memory in order."""
-        domain = operands[0].shape
+        main = operands[1] if len(operands) > 1 else operands[0]
+        domain = main.shape
+        in_memory = sorted((a for a, n in enumerate(domain) if n != 1), key=lambda a: -abs(main.strides[a]))
+        kept, reduced = [a for a in in_memory if a not in axes], [a for a in in_memory if a in axes]
+        inner = merge_loops(tuple(domain[a] for a in reduced), [pick(v.strides, reduced) for v in operands])
         kernel, loops = kernels.reduce_kernel, inner
         if kept:
             outer = merge_loops(tuple(domain[a] for a in kept), [pick(v.strides, kept) for v in operands])
-            if kept[-1] == max(a for a, n in enumerate(domain) if n != 1):
+            side_by_side = operands[0].strides[kept[-1]] == operands[0].dtype.itemsize
+            if kept[-1] == in_memory[-1] and side_by_side:
                 kernel, loops = kernels.columns_kernel, _joined(_head(outer), inner, _tail(outer))
             else:
                 loops = _joined(outer, inner)
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
         self.emit(name, kernel(folding, shape, len(inner.sizes)), loop_record(loops, operands))
+
+
+def wants_batch_last(graph: Graph) -> bool:
+    """Whether samples would fill the registers of a graph's convolutions better than channels do."""
+    samples, channels = [], []
+    for node in graph.nodes:
+        if node.op.name in ("conv", "conv_input_grad", "conv_kernel_grad") and node.attributes["groups"] == 1:
+            lanes = lanes_for(node.output.spec.dtype)
+            image = node.inputs[1] if node.op.name == "conv_kernel_grad" else node.output
+            samples.append(_filled(image.spec.shape[0], lanes))
+            channels.append(_filled(image.spec.shape[-1], lanes))
+    return bool(samples) and min(samples) > min(channels) and min(channels) < 0.75
+
+
+def _filled(count: int, lanes: int) -> float:
+    """The share of lanes in use."""
+    return count / (-(-max(count, 1) // lanes) * lanes)
+
+
+def _is_batch_last(view: View, shape: tuple[int, ...]) -> bool:
+    return view.shape == shape and view.strides == batch_last_strides(shape, view.dtype.itemsize)
 
 
 def _name(group: Group) -> str:

@@ -15,6 +15,7 @@ from pellucid.plan.rows import RowGroup, row_groups
 from pellucid.shapes import size
 
 REDUCTIONS = ("sum", "max", "min")
+_PRODUCTS = ("matmul", "conv", "conv_input_grad")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _end(
 ) -> tuple[Group, Var, list[Var]] | None:
     """The elementwise group that alone uses a product or reduction, by which variable, and the reshapes between."""
     root = group.root
-    if root.op.name not in (*REDUCTIONS, "matmul") or size(root.output.spec.shape) == 0:
+    if root.op.name not in (*REDUCTIONS, *_PRODUCTS) or size(root.output.spec.shape) == 0:
         return None
     if root.op.name == "matmul" and root.output.spec.ndim != 2:
         return None
@@ -107,7 +108,7 @@ def _end(
         (end,) = own
         if isinstance(end, RowGroup):
             return None
-        if end.root.op.name != "reshape" or root.op.name == "matmul":
+        if end.root.op.name != "reshape" or root.op.name in _PRODUCTS:
             break
         if _long_axes(end.root.output) != _long_axes(var):
             return None

@@ -51,6 +51,15 @@ def over(e: Emitter, sizes: Sequence[Value], body: Callable[[list[Value]], None]
     nest([])
 
 
+def pieces(e: Emitter, start: Value, stop: Value, sizes: tuple[int, ...], body: Callable[[Value, int], None]) -> None:
+    """``body(first, size)`` for pieces of a range: as many of the first size as fit, then of the next one."""
+    for size in sizes:
+        end = e.b.add(start, e.b.mul(e.b.sdiv(e.minus(stop, start), I64(size)), I64(size)))
+        with e.loop(start, end, size) as i:
+            body(i, size)
+        start = end
+
+
 def carry(
     e: Emitter, sizes: Sequence[Value], start: list[Value], body: Callable[[list[Value], list[Value]], list[Value]]
 ) -> list[Value]:
@@ -99,75 +108,141 @@ def element(e: Emitter, base: Value, strides: Sequence[Value], indices: Sequence
     return address
 
 
-def _pooling_fields(e: Emitter, rank: int) -> tuple[Value, Value, Value, Value, list[Value], list[Value]]:
-    """N, C, the addresses of image and output, and their strides."""
-    batch, channels, image, out = (e.field() for _ in range(4))
-    image_strides = [e.field() for _ in range(rank + 2)]
-    return batch, channels, image, out, image_strides, [e.field() for _ in range(rank + 2)]
+class _Pooling:
+    """What the pooling kernels share: an image, its output, and arrays of the output's shape.
+
+    One axis, samples or channels, is in the lanes of the registers; the other one is outermost.
+
+    Record: the window; sizes of the outer axis and of the one in lanes; addresses of image, output and further arrays;
+    for each of them its strides (outer, spatial..., lanes).
+    """
+
+    def __init__(self, dtype: DType, rank: int, arrays: int) -> None:
+        self.dtype, self.rank = dtype, rank
+        self.e = e = Emitter(lanes_for(dtype))
+        self.window = _Window(e, rank)
+        self.outer, self.inner = e.field(), e.field()
+        addresses = [e.field() for _ in range(arrays)]
+        strides = [[e.field() for _ in range(rank + 2)] for _ in range(arrays)]
+        self.arrays = list(zip(addresses, strides, strict=True))
+
+    def each(self, body: Callable[[Value, list[Value], Value, Value], None], *, alone: bool) -> None:
+        """``body(outer, place, lane, mask)`` for every register of the output; ``alone``: one thread for an image."""
+        e, window = self.e, self.window
+
+        def at(outer: Value, place: list[Value]) -> None:
+            with e.loop(I64(0), self.inner, e.lanes) as lane:
+                body(outer, place, lane, e.mask(e.minus(self.inner, lane)))
+
+        if alone:
+            with e.loop(*e.my_share(self.outer)) as outer:
+                over(e, window.out, lambda place: at(outer, place))
+            return
+        with e.loop(*e.my_share(e.b.mul(self.outer, window.out[0]))) as item:
+            outer, first = e.b.sdiv(item, window.out[0]), e.b.srem(item, window.out[0])
+            over(e, window.out[1:], lambda place: at(outer, [first, *place]))
+
+    def address(self, array: int, outer: Value, place: Sequence[Value], lane: Value) -> Value:
+        """Where a register of an array begins."""
+        base, strides = self.arrays[array]
+        return element(self.e, base, strides, [outer, *place, lane])
+
+    def positions(self, place: list[Value], taps: list[Value]) -> list[Value]:
+        """Where a tap of an output position lies in the image."""
+        return [self.window.position(a, place[a], taps[a]) for a in range(self.rank)]
+
+    def flat(self, positions: Sequence[Value]) -> Value:
+        """The number of a position in the image, in row order."""
+        b, number = self.e.b, positions[0]
+        for axis in range(1, self.rank):
+            number = b.add(b.mul(number, self.window.image[axis]), positions[axis])
+        return number
 
 
 def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
-    """The address of the sum of each window, or (``spreading``) of its transpose added to zeros.
+    """The address of the sum of each window, or (``spreading``) of its transpose added to zeros; see ``_Pooling``."""
+    k = _Pooling(dtype, rank, 2)
+    e, place_of = k.e, Place(k.e, dtype, dtype)
 
-    Record: the window; N, C; addresses of image and output; their strides (batch, spatial..., channel).
-    """
-    e = Emitter(1)
-    window = _Window(e, rank)
-    batch, channels, image, out, xs, os_ = _pooling_fields(e, rank)
-    place_of = Place(e, dtype, dtype)
+    def at(outer: Value, place: list[Value], lane: Value, mask: Value) -> None:
+        out = k.address(1, outer, place, lane)
+        start = e.load(out, dtype, mask) if spreading else e.constant(0, dtype)
 
-    def at(n: Value, indices: list[Value]) -> None:
-        place, c, tap = indices[:rank], indices[rank], indices[rank + 1 :]
-        positions = [window.position(a, place[a], tap[a]) for a in range(rank)]
-        with e.b.if_then(_all_inside(e, window, positions)):
-            inner = element(e, image, xs, [n, *positions, c])
-            outer = element(e, out, os_, [n, *place, c])
-            source, target = (outer, inner) if spreading else (inner, outer)
-            total = LANES["add"](place_of, e.load_scalar(target, dtype), e.load_scalar(source, dtype))
-            e.store_scalar(target, total, dtype)
+        def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
+            positions = k.positions(place, taps)
 
-    low, high = e.my_share(batch)
-    with e.loop(low, high) as n:
-        over(e, [*window.out, channels, *window.taps], lambda indices: at(n, indices))
+            def inside() -> list[Value]:
+                inner = k.address(0, outer, positions, lane)
+                total = LANES["add"](place_of, e.load(inner, dtype, mask), carried[0])
+                if not spreading:
+                    return [total]
+                e.store(inner, total, dtype, mask)
+                return carried
+
+            return _keep_if(e, _all_inside(e, k.window, positions), carried, inside)
+
+        (total,) = carry(e, k.window.taps, [start], tap)
+        if not spreading:
+            e.store(out, total, dtype, mask)
+
+    k.each(at, alone=spreading)
     return e.finish()
 
 
-def max_pool_index_kernel(dtype: DType, rank: int) -> int:
-    """The address of the search for each window's first largest element; NaN counts as the largest.
+def max_pool_index_kernel(dtype: DType, rank: int, taking: bool) -> int:
+    """The address of the search for each window's first largest element; NaN counts as the largest; see ``_Pooling``.
 
-    Channels lie side by side in the image and in the result, and fill registers.
-
-    Record: the window; N, C; addresses of image and result (int64); their strides (batch, spatial..., channel).
+    The output is the element's number in the image, as int64; ``taking`` writes the element too, to a third array.
     """
-    e = Emitter(lanes_for(dtype))
-    window = _Window(e, rank)
-    batch, channels, image, out, xs, os_ = _pooling_fields(e, rank)
-    place_of = Place(e, dtype, dtype)
+    k = _Pooling(dtype, rank, 3 if taking else 2)
+    e, place_of = k.e, Place(k.e, dtype, dtype)
 
-    def at(n: Value, place: list[Value]) -> None:
-        with e.loop(I64(0), channels, e.lanes) as c:
-            mask = e.mask(e.minus(channels, c))
+    def at(outer: Value, place: list[Value], lane: Value, mask: Value) -> None:
+        def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
+            best, where = carried
+            positions = k.positions(place, taps)
 
-            def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
-                best, where = carried
-                positions = [window.position(a, place[a], taps[a]) for a in range(rank)]
+            def look() -> list[Value]:
+                x = e.load(k.address(0, outer, positions, lane), dtype, mask)
+                # The first element inside the image wins over nothing.
+                wins = e.b.or_(e.b.icmp_signed("<", where, e.constant(0, int64)), larger(place_of, x, best))
+                return [e.b.select(wins, x, best), e.b.select(wins, e.splat(k.flat(positions)), where)]
 
-                def look() -> list[Value]:
-                    x = e.load(element(e, image, xs, [n, *positions, c]), dtype, mask)
-                    flat = positions[0]
-                    for axis in range(1, rank):
-                        flat = e.b.add(e.b.mul(flat, window.image[axis]), positions[axis])
-                    # The first element inside the image wins over nothing.
-                    wins = e.b.or_(e.b.icmp_signed("<", where, e.constant(0, int64)), larger(place_of, x, best))
-                    return [e.b.select(wins, x, best), e.b.select(wins, e.splat(flat), where)]
+            return _keep_if(e, _all_inside(e, k.window, positions), carried, look)
 
-                return _keep_if(e, _all_inside(e, window, positions), carried, look)
+        best, winner = carry(e, k.window.taps, [e.constant(0, dtype), e.constant(-1, int64)], tap)
+        e.store(k.address(1, outer, place, lane), winner, int64, mask)
+        if taking:
+            e.store(k.address(2, outer, place, lane), best, dtype, mask)
 
-            start = [e.constant(0, dtype), e.constant(-1, int64)]
-            winner = carry(e, window.taps, start, tap)[1]
-            e.store(element(e, out, os_, [n, *place, c]), winner, int64, mask)
+    k.each(at, alone=False)
+    return e.finish()
 
-    low, high = e.my_share(batch)
-    with e.loop(low, high) as n:
-        over(e, window.out, lambda place: at(n, place))
+
+def unpool_kernel(dtype: DType, rank: int, overlapping: bool) -> int:
+    """The address of the gradient of max pooling: each output's cotangent goes to the element that won.
+
+    The arrays are the image's gradient, the cotangent, the winners' numbers (int64); see ``_Pooling``. Where windows
+    overlap the gradient is added to what is there, else every element of a window is written.
+    """
+    k = _Pooling(dtype, rank, 3)
+    e, place_of = k.e, Place(k.e, dtype, dtype)
+
+    def at(outer: Value, place: list[Value], lane: Value, mask: Value) -> None:
+        ct = e.load(k.address(1, outer, place, lane), dtype, mask)
+        winner = e.load(k.address(2, outer, place, lane), int64, mask)
+
+        def tap(taps: list[Value]) -> None:
+            positions = k.positions(place, taps)
+            with e.b.if_then(_all_inside(e, k.window, positions)):
+                target = k.address(0, outer, positions, lane)
+                won = e.b.icmp_signed("==", winner, e.splat(k.flat(positions)))
+                value = e.b.select(won, ct, e.constant(0, dtype))
+                if overlapping:
+                    value = LANES["add"](place_of, e.load(target, dtype, mask), value)
+                e.store(target, value, dtype, mask)
+
+        over(e, k.window.taps, tap)
+
+    k.each(at, alone=overlapping)
     return e.finish()

@@ -1,0 +1,225 @@
+"""Convolutions of images whose samples lie side by side, [H, W, C, N]: every lane is a sample.
+
+So any number of channels fills the registers. Taps outside of the image are left out by the loops' bounds, which are
+the same for all samples; nothing is padded. The taps along the last spatial axis and the channels are one run of
+memory, and one loop.
+"""
+
+# N batch, H x W image, O x P output, K taps along H, R taps along W times channels in, D channels out.
+
+from __future__ import annotations
+
+from pellucid.backends.cpu.elementwise import Ending
+from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.lanes import LANES, Place
+from pellucid.backends.cpu.windows import carry, pieces
+from pellucid.dtypes import DType
+
+# Register blocks: output channels by vectors of samples (forward), rows of taps by output channels (gradient).
+_OUTS, _VECTORS = (6, 4, 2, 1), (4, 2, 1)
+_ROWS, _GRAD_OUTS = (5, 3, 1), (4, 2, 1)
+
+
+class _Forward:
+    """The convolution in the making.
+
+    Record: N, C, D, H, W, O, P, K, taps along W; strides of the window along H and W; padding before along H and W;
+    dilation along H; addresses of x, w, out; strides of x by H and by channel; of w by tap along H and by row; of out
+    by O, P and D; for every leaf of the ending its address and strides by O, P and D.
+    """
+
+    def __init__(self, dtype: DType, ending: Ending | None, motions: tuple[str, ...]) -> None:
+        self.dtype, self.ending, self.motions = dtype, ending, motions
+        self.e = e = Emitter(lanes_for(dtype))
+        self.batch, self.channels, self.outs, self.height, self.width = (e.field() for _ in range(5))
+        self.out_height, self.out_width, self.taps_h, self.taps_w = (e.field() for _ in range(4))
+        self.step_h, self.step_w, self.before_h, self.before_w, self.gap_h = (e.field() for _ in range(5))
+        self.x, self.w, self.out = (e.field() for _ in range(3))
+        self.x_h, self.x_c, self.w_h, self.w_r = (e.field() for _ in range(4))
+        self.out_strides = [e.field() for _ in range(3)]
+        self.leaf_types = ending.memory_types if ending else []
+        self.leaves = [(e.field(), [e.field() for _ in range(3)]) for _ in self.leaf_types]
+        self.result = ending.expression.dtype if ending else dtype
+
+    def write(self) -> int:
+        """The kernel's address."""
+        e = self.e
+        vectors = e.b.sdiv(e.b.add(self.batch, I64(e.lanes - 1)), I64(e.lanes))
+        blocks = e.b.sdiv(e.b.add(vectors, I64(_VECTORS[0] - 1)), I64(_VECTORS[0]))
+        low, high = e.my_share(e.b.mul(blocks, self.out_height))
+        with e.loop(low, high) as item:
+            block, o = e.b.sdiv(item, self.out_height), e.b.srem(item, self.out_height)
+            first = e.b.mul(block, I64(_VECTORS[0]))
+            last = e.smaller(e.b.add(first, I64(_VECTORS[0])), vectors)
+            taps_h = self.inside(o, self.step_h, self.before_h, self.gap_h, self.height, self.taps_h)
+            pieces(e, first, last, _VECTORS, lambda v, count: self.row(o, taps_h, v, count))
+        return e.finish()
+
+    def inside(
+        self, place: Value, step: Value, before: Value, gap: Value, size: Value, taps: Value
+    ) -> tuple[Value, Value, Value]:
+        """The first tap inside the image and the one after the last, and where tap 0 lies."""
+        b = self.e.b
+        origin = b.sub(b.mul(place, step), before)
+        least = b.sdiv(b.add(b.neg(origin), b.sub(gap, I64(1))), gap)
+        low = b.select(b.icmp_signed(">", origin, I64(0)), I64(0), least)
+        room = b.sub(size, origin)
+        most = b.sdiv(b.add(room, b.sub(gap, I64(1))), gap)
+        high = b.select(b.icmp_signed(">", room, I64(0)), self.e.smaller(most, taps), I64(0))
+        return low, high, origin
+
+    def row(self, o: Value, taps_h: tuple[Value, Value, Value], first: Value, vectors: int) -> None:
+        """One row of output positions for some vectors of samples."""
+        e = self.e
+        start = e.b.mul(first, I64(e.lanes))
+        masks = [e.mask(e.minus(self.batch, e.b.add(start, I64(v * e.lanes)))) for v in range(vectors)]
+        with e.loop(I64(0), self.out_width) as p:
+            taps_w = self.inside(p, self.step_w, self.before_w, I64(1), self.width, self.taps_w)
+            pieces(
+                e, I64(0), self.outs, _OUTS,
+                lambda d, count: self.block((o, p, d), (taps_h, taps_w), start, masks, count),
+            )  # fmt: skip
+
+    def block(
+        self,
+        place: tuple[Value, Value, Value],
+        taps: tuple[tuple[Value, Value, Value], tuple[Value, Value, Value]],
+        start: Value,
+        masks: list[Value],
+        outs: int,
+    ) -> None:
+        """outs x vectors accumulators at one output position, then the ending."""
+        e, dtype = self.e, self.dtype
+        (low_h, high_h, origin_h), (low_w, high_w, origin_w) = taps
+        vectors = range(len(masks))
+        samples = e.b.mul(start, I64(dtype.itemsize))
+        w_first = e.advance(self.w, place[2], I64(dtype.itemsize))
+        x_first = e.b.add(e.advance(self.x, e.b.mul(origin_w, self.channels), self.x_c), samples)
+
+        def tap(k: Value, sums: list[Value]) -> list[Value]:
+            x_row = e.advance(x_first, e.b.add(origin_h, e.b.mul(k, self.gap_h)), self.x_h)
+            w_row = e.advance(w_first, k, self.w_h)
+
+            def element(r: Value, sums: list[Value]) -> list[Value]:
+                x_here, w_here = e.advance(x_row, r, self.x_c), e.advance(w_row, r, self.w_r)
+                left = [e.load(self.beside(x_here, v, dtype), dtype, masks[v]) for v in vectors]
+                right = [e.splat(e.load_scalar(e.b.add(w_here, I64(d * dtype.itemsize)), dtype)) for d in range(outs)]
+                return [
+                    e.multiply_add(left[v], right[d], sums[d * len(masks) + v]) for d in range(outs) for v in vectors
+                ]
+
+            low, high = (e.b.mul(n, self.channels) for n in (low_w, high_w))
+            return e.reduce_loop(low, high, 1, sums, element)
+
+        sums = e.reduce_loop(low_h, high_h, 1, [e.constant(0, dtype)] * (outs * len(masks)), tap)
+        self.store(sums, place, start, masks, outs)
+
+    def store(
+        self, sums: list[Value], place: tuple[Value, Value, Value], start: Value, masks: list[Value], outs: int
+    ) -> None:
+        """The ending of each accumulator, at its place."""
+        e = self.e
+        for d in range(outs):
+            here = (place[0], place[1], e.b.add(place[2], I64(d)))
+            target = self.at(self.out, self.out_strides, here)
+            for v, mask in enumerate(masks):
+                value = self.end(sums[d * len(masks) + v], here, start, v, mask)
+                target_v = self.beside(e.advance(target, start, I64(self.result.itemsize)), v, self.result)
+                e.store(target_v, value, self.result, mask)
+
+    def at(self, base: Value, strides: list[Value], place: tuple[Value, Value, Value]) -> Value:
+        """The address of a place's first sample."""
+        for stride, i in zip(strides, place, strict=True):
+            base = self.e.advance(base, i, stride)
+        return base
+
+    def beside(self, address: Value, vector: int, dtype: DType) -> Value:
+        """The address of the v-th register from an address on."""
+        return self.e.b.add(address, I64(vector * self.e.lanes * dtype.itemsize))
+
+    def end(self, value: Value, place: tuple[Value, Value, Value], start: Value, vector: int, mask: Value) -> Value:
+        """The ending's expression of one register."""
+        if self.ending is None:
+            return value
+        e = self.e
+        memory = zip(self.leaves, self.leaf_types, self.motions, strict=True)
+
+        def leaf() -> Value:
+            (address, strides), dtype, how = next(memory)
+            here = self.at(address, strides, place)
+            if how == "stays":
+                return e.splat(e.load_scalar(here, dtype))
+            return e.load(self.beside(e.advance(here, start, I64(dtype.itemsize)), vector, dtype), dtype, mask)
+
+        return self.ending.evaluate(e, value, leaf)
+
+
+def conv_last_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+    """The address of the convolution of batch-last images; the record is :class:`_Forward`'s.
+
+    ``motions`` says how each leaf of the ending moves along the samples: ``"stays"`` or ``"next"``.
+    """
+    return _Forward(dtype, ending, motions).write()
+
+
+def conv_last_grad_kernel(dtype: DType) -> int:
+    """The address of the gradient by the kernel: dw[k, r, d] = sum over o, p, n of x[o, p, k, r, n] ct[o, p, d, n].
+
+    Images come padded. Each thread owns some taps and channels; registers run along the samples and are joined at the
+    end.
+
+    Record: N, R, D, O, P, K; addresses of x, ct, dw; strides of x by O, P, tap along H and row; of ct by O, P and D; of
+    dw by tap along H and row.
+    """
+    e = Emitter(lanes_for(dtype))
+    batch, rows, outs, out_height, out_width, taps = (e.field() for _ in range(6))
+    x, ct, dw = (e.field() for _ in range(3))
+    x_o, x_p, x_k, x_r = (e.field() for _ in range(4))
+    ct_o, ct_p, ct_d = (e.field() for _ in range(3))
+    dw_k, dw_r = (e.field() for _ in range(2))
+    size, place_of = I64(dtype.itemsize), Place(e, dtype, dtype)
+
+    def block(k: Value, r: Value, row_count: int, d: Value, out_count: int) -> None:
+        x_first = e.advance(e.advance(x, k, x_k), r, x_r)
+        ct_first = e.advance(ct, d, ct_d)
+
+        def samples(indices: list[Value], sums: list[Value]) -> list[Value]:
+            o, p = indices
+            x_here = e.advance(e.advance(x_first, o, x_o), p, x_p)
+            ct_here = e.advance(e.advance(ct_first, o, ct_o), p, ct_p)
+
+            def vector(n: Value, sums: list[Value]) -> list[Value]:
+                mask, moved = e.mask(e.minus(batch, n)), e.b.mul(n, size)
+                left = [e.load(e.b.add(e.advance(x_here, I64(i), x_r), moved), dtype, mask) for i in range(row_count)]
+                right = [
+                    e.load(e.b.add(e.advance(ct_here, I64(i), ct_d), moved), dtype, mask) for i in range(out_count)
+                ]
+                pairs = [(a, b) for a in left for b in right]
+                return [e.multiply_add(a, b, s) for (a, b), s in zip(pairs, sums, strict=True)]
+
+            return e.reduce_loop(I64(0), batch, e.lanes, sums, vector)
+
+        sums = carry(e, [out_height, out_width], [e.constant(0, dtype)] * (row_count * out_count), samples)
+        for i in range(row_count):
+            target = e.advance(e.advance(dw, k, dw_k), e.b.add(r, I64(i)), dw_r)
+            for j in range(out_count):
+                total = e.join_lanes(sums[i * out_count + j], lambda a, b: LANES["add"](place_of, a, b))
+                e.store_scalar(e.advance(target, e.b.add(d, I64(j)), size), total, dtype)
+
+    def ceiling(n: Value, unit: int) -> Value:
+        return e.b.sdiv(e.b.add(n, I64(unit - 1)), I64(unit))
+
+    row_blocks, out_blocks = ceiling(rows, _ROWS[0]), ceiling(outs, _GRAD_OUTS[0])
+    low, high = e.my_share(e.b.mul(e.b.mul(taps, row_blocks), out_blocks))
+    with e.loop(low, high) as item:
+        out_first = e.b.mul(e.b.srem(item, out_blocks), I64(_GRAD_OUTS[0]))
+        rest = e.b.sdiv(item, out_blocks)
+        row_first, k = e.b.mul(e.b.srem(rest, row_blocks), I64(_ROWS[0])), e.b.sdiv(rest, row_blocks)
+        out_last = e.smaller(e.b.add(out_first, I64(_GRAD_OUTS[0])), outs)
+        row_last = e.smaller(e.b.add(row_first, I64(_ROWS[0])), rows)
+
+        def row_piece(r: Value, count: int, k: Value = k, first: Value = out_first, last: Value = out_last) -> None:
+            pieces(e, first, last, _GRAD_OUTS, lambda d, outs_: block(k, r, count, d, outs_))
+
+        pieces(e, row_first, row_last, _ROWS, row_piece)
+    return e.finish()
