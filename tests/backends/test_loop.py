@@ -21,6 +21,7 @@ from pellucid.op import Spec
 BACKENDS = pytest.mark.parametrize("backend", ["reference", "cpu"])
 SIZES = st.sampled_from([1, 7, 16, 17])
 NOTHING = np.zeros(0, np.int64)
+PACE = "pellucid.backends.cpu.threads.Pace.choose"  # says how many steps a turn makes, and whether they are shared
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ AWKWARD = {
 @pytest.mark.parametrize("block", [1, 300, 1 << 24])
 def test_data_sets_that_cannot_be_read_in_place_give_the_same_rows(backend, form, block, monkeypatch):
     monkeypatch.setattr("pellucid.backends.cpu.loop._BLOCK", block)
+    monkeypatch.setattr(PACE, lambda self, steps, share: (False, steps))
     data = form(integers(30, 5, dtype="float32"))
     y = np.arange(30)  # can be read where it lies
     order = np.random.default_rng(1).permutation(30)[:28]
@@ -169,6 +171,14 @@ def test_data_sets_that_cannot_be_read_in_place_give_the_same_rows(backend, form
     x_rows, y_rows = case.run(backend)
     np.testing.assert_array_equal(x_rows, data[order].astype("float32").reshape(4, 7, 5), strict=True)
     np.testing.assert_array_equal(y_rows, order.astype("float32").reshape(4, 7), strict=True)
+
+
+def test_what_cannot_be_read_in_place_is_converted_block_by_block(monkeypatch):
+    monkeypatch.setattr("pellucid.backends.cpu.loop._BLOCK", 300)
+    monkeypatch.setattr(PACE, lambda self, steps, share: (False, steps))
+    case = Case(lambda x: (x,), LoopData([np.zeros((30, 5), "float16")], np.arange(28)), batch=7, dtype="float32")
+    run = case.loop("cpu").start(case.fresh())
+    assert [run.advance(99), run.done, run.advance(1), run.done] == [2, 2, 1, 3]  # of 140 bytes each
 
 
 @BACKENDS
@@ -294,6 +304,7 @@ EXCHANGES = {
     "the second from the new first": lambda t, a, b: (a + t, b - (a + t)),
     "sums": lambda t, a, b: (a + ops.sum(b, 0), b - ops.sum(a, 1, True)),
     "product added": lambda t, a, b: (a - a @ b, ops.minimum(b, t)),
+    "product from the left added": lambda t, a, b: (a - b @ a, b),
     "product alone": lambda t, a, b: (b @ b, b - t),
     "mirror image of a result": lambda t, a, b: (ops.flip(b + t, 0), b - t),
     "parts of results": lambda t, a, b: (ops.concatenate([b[:1] + t, b[1:]], 0), b - t),
@@ -364,7 +375,7 @@ OPERATIONS: list[Callable] = [
     lambda a, b, t: ops.transpose(a),
     lambda a, b, t: ops.flip(a, 1),
     lambda a, b, t: a @ b,
-    lambda a, b, t: a - a @ b,
+    lambda a, b, t: b - a @ b,
     lambda a, b, t: ops.sum(a, 0, True) + b,
     lambda a, b, t: b - ops.sum(a, 1, True),
     lambda a, b, t: ops.concatenate([a[1:], b[:1]], 0),
@@ -480,7 +491,7 @@ def test_runs_of_one_loop_do_not_disturb_each_other(backend):
 
 def test_threads_give_the_same_bits_as_one(monkeypatch):
     monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
-    monkeypatch.setattr("pellucid.backends.cpu.threads.Pace.choose", lambda self, steps, share: (share, min(steps, 5)))
+    monkeypatch.setattr(PACE, lambda self, steps, share: (share, min(steps, 5)))
     found = []
     try:
         for count in (1, 2, 3):
@@ -507,22 +518,25 @@ def test_an_index_outside_its_axis_is_an_error_and_the_loop_can_be_used_again(ba
     np.testing.assert_array_equal(log[:, 0], table[[2, 0, 1]])
 
 
-def test_steps_that_were_made_before_an_interrupt_count(monkeypatch):
+@pytest.mark.parametrize("made", [0, 3])
+def test_steps_that_were_made_before_an_interrupt_count(monkeypatch, made):
     case = descent(7, 7)
-    data = case.fresh()
-    run = case.loop("cpu").start(data)
+    loop, data = case.loop("cpu"), case.fresh()
+    run = loop.start(data)
     run.advance(1)
+    finished(loop.start(case.fresh()))
 
     def interrupted(job: Any, threads: int, original: Callable = POOL.run) -> None:
-        job.steps = 3
-        original(job, threads)
+        if made:
+            job.steps = made
+            original(job, threads)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(POOL, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run.advance(9)
-    assert run.done == 4
+    assert run.done == 1 + made
     assert_same([*finished(run).logs, *data.state], case.run("cpu"))
 
 

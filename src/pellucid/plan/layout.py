@@ -34,8 +34,7 @@ class View:
     @property
     def is_contiguous(self) -> bool:
         """Whether the elements lie densely in row order."""
-        expected = contiguous_strides(self.shape, self.dtype.itemsize)
-        return all(n == 1 or s == e for n, s, e in zip(self.shape, self.strides, expected, strict=True))
+        return self.lies_as(contiguous_strides(self.shape, self.dtype.itemsize))
 
     def broadcast(self, shape: Shape) -> View:
         """The view stretched to a larger shape."""
@@ -75,16 +74,9 @@ class View:
         strides = _regrouped(self.shape, self.strides, shape)
         return None if strides is None else replace(self, shape=shape, strides=strides)
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether the elements lie side by side without gaps, in whatever order of the axes."""
-        axes = sorted((s, n) for n, s in zip(self.shape, self.strides, strict=True) if n != 1)
-        expected = self.dtype.itemsize
-        for stride, n in axes:
-            if stride != expected:
-                return False
-            expected *= n
-        return True
+    def lies_as(self, strides: Strides) -> bool:
+        """Whether the elements lie by these strides; those of axes of size 1 mean nothing."""
+        return all(n == 1 or s == e for n, s, e in zip(self.shape, self.strides, strides, strict=True))
 
 
 def _regrouped(shape: Shape, strides: Strides, wanted: Shape) -> Strides | None:

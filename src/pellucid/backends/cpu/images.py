@@ -7,6 +7,7 @@ keeps its images batch-last, [spatial, C, N], and samples fill them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import elementwise, kernels
@@ -42,8 +43,9 @@ def _pad_image(p: Planner, view: View, pads: Pads, last: bool = False) -> View:
 
 def _samples_together(p: Planner, view: View) -> View:
     """The image batch-last: itself, or a copy, which later nodes use again."""
-    if view.strides == batch_last_strides(view.shape, view.dtype.itemsize):
-        return view
+    strides = batch_last_strides(view.shape, view.dtype.itemsize)
+    if view.lies_as(strides):
+        return replace(view, strides=strides)
     if view not in p.converted:
         target = p.temporary(Spec(view.shape, view.dtype), batch_last=True)
         p.copy(view, target)

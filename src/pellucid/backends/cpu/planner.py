@@ -16,7 +16,16 @@ from pellucid.backends.cpu.tasks import REDUCTIONS, Task, tasks_of
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
 from pellucid.plan.fuse import Group
-from pellucid.plan.layout import Loops, Strides, View, batch_last_strides, byte_size, dense, merge_loops
+from pellucid.plan.layout import (
+    Loops,
+    Strides,
+    View,
+    batch_last_strides,
+    byte_size,
+    contiguous_strides,
+    dense,
+    merge_loops,
+)
 from pellucid.plan.lifetime import Lifetime, aligned, place
 from pellucid.plan.order import order, owner
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
@@ -235,9 +244,9 @@ class Planner:
         return self.contiguous(view)
 
     def contiguous(self, view: View) -> View:
-        """The view itself where it is dense, else a dense copy."""
+        """The view itself where it is dense, else a dense copy; axes of size 1 get the strides of row order, too."""
         if view.is_contiguous:
-            return view
+            return replace(view, strides=contiguous_strides(view.shape, view.dtype.itemsize))
         target = self.temporary(Spec(view.shape, view.dtype))
         self.copy(view, target)
         return target
@@ -377,7 +386,7 @@ def _filled(count: int, lanes: int) -> float:
 
 
 def _is_batch_last(view: View, shape: tuple[int, ...]) -> bool:
-    return view.shape == shape and view.strides == batch_last_strides(shape, view.dtype.itemsize)
+    return view.shape == shape and view.lies_as(batch_last_strides(shape, view.dtype.itemsize))
 
 
 def _name(group: Group) -> str:

@@ -1,0 +1,197 @@
+"""Convolutions and pooling in both layouts, against the reference backend."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_seed
+from pellucid.backends.cpu.planner import Planner, wants_batch_last
+from pellucid.graph import rewrite, trace
+from pellucid.nn import AvgPool2D, BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool1D, MaxPool2D
+
+BATCHES = st.sampled_from([1, 7, 16, 17, 25, 64, 70])
+CHANNELS = st.sampled_from([1, 2, 3, 5, 6, 7, 16, 33])
+
+
+def arrays(seed, *shapes, dtype="float32"):
+    r = np.random.default_rng(seed)
+    return [r.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+def agree(function, *args, atol=1e-4):
+    """Both backends give the same numbers; the graph that the engine ran."""
+    found, expected = (compile(function, backend=name)(*args) for name in ("cpu", "reference"))
+    for one, other in zip(found, expected, strict=True):
+        scale = max(1.0, float(np.abs(np.asarray(other)).max(initial=0)))
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=atol * scale)
+    return rewrite(trace(function, *args).graph)
+
+
+def value_and_gradients(function):
+    """The output, and the gradients of a weighted sum of it by every argument."""
+
+    def whole(*args):
+        def weighted(*inner):
+            out = function(*inner)
+            weights = ops.sin(ops.reshape(np.arange(int(np.prod(out.spec.shape)), dtype="float32"), out.spec.shape))
+            return ops.sum(out * ops.cast(weights, out.spec.dtype))
+
+        return (function(*args), *autodiff.grad(weighted, tuple(range(len(args))))(*args))
+
+    return whole
+
+
+@given(
+    n=BATCHES,
+    c=CHANNELS,
+    d=CHANNELS,
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    taps=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    strides=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    dilation=st.sampled_from([(1, 1), (2, 1), (1, 2)]),
+    padding=st.sampled_from(["valid", "same", ((2, 1), (0, 3))]),
+)
+def test_convolutions_and_their_gradients(n, c, d, size, taps, strides, dilation, padding):
+    if padding == "valid" and any((k - 1) * g + 1 > s for k, g, s in zip(taps, dilation, size, strict=True)):
+        return
+
+    def function(x, w):
+        return ops.conv(x, w, strides=strides, padding=padding, dilation=dilation)
+
+    agree(value_and_gradients(function), *arrays(n + c, (n, *size, c), (*taps, c, d)))
+
+
+@given(n=BATCHES, c=CHANNELS, d=CHANNELS, length=st.integers(4, 12), taps=st.integers(1, 4), stride=st.integers(1, 2))
+def test_convolutions_along_one_axis(n, c, d, length, taps, stride):
+    def function(x, w):
+        return ops.relu(ops.conv(x, w, strides=(stride,), padding="same"))
+
+    agree(value_and_gradients(function), *arrays(n, (n, length, c), (taps, c, d)))
+
+
+@given(
+    n=BATCHES,
+    c=CHANNELS,
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.sampled_from(["valid", "same"]),
+    pool=st.sampled_from([ops.max_pool, ops.avg_pool]),
+    early=st.booleans(),
+)
+def test_pooling_after_a_convolution_or_before(n, c, size, window, strides, padding, pool, early):
+    def function(x, w):
+        if early:
+            return ops.conv(pool(x, window, strides, padding), w, padding="same")
+        return pool(ops.conv(x, w, padding="same"), window, strides, padding)
+
+    agree(value_and_gradients(function), *arrays(n + c, (n, *size, 2), (2, 2, 2, c)))
+
+
+def test_pooling_lets_nan_and_infinity_win_in_both_layouts():
+    for n in (2, 32):
+        (x,) = arrays(0, (n, 4, 4, 3))
+        x[0, 0, 0], x[1, 3, 3], x[n - 1, 2, 2] = np.nan, np.inf, -np.inf
+        w = np.ones((1, 1, 3, 3), "float32") * np.eye(3, dtype="float32")
+
+        def function(x, w):
+            return (ops.max_pool(ops.conv(x, w), 2),)
+
+        found, expected = (np.asarray(compile(function, backend=b)(x, w)[0]) for b in ("cpu", "reference"))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [3, 20])
+def test_bias_activation_and_scale_are_computed_in_the_convolution(n, dtype):
+    def function(x, w, b, s):
+        return (ops.tanh(ops.conv(x, w, padding="same") + b) * s,)
+
+    args = arrays(1, (n, 5, 6, 2), (3, 3, 2, 7), (7,), (n, 5, 6, 7), dtype=dtype)
+    agree(function, *args, atol=1e-5)
+    plan = Planner(rewrite(trace(function, *args).graph)).build()
+    assert "conv+add+tanh+mul" in [i.name for i in plan.instructions] or n == 20
+    assert "tanh" not in [i.name for i in plan.instructions]
+
+
+def graph_of(n, *channels):
+    def function(x, *kernels):
+        for w in kernels:
+            x = ops.relu(ops.conv(x, w))
+        return x
+
+    kernels = [np.ones((3, 3, a, b), "float32") for a, b in pairwise(channels)]
+    return trace(function, np.ones((n, 9, 9, channels[0]), "float32"), *kernels).graph
+
+
+def test_the_layout_is_the_one_that_fills_more_lanes():
+    assert wants_batch_last(graph_of(128, 1, 6, 16))
+    assert wants_batch_last(graph_of(25, 3, 6))
+    assert not wants_batch_last(graph_of(128, 3, 32, 64))
+    assert not wants_batch_last(graph_of(2, 1, 6))
+    assert not wants_batch_last(trace(lambda x: x * 2.0, np.ones((128, 4), "float32")).graph)
+
+
+def net(dtype):
+    return [
+        Input((9, 8, 2), dtype),
+        Conv2D(3, 3, padding="same", use_bias=False),
+        BatchNorm(),
+        Dropout(0.3),
+        MaxPool2D((2, 3), strides=(2, 2)),
+        Conv2D(5, 2, strides=(2, 1), activation="relu"),
+        AvgPool2D((1, 2), strides=1),
+        Flatten(),
+        Dense(4, activation="softmax"),
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [6, 24])
+def test_a_network_learns_alike_on_both_backends(dtype, batch):
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(60, 9, 8, 2)).astype(dtype), r.integers(0, 4, 60)
+    weights, losses = [], []
+    for backend in ("cpu", "reference"):
+        set_seed(0)
+        model = Sequential(net(dtype), dtype=dtype)
+        model.compile("categorical_crossentropy", "adam", ["accuracy"], backend=backend)
+        losses.append(model.fit(x, y, batch_size=batch, epochs=3, seed=0, verbose=0)["loss"])
+        weights.append(model.get_weights())
+    tolerance = 1e-4 if dtype == "float32" else 1e-10
+    np.testing.assert_allclose(*losses, rtol=tolerance)
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(value, weights[1][name], atol=20 * tolerance, err_msg=name)
+
+
+def test_a_network_on_sequences_learns_alike_on_both_backends():
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(40, 20, 3)).astype("float32"), r.integers(0, 2, 40)
+    losses = []
+    for backend in ("cpu", "reference"):
+        set_seed(0)
+        layers = [
+            Conv1D(5, 4, activation="relu"),
+            MaxPool1D(2),
+            Conv1D(7, 3),
+            Flatten(),
+            Dense(2, activation="softmax"),
+        ]
+        model = Sequential([Input((20, 3)), *layers])
+        model.compile("categorical_crossentropy", "sgd", backend=backend)
+        losses.append(model.fit(x, y, batch_size=20, epochs=4, seed=0, verbose=0)["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_outputs_are_in_row_order_whatever_the_layout():
+    function = compile(lambda x, w: ops.conv(x, w), backend="cpu")
+    x, w = arrays(0, (32, 5, 5, 2), (3, 3, 2, 3))
+    out = np.asarray(function(x, w))
+    assert out.flags.c_contiguous
+    np.testing.assert_allclose(
+        out, np.asarray(compile(lambda x, w: ops.conv(x, w), backend="reference")(x, w)), atol=1e-5
+    )
+    assert backends.get("cpu").compile(function.graph(x, w)).plan.outputs[0][1].shape == (32, 3, 3, 3)
