@@ -368,6 +368,30 @@ def test_states_that_are_not_carried_stay(backend):
     assert_same(case.run(backend), case.by_hand())
 
 
+def _filtered(x: Any, k: Any) -> Any:
+    return ops.conv(x, k, padding="same")
+
+
+IMAGES = {
+    "filtered before and after": lambda k, t, a, b: (_filtered(a, k), _filtered(a + t, k), a + t, b),
+    "filtered": lambda k, t, a, b: (ops.clip(_filtered(a, k), -9.0, 9.0), b),
+    "the other filtered": lambda k, t, a, b: (_filtered(b, k), b - t),
+    "the other filtered and changed": lambda k, t, a, b: (ops.maximum(_filtered(b, k) + t, 0.0), b - t),
+    "added to the other filtered": lambda k, t, a, b: (a - _filtered(b, k), b - t),
+    "the larger neighbour": lambda k, t, a, b: (ops.max_pool(a, 2, 1, padding="same"), ops.max_pool(a, 2, 1, "same")),
+}
+
+
+@BACKENDS
+@pytest.mark.parametrize("shape", [(16, 2, 3, 1), (3, 2, 3, 8)], ids=["many samples", "many channels"])
+@pytest.mark.parametrize("function", IMAGES.values(), ids=IMAGES)
+def test_state_that_is_images_is_replaced_too(backend, function, shape):
+    kernel = integers(3, 3, shape[-1], shape[-1], seed=3)
+    data = LoopData((), NOTHING, [kernel], [integers(4)], [integers(*shape, seed=1), integers(*shape, seed=2)])
+    case = Case(function, data, (0, 1))
+    assert_same(case.run(backend), case.by_hand())
+
+
 OPERATIONS: list[Callable] = [
     lambda a, b, t: a + b,
     lambda a, b, t: ops.maximum(a, b - t),
@@ -552,14 +576,14 @@ def _wrong(field: str, number: int, change: Callable) -> Callable[[LoopData], Lo
 MISTAKES = [
     (_wrong("rows", 0, lambda x: x[:, :2]), "input x needs float32[3], but an array of [2] was given"),
     (_wrong("rows", 0, lambda x: x[:, 0]), "input x needs float32[3], but an array of [] was given"),
-    (_wrong("fixed", 0, lambda k: k.astype("float64")), "input k needs float32[3], but float64 [3] was given"),
-    (_wrong("fixed", 0, lambda k: k[:1]), "input k needs float32[3], but float32 [1] was given"),
-    (_wrong("series", 0, lambda t: t[:1]), "input t needs float64[2], but float64 [1] was given"),
-    (_wrong("series", 0, lambda t: t[:, None]), "input t needs float64[2], but float64 [2, 1] was given"),
-    (_wrong("series", 0, lambda t: t.astype("f4")), "input t needs float64[2], but float32 [2] was given"),
-    (_wrong("state", 0, lambda s: s.T), "input s needs float32[4, 3], but float32 [3, 4] was given"),
-    (_wrong("state", 0, lambda s: s.astype("i4")), "input s needs float32[4, 3], but int32 [4, 3] was given"),
-    (_wrong("state", 0, lambda s: s.astype(">f4")), "input s needs float32[4, 3], but >f4 [4, 3] was given"),
+    (_wrong("fixed", 0, lambda k: k.astype("float64")), "input k needs float32[3], but float64[3] was given"),
+    (_wrong("fixed", 0, lambda k: k[:1]), "input k needs float32[3], but float32[1] was given"),
+    (_wrong("series", 0, lambda t: t[:1]), "input t needs float64[2], but float64[1] was given"),
+    (_wrong("series", 0, lambda t: t[:, None]), "input t needs float64[2], but float64[2, 1] was given"),
+    (_wrong("series", 0, lambda t: t.astype("f4")), "input t needs float64[2], but float32[2] was given"),
+    (_wrong("state", 0, lambda s: s.T), "input s needs float32[4, 3], but float32[3, 4] was given"),
+    (_wrong("state", 0, lambda s: s.astype("i4")), "input s needs float32[4, 3], but int32[4, 3] was given"),
+    (_wrong("state", 0, lambda s: s.astype(">f4")), "input s needs float32[4, 3], but >f4[4, 3] was given"),
     (_wrong("state", 0, np.asfortranarray), "state must lie in arrays in row order (C-contiguous)"),
     (_wrong("state", 0, lambda s: np.repeat(s, 2, 0)[::2]), "state must lie in arrays in row order (C-contiguous)"),
 ]

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -67,12 +69,12 @@ def everything(model):
 
 
 def after(model, x, y, batch=1):
-    """What a model knows after training on some data."""
+    """What a model knows after training on some data, or on none."""
+    run = loop.start(model, segment(x, y, batch) if len(x) else segment(*points(1)), KEY)
     if len(x):
-        finish(run := loop.start(model, segment(x, y, batch), KEY)).publish()
-        assert run.done == len(x) // batch
-    else:
-        model.training_program(segment(*points(1)))  # makes the slots
+        finish(run)
+    run.publish()
+    assert run.done == len(x) // batch
     return everything(model)
 
 
@@ -356,3 +358,22 @@ def test_an_interrupt_within_a_turn_leaves_whole_steps_that_are_counted(classifi
         model, made, expected = interrupted_fit(classifier, blobs)
     assert made == 7
     assert everything(model) == expected()
+
+
+def test_an_interrupt_in_the_turn_in_which_nan_began_leaves_parameters_from_before(turns, monkeypatch):
+    turns(4)
+    x, y = points(8, x5=1e30)
+    model = fitted_line("cpu", SGD(0.1))
+    with monkeypatch.context() as patch:
+
+        def interrupted(job, threads, original=POOL.run):
+            original(job, threads)
+            if job.first == 4:
+                raise KeyboardInterrupt
+
+        patch.setattr(POOL, "run", interrupted)
+        with suppress(NonFiniteError):
+            model.fit(x, y, batch_size=1, shuffle=False, seed=0, verbose=0)
+    made = model.optimizer.iterations
+    assert all(np.isfinite(value).all() for value in model.get_weights().values())
+    assert everything(model) == after(fitted_line("cpu", SGD(0.1)), x[:made], y[:made])

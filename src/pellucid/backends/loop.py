@@ -87,7 +87,10 @@ class LoopRun(ABC):
 
     @abstractmethod
     def advance(self, steps: int) -> int:
-        """Make at most so many steps, at least one, and return within a fraction of a second; how many they were."""
+        """Make at most so many steps, and return within a fraction of a second; how many they were.
+
+        At least one step is made, unless none is asked for or left.
+        """
 
 
 class Loop(ABC):
@@ -103,6 +106,11 @@ class Loop(ABC):
         Raises:
             ShapeError: An array does not have the shape or type that the graph was compiled for.
         """
+
+    @property
+    def byte_size(self) -> int:
+        """Bytes of memory that the loop keeps between runs, beside its code."""
+        return 0
 
     @property
     def batch(self) -> int:
@@ -121,13 +129,18 @@ class Loop(ABC):
             self._same(var, array.shape, array.dtype, var.spec.shape)
         if not all(array.flags.c_contiguous for array in data.state):
             raise ShapeError(f"loop {self.graph.name}: state must lie in arrays in row order (C-contiguous)")
+        if not all(data.state[number].flags.writeable for number in self.form.carried):
+            raise ShapeError(
+                f"loop {self.graph.name}: state that the loop replaces must lie in arrays that can be written"
+            )
         return steps
 
     def _same(self, var: Var, shape: tuple[int, ...], dtype: np.dtype | None, wanted: tuple[int, ...]) -> None:
         if shape != wanted or (dtype is not None and dtype != var.spec.dtype):
+            given = f"{dtype}{list(shape)}" if dtype is not None else f"an array of {list(shape)}"
             raise ShapeError(
                 f"loop {self.graph.name}: input {var.name or '?'} needs {var.spec.dtype}{list(wanted)}, "
-                f"but {dtype or 'an array of'} {list(shape)} was given"
+                f"but {given} was given"
             )
 
     def empty_logs(self, steps: int) -> list[np.ndarray]:
@@ -155,6 +168,8 @@ class _SteppedRun(LoopRun):
 
     def advance(self, steps: int) -> int:
         """Make one step."""
+        if steps <= 0 or self.done == self.steps:
+            return 0
         loop, data, number = self._loop, self._data, self.done
         chosen = data.order[number * loop.batch : (number + 1) * loop.batch]
         rows = [

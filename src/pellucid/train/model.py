@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from pellucid.nn.network import Network
 from pellucid.nn.symbol import Symbol
 from pellucid.optim import Optimizer
 from pellucid.optim import get as get_optimizer
-from pellucid.train import checkpoint, fitting, loop
+from pellucid.train import checkpoint, fitting, loop, structure
 from pellucid.train.checks import DataChecks, embeddings_of
 from pellucid.train.feed import ArrayFeed, Segment, check_batch_size
 from pellucid.train.history import History
 from pellucid.train.state import TrainingState
 from pellucid.train.step import (
     BatchSpecs,
+    CompiledEvaluation,
+    CompiledPrediction,
+    CompiledTraining,
     EvaluationProgram,
     Objective,
     PredictionProgram,
@@ -380,11 +383,20 @@ class Model(Layer):
         specs = BatchSpecs(*segment.specs())
         frozen = tuple(layer.trainable for layer in self.sublayers())
         key = ("train", specs, frozen, tuple(id(p) for p in self.trainable_parameters))
-        return self._program(key, lambda: TrainingProgram(self, self.objective, self.optimizer, specs, self._backend))
+
+        def compiled() -> CompiledTraining:
+            return CompiledTraining(self, self.objective, self.optimizer, specs, self._backend)
+
+        def make() -> TrainingProgram:
+            optimizer = structure.fingerprint(self.optimizer, without=("learning_rate",))
+            structural = ("train", specs, optimizer, *self._structure(with_objective=True))
+            return TrainingProgram(self, self.optimizer, structure.SHARED.get(structural, compiled))
+
+        return self._program(key, make)
 
     def training_state(self, program: TrainingProgram) -> TrainingState:
         """The working copies of what the program changes, up to date; programs for other batch sizes share them."""
-        tensors = program.tensors
+        tensors = program.trained.tensors
         if self._state is None or not self._state.is_of(tensors):
             self._state = TrainingState(tensors)
         self._state.take_in()
@@ -393,12 +405,35 @@ class Model(Layer):
     def evaluation_program(self, segment: Segment) -> EvaluationProgram:
         """The compiled evaluation for batches of this shape."""
         specs = BatchSpecs(*segment.specs())
-        return self._program(("evaluate", specs), lambda: EvaluationProgram(self, self.objective, specs, self._backend))
+
+        def make() -> EvaluationProgram:
+            structural = ("evaluate", specs, *self._structure(with_objective=True))
+            compiled = structure.SHARED.get(
+                structural, lambda: CompiledEvaluation(self, self.objective, specs, self._backend)
+            )
+            return EvaluationProgram(self, compiled)
+
+        return self._program(("evaluate", specs), make)
 
     def prediction_program(self, segment: Segment) -> PredictionProgram:
         """The compiled forward computation for batches of this shape."""
         specs = segment.specs()[0]
-        return self._program(("predict", specs), lambda: PredictionProgram(self, specs, self._backend))
+
+        def make() -> PredictionProgram:
+            structural = ("predict", specs, *self._structure(with_objective=False))
+            compiled = structure.SHARED.get(structural, lambda: CompiledPrediction(self, specs, self._backend))
+            return PredictionProgram(self, compiled)
+
+        return self._program(("predict", specs), make)
+
+    def _structure(self, *, with_objective: bool) -> tuple[Hashable, ...]:
+        """All that a graph of the model depends on, beside the shapes of a batch."""
+        backend = type(self._backend) if structure.is_own(type(self._backend)) else structure.Same(self._backend)
+        parts: list[Hashable] = [backend, structure.of_model(self)]
+        if with_objective:
+            o = self.objective
+            parts.append(tuple(structure.fingerprint(part) for part in (o.losses, o.loss_weights, o.metrics)))
+        return tuple(parts)
 
     def _program(self, key: Any, make: Callable[[], Any]) -> Any:
         """The program of a key, made on first use; the one that was not used for longest makes room."""

@@ -26,7 +26,7 @@ class TrainingRun:
 
     def __init__(self, program: TrainingProgram, segment: Segment, state: TrainingState, seed_key: np.ndarray) -> None:
         self._program, self._state = program, state
-        self._optimizer = program.optimizer
+        self._optimizer = program.trained.optimizer
         self._first = self._optimizer.iterations
         self.steps = segment.steps
         self.rates = self._optimizer.learning_rates(self.steps)
@@ -34,7 +34,7 @@ class TrainingRun:
         self._data = LoopData(segment.arrays, segment.order, (seed_key,), (numbers, self.rates), state.arrays)
         self._run = program.loop.start(self._data)
         self._logs = StepLogs.of(self._run.logs, program.losses)
-        self._safe = 0
+        self._safe = self._checked = 0
         self._snapshot: list[np.ndarray] | None = None
         self._safe_at = time.perf_counter()
 
@@ -55,30 +55,33 @@ class TrainingRun:
             self._run.advance(steps)
         except DataError:
             self._go_back()
-            self._run.done = self._safe
             raise
         logs = self._logs.part(before, self.done)
         late = time.perf_counter() - self._safe_at > self.SAFE
         finished = self.done == self.steps
-        good = bool(np.isfinite(logs.total).all())
-        if good and (finished or late):
-            good = self._state.first_non_finite(self._program.trainable_count) is None
-        if not good:
+        if not np.isfinite(logs.total).all() or ((finished or late) and not self._is_good()):
             self._find_failure()
         if late and not finished:
             self._safe, self._snapshot, self._safe_at = self.done, self._state.snapshot(), time.perf_counter()
         return logs
 
+    def _is_good(self) -> bool:
+        """Whether the losses so far and the present parameters are finite."""
+        losses = self._logs.total[self._safe : self.done]
+        good = np.isfinite(losses).all() and self._state.first_non_finite(len(self._program.trained.trainable)) is None
+        if good:
+            self._checked = self.done
+        return bool(good)
+
     def _find_failure(self) -> None:
         """Repeat the steps since the state was last known to be good, one by one, until one fails."""
         self._go_back()
-        self._run = self._program.loop.start(self._data, self._safe)
         logs = StepLogs.of(self._run.logs, self._program.losses)
         while True:
             before = self._state.snapshot()
             step = self.done
             self._run.advance(1)
-            culprit = self._state.first_non_finite(self._program.trainable_count)
+            culprit = self._state.first_non_finite(len(self._program.trained.trainable))
             found = None
             if not np.isfinite(logs.total[step]):
                 found = f"The loss became {float(logs.total[step])}"
@@ -86,17 +89,22 @@ class TrainingRun:
                 found = f'The parameter "{culprit.name}" became NaN or infinite'
             if found:
                 self._state.restore(before)
-                self._run.done = step
+                self._run.done = self._checked = step
                 raise NonFiniteStepError(found, step, float(self.rates[step]))
 
     def _go_back(self) -> None:
+        """Return to the state that was last known to be good."""
         if self._snapshot is None:
             self._state.discard()
         else:
             self._state.restore(self._snapshot)
+        self._run = self._program.loop.start(self._data, self._safe)
+        self._checked = self._safe
 
     def publish(self) -> None:
-        """Give the model the present numbers, and count the steps."""
+        """Give the model the present numbers, and count the steps; what was not checked yet and is bad is undone."""
+        if self._checked != self.done and not self._is_good():
+            self._go_back()
         self._state.publish()
         self._optimizer.iterations = self._first + self.done
 

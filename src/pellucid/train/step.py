@@ -131,37 +131,53 @@ def penalties_of(parameters: Sequence[Parameter]) -> list[tuple[Parameter, Regul
     return [(p, p.regularizer) for p in parameters if p.regularizer is not None]
 
 
-class EvaluationProgram:
-    """Losses and metrics of batches at inference, compiled."""
+class CompiledEvaluation:
+    """Losses and metrics of batches at inference, compiled; it serves every model of the structure."""
 
     def __init__(self, model: Any, objective: Objective, specs: BatchSpecs, backend: Backend) -> None:
-        self._parameters = list(model.parameters)
+        parameters = list(model.parameters)
 
         def forward(x: tuple, y: tuple, weights: tuple) -> tuple:
             with phase(training=False):
-                return _forward(model, objective, x, y, weights[0] if weights else None, penalties_of(self._parameters))
+                return _forward(model, objective, x, y, weights[0] if weights else None, penalties_of(parameters))
 
-        traced = trace(forward, specs.x, specs.y, specs.weight_specs, bind=self._parameters, name="evaluate")
-        self._losses = len(objective.losses)
+        traced = trace(forward, specs.x, specs.y, specs.weight_specs, bind=parameters, name="evaluate")
+        self.losses = len(objective.losses)
         graph = rewrite(rewrite(traced.graph, FORWARD_PASSES))
         self.loop = backend.compile_loop(graph, LoopForm(rows=specs.arrays))
 
+
+class EvaluationProgram:
+    """Losses and metrics of a model's batches at inference."""
+
+    def __init__(self, model: Any, compiled: CompiledEvaluation) -> None:
+        self._parameters = list(model.parameters)
+        self._compiled = compiled
+
     def run(self, segment: Segment) -> StepLogs:
         """The numbers of all batches of a segment."""
-        return StepLogs.of(_run_whole(self.loop, segment, self._parameters), self._losses)
+        return StepLogs.of(_run_whole(self._compiled.loop, segment, self._parameters), self._compiled.losses)
 
 
-class PredictionProgram:
-    """The outputs of batches at inference, compiled."""
+class CompiledPrediction:
+    """The outputs of batches at inference, compiled; it serves every model of the structure."""
 
     def __init__(self, model: Any, x: tuple[Spec, ...], backend: Backend) -> None:
-        self._parameters = list(model.parameters)
         self.graph = rewrite(rewrite(forward_graph(model, x, training=False), FORWARD_PASSES))
         self.loop = backend.compile_loop(self.graph, LoopForm(rows=len(x)))
 
+
+class PredictionProgram:
+    """The outputs of a model's batches at inference."""
+
+    def __init__(self, model: Any, compiled: CompiledPrediction) -> None:
+        self._parameters = list(model.parameters)
+        self._compiled = compiled
+        self.graph = compiled.graph
+
     def run(self, segment: Segment) -> list[np.ndarray]:
         """One array per output, with the rows of all batches."""
-        logs = _run_whole(self.loop, segment, self._parameters)
+        logs = _run_whole(self._compiled.loop, segment, self._parameters)
         return [log.reshape(log.shape[0] * log.shape[1], *log.shape[2:]) for log in logs]
 
 
@@ -187,8 +203,38 @@ def forward_graph(model: Any, x: Sequence[Spec], *, training: bool) -> Graph:
     return trace(forward, tuple(x), key, bind=model.parameters, name=model.label, arg_names=labels).graph
 
 
-class TrainingProgram:
-    """Forward, gradient and update of a batch, compiled as a loop.
+class Trained:
+    """What an optimiser changes in a model, in the order of a training graph's inputs.
+
+    Attributes:
+        trainable: The parameters that are trained.
+        others: The parameters that are not: frozen ones and statistics.
+    """
+
+    def __init__(self, model: Any, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.trainable = list(model.trainable_parameters)
+        trainable = {id(p) for p in self.trainable}
+        self.others = [p for p in model.parameters if id(p) not in trainable]
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All parameters, the trainable ones first."""
+        return [*self.trainable, *self.others]
+
+    @property
+    def slots(self) -> list[dict[str, Tensor]]:
+        """The optimiser's present slots: ``reset`` replaces them."""
+        return [self.optimizer.slots_of(p) for p in self.trainable]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Everything that a step reads or changes: parameters, then slots."""
+        return [*self.parameters, *(slot for own in self.slots for _, slot in sorted(own.items()))]
+
+
+class CompiledTraining:
+    """Forward, gradient and update of a batch, compiled as a loop; it serves every model of the structure.
 
     Attributes:
         forward, gradient, step: The graphs of the three stages, for whoever wants to read them.
@@ -199,67 +245,64 @@ class TrainingProgram:
     def __init__(
         self, model: Any, objective: Objective, optimizer: Optimizer, specs: BatchSpecs, backend: Backend
     ) -> None:
-        self.optimizer = optimizer
-        self._trainable = list(model.trainable_parameters)
-        trainable = {id(p) for p in self._trainable}
-        self._others = [p for p in model.parameters if id(p) not in trainable]
+        trained = Trained(model, optimizer)
         self.losses = len(objective.losses)
-        traced = self._trace_forward(model, objective, specs)
+        traced = _trace_forward(model, objective, specs, trained)
         self.forward = rewrite(traced.graph, FORWARD_PASSES)
-        bound = [*self._trainable, *self._others]
+        bound, count = trained.parameters, len(trained.trainable)
         first = len(traced.graph.inputs) - len(bound)
-        self.gradient = gradient(self.forward, range(first, first + len(self._trainable)))
-        self.step = rewrite(self._trace_step(self.gradient, first, len(traced.assigned)))
+        self.gradient = gradient(self.forward, range(first, first + count))
+        self.step = rewrite(_trace_step(self.gradient, first, len(traced.assigned), trained))
         number = {id(p): i for i, p in enumerate(bound)}
-        slots = range(len(bound), len(bound) + sum(map(len, self._slots)))
+        slots = range(len(bound), len(trained.tensors))
         assigned = [number[id(p)] for p in traced.assigned]
-        carried = (*range(len(self._trainable)), *slots, *assigned)
+        carried = (*range(count), *slots, *assigned)
         self.loop = backend.compile_loop(self.step, LoopForm(specs.arrays, fixed=1, series=2, carried=carried))
 
-    @property
-    def _slots(self) -> list[dict[str, Tensor]]:
-        """The optimiser's present slots: ``reset`` replaces them."""
-        return [self.optimizer.slots_of(p) for p in self._trainable]
 
-    @property
-    def trainable_count(self) -> int:
-        """How many of the tensors are trained."""
-        return len(self._trainable)
+def _trace_forward(model: Any, objective: Objective, specs: BatchSpecs, trained: Trained) -> Traced:
+    penalties = penalties_of(model.parameters)
 
-    @property
-    def tensors(self) -> list[Tensor]:
-        """Everything that a step reads or changes, the trainable parameters first."""
-        return [*self._trainable, *self._others, *(slot for own in self._slots for _, slot in sorted(own.items()))]
+    def forward(x: tuple, y: tuple, weights: tuple, seed_key: Any, step: Any) -> tuple:
+        with phase(training=True, key=ops.fold_in(seed_key, step)):
+            return _forward(model, objective, x, y, weights[0] if weights else None, penalties)
 
-    def _trace_forward(self, model: Any, objective: Objective, specs: BatchSpecs) -> Traced:
-        penalties = penalties_of(model.parameters)
+    xs, ys = [s.name for s in model.inputs], [f"y_{name}" for name in model.output_names]
+    names = [*xs, *(ys if len(ys) > 1 else ["y"]), *(["sample_weight"] if specs.weights else [])]
+    args = (specs.x, specs.y, specs.weight_specs, _KEY, Spec((), uint32))
+    return trace(forward, *args, bind=trained.parameters, name="forward", arg_names=[*names, "seed_key", "step"])
 
-        def forward(x: tuple, y: tuple, weights: tuple, seed_key: Any, step: Any) -> tuple:
-            with phase(training=True, key=ops.fold_in(seed_key, step)):
-                return _forward(model, objective, x, y, weights[0] if weights else None, penalties)
 
-        xs, ys = [s.name for s in model.inputs], [f"y_{name}" for name in model.output_names]
-        names = [*xs, *(ys if len(ys) > 1 else ["y"]), *(["sample_weight"] if specs.weights else [])]
-        bound = [*self._trainable, *self._others]
-        args = (specs.x, specs.y, specs.weight_specs, _KEY, Spec((), uint32))
-        return trace(forward, *args, bind=bound, name="forward", arg_names=[*names, "seed_key", "step"])
+def _trace_step(graph: Graph, first: int, assigned: int, trained: Trained) -> Graph:
+    """The gradient's graph joined with the update: inputs batch, rate, state; outputs logs, new state."""
+    count = len(trained.trainable)
+    data = [var.spec for var in graph.inputs[:first]]
+    n_logs = len(graph.outputs) - assigned - count
 
-    def _trace_step(self, graph: Graph, first: int, assigned: int) -> Graph:
-        """The gradient's graph joined with the update: inputs batch, rate, state; outputs logs, new state."""
-        count = len(self._trainable)
-        data = [var.spec for var in graph.inputs[:first]]
-        n_logs = len(graph.outputs) - assigned - count
+    def step(batch: list, rate: Any, parameters: list, others: list, slots: list) -> tuple:
+        values = inline(graph, *batch, *parameters, *others)
+        logs, kept, gradients = values[:n_logs], values[n_logs : len(values) - count], values[-count:]
+        t = ops.cast(batch[-1], float64) + 1.0
+        new, new_slots = trained.optimizer.update_all(parameters, gradients if count else [], slots, t, rate)
+        return logs, new, new_slots, kept
 
-        def step(batch: list, rate: Any, parameters: list, others: list, slots: list) -> tuple:
-            values = inline(graph, *batch, *parameters, *others)
-            logs, kept, gradients = values[:n_logs], values[n_logs : len(values) - count], values[-count:]
-            t = ops.cast(batch[-1], float64) + 1.0
-            new, new_slots = self.optimizer.update_all(parameters, gradients if count else [], slots, t, rate)
-            return logs, new, new_slots, kept
+    parameter_specs = [p.spec for p in trained.trainable]
+    slot_specs = [{name: slot.spec for name, slot in own.items()} for own in trained.slots]
+    names = [v.name for v in graph.inputs[:first]] + ["learning_rate"]
+    names += [t.name for t in trained.tensors]
+    args = (data, Spec((), float64), parameter_specs, [p.spec for p in trained.others], slot_specs)
+    return trace(step, *args, name="step", arg_names=names).graph
 
-        parameter_specs = [p.spec for p in self._trainable]
-        slot_specs = [{name: slot.spec for name, slot in own.items()} for own in self._slots]
-        names = [v.name for v in graph.inputs[:first]] + ["learning_rate"]
-        names += [t.name for t in self.tensors]
-        args = (data, Spec((), float64), parameter_specs, [p.spec for p in self._others], slot_specs)
-        return trace(step, *args, name="step", arg_names=names).graph
+
+class TrainingProgram:
+    """The training step of a model.
+
+    Attributes:
+        forward, gradient, step: The graphs of the three stages, for whoever wants to read them.
+        trained: What it changes.
+    """
+
+    def __init__(self, model: Any, optimizer: Optimizer, compiled: CompiledTraining) -> None:
+        self.trained = Trained(model, optimizer)
+        self.loop, self.losses = compiled.loop, compiled.losses
+        self.forward, self.gradient, self.step = compiled.forward, compiled.gradient, compiled.step

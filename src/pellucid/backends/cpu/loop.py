@@ -31,6 +31,11 @@ class CpuLoop(Loop):
         self._work = work_of(graph)
         self._made: dict[tuple[DType, ...], LoopPlan] = {}
 
+    @property
+    def byte_size(self) -> int:
+        """Bytes of the plans' arenas."""
+        return sum(made.plan.arena for made in self._made.values())
+
     def plan(self, types: Sequence[DType]) -> LoopPlan:
         """The plan for data sets of some element types."""
         key = tuple(types)
@@ -124,7 +129,10 @@ class _CpuRun(LoopRun):
     def advance(self, steps: int) -> int:
         """Make some of the steps."""
         memory, before = self._plan.memory, self.done
-        steps, kept, addresses = self._sources(min(steps, self.steps - before))
+        steps = min(steps, self.steps - before)
+        if steps <= 0:
+            return 0
+        steps, kept, addresses = self._sources(steps)
         with memory.lock:
             memory.bind(self._buffers, self._addresses + addresses)
             memory.done = before

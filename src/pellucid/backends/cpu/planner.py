@@ -200,7 +200,12 @@ class Planner:
 
     def place_for(self, var: Var, *, batch_last: bool = False) -> View:
         """Where a variable is computed: a new temporary, or the old state's place."""
-        view = self.views[self._inside[var]] if var in self._inside else self.temporary(var.spec, batch_last=batch_last)
+        if var in self._inside and not batch_last:
+            view = self.views[self._inside[var]]
+            # Copies of the old state are not copies of the new one.
+            self.converted = {source: made for source, made in self.converted.items() if source.buffer != view.buffer}
+        else:
+            view = self.temporary(var.spec, batch_last=batch_last)
         self.views[var] = view
         return view
 

@@ -64,32 +64,38 @@ class Pace:
     #: Every so many runs the slower way is tried again.
     RETRY = 23
     #: Seconds after which Python has its turn, roughly; and of a trial of the slower way.
-    TURN, TRIAL = 0.03, 0.002
+    TURN, TRIAL = 0.03, 0.004
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
         self._runs = 0
-        self._warm: set[bool] = set()
+        self._last: bool | None = None
+        self._settling = False
 
     def choose(self, steps: int, may_share: bool) -> tuple[bool, int]:
         """Whether the next run shall be shared, and how many of the steps it shall make."""
         self._runs += 1
         shared, seconds = False, self.TURN
-        if may_share:
-            if len(self._seconds) < 2:
-                shared, seconds = True not in self._seconds, self.TRIAL
-            else:
-                shared = self._seconds[True] <= self._seconds[False]
-                if self._runs % self.RETRY == 0:
-                    shared, seconds = not shared, self.TRIAL
+        if may_share and self._settling:
+            shared, seconds = bool(self._last), self.TRIAL
+        elif may_share and len(self._seconds) < 2:
+            shared, seconds = True not in self._seconds, self.TRIAL
+        elif may_share:
+            shared = self._seconds[True] <= self._seconds[False]
+            if self._runs % self.RETRY == 0:
+                shared, seconds = not shared, self.TRIAL
         cost = self._seconds.get(shared, self._seconds.get(not shared))
         return shared, 1 if cost is None else max(1, min(steps, int(seconds / max(cost, 1e-9))))
 
     def note(self, shared: bool, steps: int, seconds: float) -> None:
-        """Take in what a run has cost; the first one, which starts workers and fills caches, does not count."""
-        if shared not in self._warm:
-            self._warm.add(shared)
+        """Take in what a run has cost.
+
+        The first run after a change does not count: it wakes workers and fills caches. Another one follows it.
+        """
+        if shared is not self._last:
+            self._last, self._settling = shared, True
             return
+        self._settling = False
         cost = seconds / steps
         before = self._seconds.get(shared, cost)
         # Better times count at once; a worse one may be an accident.
