@@ -136,7 +136,7 @@ def test_a_plan_keeps_to_the_faster_way_and_tries_the_other_now_and_then():
     assert chosen[0] is True
     assert 1 <= sum(chosen[6:]) <= 20  # the slower way, tried again: to wake the workers, and to measure
     chosen = [shared for shared, _ in paced(pace, {True: 1e-5, False: 1e-4}, 400)]
-    assert sum(chosen[-100:]) > 90
+    assert sum(chosen[-100:]) > 85  # but for the trials, of two runs each
 
 
 def test_a_run_is_as_long_as_a_turn_and_a_trial_of_the_slower_way_is_short():
