@@ -30,6 +30,7 @@ from pellucid.train import (
     History,
     LearningRateSchedule,
     Model,
+    Population,
     ReduceOnPlateau,
     Sequential,
     TensorBoard,
@@ -40,7 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BatchReport", "CSVLog", "Callback", "Checkpoint", "EarlyStopping", "History", "Input", "LearningRateSchedule",
-    "Model", "ReduceOnPlateau", "Sequential", "Tensor", "TensorBoard", "compile", "data", "errors", "grad", "hessian",
-    "hvp", "jacobian", "load_model", "nn", "no_grad", "ops", "optim", "random_key", "set_num_threads", "set_seed",
-    "value_and_grad", "vjp",
+    "Model", "Population", "ReduceOnPlateau", "Sequential", "Tensor", "TensorBoard", "compile", "data", "errors",
+    "grad", "hessian", "hvp", "jacobian", "load_model", "nn", "no_grad", "ops", "optim", "random_key",
+    "set_num_threads", "set_seed", "value_and_grad", "vjp",
 ]  # fmt: skip

@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, TypeGuard, TypeVar, dataclass_transform
@@ -98,13 +100,38 @@ def optional(check: Check) -> Check:
 
 
 def param(
-    *, default: Any = dataclasses.MISSING, check: Check | None = None, factory: Any = None, kw_only: bool = False
+    *,
+    default: Any = dataclasses.MISSING,
+    check: Check | None = None,
+    factory: Any = None,
+    kw_only: bool = False,
+    data: bool = False,
 ) -> Any:
-    """A field of a :class:`Configured` class: its default and its check."""
-    metadata = {"check": check}
+    """A field of a :class:`Configured` class: its default, its check, and whether it is data to a compiled step.
+
+    A number that is data is an input of the step (see :meth:`Configured.number`): another value compiles nothing anew.
+    """
+    metadata = {"check": check, "data": data}
     if factory is not None:
         return dataclasses.field(default_factory=factory, metadata=metadata, kw_only=kw_only)
     return dataclasses.field(default=default, metadata=metadata, kw_only=kw_only)
+
+
+class _StandIns(threading.local):
+    by_setting: Mapping[tuple[int, str], Any] = {}
+
+
+_stand_ins = _StandIns()
+
+
+@contextmanager
+def standing_in(values: Mapping[tuple[int, str], Any]) -> Iterator[None]:
+    """In the block, ``number(name)`` of an object gives the value of (its id, name)."""
+    before, _stand_ins.by_setting = _stand_ins.by_setting, values
+    try:
+        yield
+    finally:
+        _stand_ins.by_setting = before
 
 
 @dataclass_transform(field_specifiers=(param,), eq_default=False)
@@ -135,6 +162,15 @@ class Configured:
 
     def setup(self) -> None:
         """Called once the settings are checked; subclasses derive what they need here."""
+
+    def number(self, name: str) -> Any:
+        """A setting to compute with: the traced input that stands for it while a step is compiled, else its value."""
+        return _stand_ins.by_setting.get((id(self), name), getattr(self, name))
+
+    def data_names(self) -> tuple[str, ...]:
+        """The settings that are data now: those declared so that are not 0, for 0 often means "leave it out"."""
+        declared = (f.name for f in fields(self) if f.metadata.get("data"))  # type: ignore[arg-type]
+        return tuple(name for name in declared if getattr(self, name))
 
     def config(self) -> dict[str, Any]:
         """The settings by name, as they were given."""

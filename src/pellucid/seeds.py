@@ -7,6 +7,8 @@ Each consumer draws a child of the root, so that consumers do not disturb each o
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -30,6 +32,18 @@ def set_seed(seed: int | None) -> None:
         raise ConfigurationError(f"A seed must be a whole number of at least 0, not {seed!r}.")
     with _lock:
         _root = np.random.SeedSequence(None if seed is None else int(seed))
+
+
+@contextmanager
+def rooted(seed: int) -> Iterator[None]:
+    """In the block, seeds are drawn as after ``set_seed(seed)``; afterwards as if it had not been."""
+    before = _root
+    set_seed(seed)
+    try:
+        yield
+    finally:
+        with _lock:
+            globals()["_root"] = before
 
 
 def next_seed() -> int:

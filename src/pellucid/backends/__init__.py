@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from pellucid import config
 from pellucid.backends.base import Backend, Executable
 from pellucid.backends.reference import ReferenceBackend
 from pellucid.errors import unknown_name
 
-__all__ = ["Backend", "Executable", "ReferenceBackend", "get", "names", "set_num_threads"]
+__all__ = ["Backend", "Executable", "ReferenceBackend", "get", "alone", "names", "num_threads", "set_num_threads"]
 
 
 def _cpu() -> Backend:
@@ -45,6 +46,24 @@ def set_num_threads(count: int | None) -> None:
     from pellucid.backends.cpu import threads  # the compiler takes 0.1 s to import: only when used
 
     threads.POOL.count = None if count is None else threads.check(count)
+
+
+def num_threads() -> int:
+    """How many threads the CPU engine uses now.
+
+    >>> num_threads() >= 1
+    True
+    """
+    from pellucid.backends.cpu import threads  # the compiler takes 0.1 s to import: only when used
+
+    return threads.POOL.size()
+
+
+def alone() -> AbstractContextManager[None]:
+    """In the block, what this thread of the program runs uses no other thread of the engine."""
+    from pellucid.backends.cpu import threads  # the compiler takes 0.1 s to import: only when used
+
+    return threads.alone()
 
 
 def get(name: str | Backend | None = None) -> Backend:

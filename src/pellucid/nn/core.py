@@ -160,7 +160,7 @@ class Dropout(Layer):
         exact: Drop exactly round(rate * n) of the n units of each sample, instead of each independently.
     """
 
-    rate: float = param(default=0.5, check=Interval(0, 1, closed="left"))
+    rate: float = param(default=0.5, check=Interval(0, 1, closed="left"), data=True)
     exact: bool = param(default=False, check=boolean)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]
@@ -168,10 +168,15 @@ class Dropout(Layer):
         if not self.training or self.rate == 0:
             return x
         keep = self._exact_mask(x) if self.exact else self._mask(x)
-        return ops.where(keep, x * (1.0 / (1.0 - self.rate)), 0.0)
+        return ops.where(keep, x * ops.number_like(1.0 / (1.0 - self.number("rate")), x), 0.0)
+
+    def data_names(self) -> tuple[str, ...]:
+        """The rate; not where it is a number of units, which the compiled step is made for."""
+        return () if self.exact else super().data_names()
 
     def _mask(self, x: Any) -> Any:
-        return ops.random_uniform(self.random_key(), x.spec.shape) >= self.rate
+        draws = ops.random_uniform(self.random_key(), x.spec.shape)
+        return draws >= ops.number_like(self.number("rate"), draws)
 
     def _exact_mask(self, x: Any) -> Any:
         shape = x.spec.shape

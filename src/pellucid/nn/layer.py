@@ -16,6 +16,7 @@ known) and computes in ``call``. The same code runs eagerly, in a trace and symb
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,9 @@ def _inside(layer: Layer) -> Iterator[None]:
         yield
     finally:
         _phase.frozen = before
+
+
+_serials = itertools.count()
 
 
 class Layer(Configured):
@@ -185,6 +189,18 @@ class Layer(Configured):
             raise error.with_context(f'layer "{self.label}": {error.message}', ()) from None
         self.built = True
         self._input_shapes = shapes
+        self._serial = next(_serials)
+
+    def redraw(self) -> None:
+        """Draw the parameters anew, those of inner layers too, in the order in which they were first drawn."""
+        built = [layer for layer in self.sublayers() if layer.built and layer._own]
+        for layer in sorted({id(layer): layer for layer in built}.values(), key=lambda layer: layer._serial):
+            names = {name: parameter.name for name, parameter in layer._own.items()}
+            dtype = next(iter(layer._own.values())).dtype
+            with phase(training=False, dtype=dtype):
+                layer.build(*layer._input_shapes)
+            for name, parameter in layer._own.items():
+                parameter.name = names.get(name, parameter.name)
 
     @property
     def label(self) -> str:

@@ -21,11 +21,11 @@ class Regularizer(Configured):
 class L1(Regularizer):
     """strength * sum |w|: drives weights to exactly zero."""
 
-    strength: float = param(default=0.01, check=non_negative)
+    strength: float = param(default=0.01, check=non_negative, data=True)
 
     def penalty(self, w: Any) -> Any:
         """strength * sum |w|."""
-        return self.strength * ops.sum(ops.abs(w))
+        return _absolute(self.number("strength"), w)
 
 
 class L2(Regularizer):
@@ -35,22 +35,30 @@ class L2(Regularizer):
     (Keras writes the term without the 1/2: its ``L2(a)`` is ``L2(2 * a)`` here.)
     """
 
-    strength: float = param(default=0.01, check=non_negative)
+    strength: float = param(default=0.01, check=non_negative, data=True)
 
     def penalty(self, w: Any) -> Any:
         """strength / 2 * sum w^2."""
-        return (self.strength / 2) * ops.sum(ops.square(w))
+        return _squared(self.number("strength"), w)
 
 
 class L1L2(Regularizer):
     """l1 * sum |w| + l2 / 2 * sum w^2."""
 
-    l1: float = param(default=0.01, check=non_negative)
-    l2: float = param(default=0.01, check=non_negative)
+    l1: float = param(default=0.01, check=non_negative, data=True)
+    l2: float = param(default=0.01, check=non_negative, data=True)
 
     def penalty(self, w: Any) -> Any:
         """Both terms."""
-        return L1(self.l1).penalty(w) + L2(self.l2).penalty(w)
+        return _absolute(self.number("l1"), w) + _squared(self.number("l2"), w)
+
+
+def _absolute(strength: Any, w: Any) -> Any:
+    return ops.number_like(strength, w) * ops.sum(ops.abs(w))
+
+
+def _squared(strength: Any, w: Any) -> Any:
+    return ops.number_like(strength / 2, w) * ops.sum(ops.square(w))
 
 
 REGULARIZERS: dict[str, Callable[..., Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}

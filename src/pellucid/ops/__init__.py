@@ -76,7 +76,7 @@ from pellucid.ops.indexing import (
 )
 from pellucid.ops.movement import broadcast_to, expand_dims, flip, reshape, squeeze, sum, transpose
 from pellucid.ops.pooling import avg_pool, max_pool
-from pellucid.ops.promotion import cast
+from pellucid.ops.promotion import cast, number_like
 from pellucid.ops.random import fold_in, random_bits, random_key, random_normal, random_uniform
 from pellucid.ops.reduction import argmax, argsort, cumsum, max, min, prod
 
@@ -86,7 +86,8 @@ __all__ = [
     "expm1", "flip", "floor", "fold_in", "gather", "gelu", "greater", "greater_equal", "hard_sigmoid", "identity",
     "is_finite", "leaky_relu", "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and",
     "logical_not", "logical_or", "logsumexp", "matmul", "max", "max_pool", "maximum", "mean", "min", "minimum", "mul",
-    "neg", "norm", "normalize", "not_equal", "one_hot", "pad", "pow", "prod", "random_bits", "random_key",
+    "neg", "norm", "normalize", "not_equal",
+    "number_like", "one_hot", "pad", "pow", "prod", "random_bits", "random_key",
     "random_normal", "random_uniform", "relu", "reshape", "scatter_add", "sigmoid", "sign", "sin", "softmax",
     "softplus", "softsign", "sqrt", "square", "squeeze", "stack", "step", "stop_gradient", "sub", "sum", "swish",
     "take_along_axis", "tanh", "transpose", "variance", "where",

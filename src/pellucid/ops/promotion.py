@@ -35,6 +35,11 @@ def cast(x: Any, dtype: Any) -> Any:
     return as_value(x) if dtype_of(x) == target else apply(CAST, x, dtype=target)
 
 
+def number_like(number: Any, like: Any) -> Any:
+    """A number in the element type of the array it meets: Python's as it is, a float64 scalar converted."""
+    return number if isinstance(number, (int, float)) else cast(number, like.spec.dtype)
+
+
 def operand(x: Any) -> Any:
     """A value or NumPy array of whatever the user gave (a number, a list, an array)."""
     if isinstance(x, Value) or (isinstance(x, np.ndarray) and x.dtype in _SUPPORTED):

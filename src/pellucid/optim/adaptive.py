@@ -10,7 +10,7 @@ from pellucid import ops
 from pellucid.dtypes import DType
 from pellucid.fields import Choice, Interval, boolean, non_negative, param, positive
 from pellucid.optim import schedules
-from pellucid.optim.optimizer import Optimizer, Slots, scalar
+from pellucid.optim.optimizer import Optimizer, Slots
 from pellucid.shapes import Shape
 
 _SHARE = Interval(0, 1, "left")
@@ -34,8 +34,8 @@ class Adagrad(Optimizer):
     def update(self, w: Any, g: Any, slots: Slots, t: Any, learning_rate: Any) -> tuple[Any, Slots]:
         """One step, divided by the root of the sum (or mean) of squares."""
         s = slots["s"] + g * g
-        sigma = ops.sqrt(s) if self.form == "sum" else ops.sqrt(s / scalar(t, w))
-        return w - scalar(learning_rate, w) * g / (sigma + self.epsilon), {"s": s}
+        sigma = ops.sqrt(s) if self.form == "sum" else ops.sqrt(s / ops.number_like(t, w))
+        return w - ops.number_like(learning_rate, w) * g / (sigma + self.epsilon), {"s": s}
 
 
 class RMSProp(Optimizer):
@@ -54,7 +54,7 @@ class RMSProp(Optimizer):
 
     learning_rate: Any = param(default=0.001, check=schedules.check)
     rho: float = param(default=0.9, check=_SHARE)
-    momentum: float = param(default=0.0, check=_SHARE)
+    momentum: float = param(default=0.0, check=_SHARE, data=True)
     centered: bool = param(default=False, check=boolean)
     start: str = param(default="zero", check=Choice("zero", "gradient"))
     epsilon: float = param(default=1e-8, check=non_negative)
@@ -76,8 +76,8 @@ class RMSProp(Optimizer):
             v = ops.maximum(v - new["mean"] * new["mean"], 0.0)
         direction = g / (ops.sqrt(v) + self.epsilon)
         if self.momentum:
-            new["b"] = direction = self.momentum * slots["b"] + direction
-        return w - scalar(learning_rate, w) * direction, new
+            new["b"] = direction = ops.number_like(self.number("momentum"), w) * slots["b"] + direction
+        return w - ops.number_like(learning_rate, w) * direction, new
 
 
 class Adadelta(Optimizer):
@@ -100,7 +100,7 @@ class Adadelta(Optimizer):
         v = self.rho * slots["v"] + (1 - self.rho) * g * g
         d = ops.sqrt(slots["u"] + self.epsilon) / ops.sqrt(v + self.epsilon) * g
         u = self.rho * slots["u"] + (1 - self.rho) * d * d
-        return w - scalar(learning_rate, w) * d, {"v": v, "u": u}
+        return w - ops.number_like(learning_rate, w) * d, {"v": v, "u": u}
 
 
 class Adam(Optimizer):
@@ -124,13 +124,13 @@ class Adam(Optimizer):
         m = self.beta_1 * slots["m"] + (1 - self.beta_1) * g
         v = self.beta_2 * slots["v"] + (1 - self.beta_2) * g * g
         # The corrections are numbers near 0: in float32 they would lose four digits in the first steps.
-        root = scalar(ops.sqrt(1 - self.beta_2**t), g)
+        root = ops.number_like(ops.sqrt(1 - self.beta_2**t), g)
         return m, v, ops.sqrt(v) / root + self.epsilon
 
     def update(self, w: Any, g: Any, slots: Slots, t: Any, learning_rate: Any) -> tuple[Any, Slots]:
         """One step along the corrected moments."""
         m, v, denominator = self.moments(g, slots, t)
-        eta = scalar(learning_rate / (1 - self.beta_1**t), w)
+        eta = ops.number_like(learning_rate / (1 - self.beta_1**t), w)
         return w - eta * m / denominator, {"m": m, "v": v}
 
 
@@ -140,7 +140,7 @@ class AdamW(Adam):
     w = (1 - eta lambda) w, then Adam's step.
     """
 
-    weight_decay: float = param(default=0.01, check=non_negative, kw_only=True)
+    weight_decay: float = param(default=0.01, check=non_negative, kw_only=True, data=True)
 
     def _decayed(self, w: Any, g: Any) -> Any:
         return g
@@ -148,7 +148,7 @@ class AdamW(Adam):
     def update(self, w: Any, g: Any, slots: Slots, t: Any, learning_rate: Any) -> tuple[Any, Slots]:
         """Decay, then Adam's step."""
         if self.decays(w):
-            w = w * scalar(1 - learning_rate * self.weight_decay, w)
+            w = w * ops.number_like(1 - learning_rate * self.number("weight_decay"), w)
         return super().update(w, g, slots, t, learning_rate)
 
 
@@ -174,6 +174,6 @@ class Nadam(Adam):
         m, v, denominator = self.moments(g, slots, t)
         mu, mu_next = self._mu(t), self._mu(t + 1)
         product = slots["product"] * mu
-        of_gradient = scalar(learning_rate * (1 - mu) / (1 - product), w)
-        of_moment = scalar(learning_rate * mu_next / (1 - product * mu_next), w)
+        of_gradient = ops.number_like(learning_rate * (1 - mu) / (1 - product), w)
+        of_moment = ops.number_like(learning_rate * mu_next / (1 - product * mu_next), w)
         return w - (of_gradient * g + of_moment * m) / denominator, {"m": m, "v": v, "product": product}

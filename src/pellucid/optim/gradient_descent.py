@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import ops
 from pellucid.dtypes import DType
 from pellucid.errors import ConfigurationError
 from pellucid.fields import Choice, Interval, boolean, param
-from pellucid.optim.optimizer import Optimizer, Slots, scalar
+from pellucid.optim.optimizer import Optimizer, Slots
 from pellucid.shapes import Shape
 
 
-def heavy_ball(w: Any, g: Any, m: Any, eta: Any, momentum: float, nesterov: bool) -> tuple[Any, Any]:
+def heavy_ball(w: Any, g: Any, m: Any, eta: Any, momentum: Any, nesterov: bool) -> tuple[Any, Any]:
     """m = momentum m - eta g; w = w + m, or with Nesterov's look-ahead w = w + momentum m - eta g."""
     m = momentum * m - eta * g
     return (w + (momentum * m - eta * g) if nesterov else w + m), m
@@ -30,7 +31,7 @@ class SGD(Optimizer):
         nesterov: Look ahead along the movement before the gradient step.
     """
 
-    momentum: float = param(default=0.0, check=Interval(0, 1, "left"))
+    momentum: float = param(default=0.0, check=Interval(0, 1, "left"), data=True)
     nesterov: bool = param(default=False, check=boolean)
 
     def setup(self) -> None:
@@ -44,10 +45,10 @@ class SGD(Optimizer):
 
     def update(self, w: Any, g: Any, slots: Slots, t: Any, learning_rate: Any) -> tuple[Any, Slots]:
         """w - eta g."""
-        eta = scalar(learning_rate, w)
+        eta = ops.number_like(learning_rate, w)
         if not self.momentum:
             return w - eta * g, {}
-        w, m = heavy_ball(w, g, slots["m"], eta, self.momentum, self.nesterov)
+        w, m = heavy_ball(w, g, slots["m"], eta, ops.number_like(self.number("momentum"), w), self.nesterov)
         return w, {"m": m}
 
 
@@ -65,7 +66,7 @@ class Momentum(Optimizer):
         nesterov: Look ahead along the movement.
     """
 
-    momentum: float = param(default=0.9, check=Interval(0, 1, "left"))
+    momentum: float = param(default=0.9, check=Interval(0, 1, "left"), data=True)
     form: str = param(default="heavy_ball", check=Choice("heavy_ball", "ema"))
     nesterov: bool = param(default=False, check=boolean)
 
@@ -75,10 +76,11 @@ class Momentum(Optimizer):
 
     def update(self, w: Any, g: Any, slots: Slots, t: Any, learning_rate: Any) -> tuple[Any, Slots]:
         """One step along the movement."""
-        eta, keep = scalar(learning_rate, w), self.momentum
+        eta, share = ops.number_like(learning_rate, w), self.number("momentum")
+        keep, rest = ops.number_like(share, w), ops.number_like(1 - share, w)
         if self.form == "heavy_ball":
             w, m = heavy_ball(w, g, slots["m"], eta, keep, self.nesterov)
             return w, {"m": m}
-        m = keep * slots["m"] + (1 - keep) * g
-        ahead = keep * m + (1 - keep) * g if self.nesterov else m
+        m = keep * slots["m"] + rest * g
+        ahead = keep * m + rest * g if self.nesterov else m
         return w - eta * ahead, {"m": m}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +38,7 @@ class Optimizer(Configured):
     """
 
     learning_rate: Any = param(default=0.01, check=schedules.check)
-    weight_decay: float = param(default=0.0, check=non_negative, kw_only=True)
+    weight_decay: float = param(default=0.0, check=non_negative, kw_only=True, data=True)
     decay_biases: bool = param(default=False, check=boolean, kw_only=True)
     clip_norm: float | None = param(default=None, check=optional(positive), kw_only=True)
     clip_value: float | None = param(default=None, check=optional(positive), kw_only=True)
@@ -93,7 +94,7 @@ class Optimizer(Configured):
         return result
 
     def _decayed(self, w: Any, g: Any) -> Any:
-        return g + self.weight_decay * w if self.decays(w) else g
+        return g + ops.number_like(self.number("weight_decay"), w) * w if self.decays(w) else g
 
     def decays(self, w: Any) -> bool:
         """Whether weight decay applies to the parameter."""
@@ -139,6 +140,12 @@ class Optimizer(Configured):
     def learning_rates(self, count: int) -> np.ndarray:
         """The learning rates of the next updates, as float64."""
         return schedules.rates_at(self.learning_rate, self.iterations, count)
+
+    def copy(self) -> Optimizer:
+        """An optimiser of the same settings, without any state."""
+        twin = copy.copy(self)
+        twin.iterations, twin._slots, twin._owners = 0, {}, {}
+        return twin
 
     def reset(self) -> None:
         """Forget all state, as before the first update."""
@@ -191,8 +198,3 @@ class Optimizer(Configured):
             for name, slot in own.items():
                 slot.assign(fresh[name])
         self.iterations += 1
-
-
-def scalar(value: Any, like: Any) -> Any:
-    """A float64 number, computed in full precision, in the type of the parameter it multiplies."""
-    return ops.cast(value, like.spec.dtype)

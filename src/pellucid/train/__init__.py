@@ -13,11 +13,12 @@ from pellucid.train.callbacks import (
 from pellucid.train.checkpoint import MODEL_CLASSES, load_model
 from pellucid.train.history import History
 from pellucid.train.model import Model
+from pellucid.train.population import Population
 from pellucid.train.sequential import Sequential
 
 MODEL_CLASSES.update(Model=Model, Sequential=Sequential)
 
 __all__ = [
     "BatchReport", "CSVLog", "Callback", "Checkpoint", "EarlyStopping", "History", "LearningRateSchedule", "Model",
-    "ReduceOnPlateau", "Sequential", "TensorBoard", "load_model",
+    "Population", "ReduceOnPlateau", "Sequential", "TensorBoard", "load_model",
 ]  # fmt: skip

@@ -48,12 +48,29 @@ def prepare(model: Any, request: FitRequest) -> Run:
     """
     model.require_compiled()
     _check_numbers(request)
-    given = request.callbacks if isinstance(request.callbacks, (list, tuple)) else [request.callbacks]
-    callbacks = tuple(as_callback(c) for c in given)
     if is_generator_like(request.x) and request.y is None:
         training, validation = _from_generator(model, request)
     else:
         training, validation = _from_arrays(model, request)
+    return _run_of(model, request, training, validation)
+
+
+def prepare_feeds(model: Any, request: FitRequest, training: Feed, validation: Feed | None) -> Run:
+    """The run of a request whose data were checked and made into feeds already.
+
+    Raises:
+        DataError, ConfigurationError: Something does not fit; nothing has been trained.
+    """
+    _check_numbers(request)
+    return _run_of(
+        model, request, training, validation or _validation(model, request.validation_data, request.batch_size)
+    )
+
+
+def _run_of(model: Any, request: FitRequest, training: Feed, validation: Feed | None) -> Run:
+    given = request.callbacks if isinstance(request.callbacks, (list, tuple)) else [request.callbacks]
+    callbacks = tuple(as_callback(c) for c in given)
+    model.forget_outdated_programs()
     return Run(
         model=model,
         feed=training,

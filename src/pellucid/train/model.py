@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class Model(Layer):
         self._backend = backends.get()
         self._programs: dict[Any, Any] = {}
         self._state: TrainingState | None = None
+        self._structure_before: Hashable = None
         self.history: History | None = None
         self.stop_training: bool | str = False
 
@@ -154,6 +156,27 @@ class Model(Layer):
         """The output, or the list of outputs."""
         outputs = self.outputs_of(inputs)
         return outputs[0] if self._single else outputs
+
+    def clone(self, seed: int | None = None) -> Model:
+        """A new model of the same architecture, losses and optimiser settings, which has not been trained.
+
+        Args:
+            seed: Draws its parameters as if the model had been built after ``set_seed(seed)``; None copies the numbers
+                of this one.
+
+        >>> import numpy as np
+        >>> from pellucid import Input, Sequential
+        >>> from pellucid.nn import Dense
+        >>> model = Sequential([Input((2,)), Dense(1)])
+        >>> twin = model.clone()
+        >>> np.array_equal(twin.get_weights()["dense.kernel"], model.get_weights()["dense.kernel"])
+        True
+        """
+        twin = _copied(self)
+        if seed is not None:
+            with seeds.rooted(seed):
+                twin.redraw()
+        return twin
 
     def summary(self, *, show: bool = True) -> str | None:
         """Print the table of layers, output shapes and parameter counts, or with ``show=False`` return it."""
@@ -388,8 +411,7 @@ class Model(Layer):
             return CompiledTraining(self, self.objective, self.optimizer, specs, self._backend)
 
         def make() -> TrainingProgram:
-            optimizer = structure.fingerprint(self.optimizer, without=("learning_rate",))
-            structural = ("train", specs, optimizer, *self._structure(with_objective=True))
+            structural = ("train", specs, *self._training_structure())
             return TrainingProgram(self, self.optimizer, structure.SHARED.get(structural, compiled))
 
         return self._program(key, make)
@@ -426,6 +448,17 @@ class Model(Layer):
 
         return self._program(("predict", specs), make)
 
+    def _training_structure(self) -> tuple[Hashable, ...]:
+        optimizer = structure.fingerprint(self.optimizer, without=("learning_rate",))
+        return (optimizer, *self._structure(with_objective=True))
+
+    def forget_outdated_programs(self) -> None:
+        """Compile anew where layers, losses or the optimiser were changed since the last fit."""
+        now = self._training_structure()
+        if now != self._structure_before:
+            self._programs.clear()
+            self._structure_before = now
+
     def _structure(self, *, with_objective: bool) -> tuple[Hashable, ...]:
         """All that a graph of the model depends on, beside the shapes of a batch."""
         backend = type(self._backend) if structure.is_own(type(self._backend)) else structure.Same(self._backend)
@@ -452,6 +485,31 @@ class Model(Layer):
         if self._network is None:
             return f"{type(self).__name__}({self.label!r}, not built)"
         return f"{type(self).__name__}({self.label!r}, {self.count_parameters():,} parameters)"
+
+
+#: What a clone shares with its model, and what it begins anew.
+_SHARED = frozenset({"_backend", "_objective", "_objective_request"})
+_ANEW: dict[str, Callable[[], Any]] = {
+    "_programs": dict,
+    "_state": lambda: None,
+    "_structure_before": lambda: None,
+    "history": lambda: None,
+    "stop_training": lambda: False,
+}
+
+
+def _copied(model: Model) -> Model:
+    twin = type(model).__new__(type(model))
+    memo: dict[int, Any] = {id(model): twin}
+    for name, value in vars(model).items():
+        if name in _ANEW:
+            value = _ANEW[name]()
+        elif name == "_optimizer" and value is not None:
+            value = value.copy()
+        elif name not in _SHARED:
+            value = copy.deepcopy(value, memo)
+        object.__setattr__(twin, name, value)
+    return twin
 
 
 def _listed(symbols: Any) -> list[Any]:

@@ -31,7 +31,8 @@ class TrainingRun:
         self.steps = segment.steps
         self.rates = self._optimizer.learning_rates(self.steps)
         numbers = np.arange(self._first, self._first + self.steps).astype(np.uint32)
-        self._data = LoopData(segment.arrays, segment.order, (seed_key,), (numbers, self.rates), state.arrays)
+        fixed = (seed_key, *program.trained.settings.values())
+        self._data = LoopData(segment.arrays, segment.order, fixed, (numbers, self.rates), state.arrays)
         self._run = program.loop.start(self._data)
         self._logs = StepLogs.of(self._run.logs, program.losses)
         self._safe = self._checked = 0

@@ -26,6 +26,7 @@ from pellucid.optim import Optimizer
 from pellucid.tensor import Tensor
 from pellucid.train.feed import Segment
 from pellucid.train.metrics import Metric
+from pellucid.train.settings import data_settings
 
 _KEY = Spec((2,), uint32)
 
@@ -135,28 +136,30 @@ class CompiledEvaluation:
     """Losses and metrics of batches at inference, compiled; it serves every model of the structure."""
 
     def __init__(self, model: Any, objective: Objective, specs: BatchSpecs, backend: Backend) -> None:
-        parameters = list(model.parameters)
+        parameters, settings = list(model.parameters), data_settings(model, None)
 
-        def forward(x: tuple, y: tuple, weights: tuple) -> tuple:
-            with phase(training=False):
+        def forward(x: tuple, y: tuple, weights: tuple, numbers: list) -> tuple:
+            with phase(training=False), settings.traced(numbers):
                 return _forward(model, objective, x, y, weights[0] if weights else None, penalties_of(parameters))
 
-        traced = trace(forward, specs.x, specs.y, specs.weight_specs, bind=parameters, name="evaluate")
+        args = (specs.x, specs.y, specs.weight_specs, settings.specs)
+        traced = trace(forward, *args, bind=parameters, name="evaluate")
         self.losses = len(objective.losses)
         graph = rewrite(rewrite(traced.graph, FORWARD_PASSES))
-        self.loop = backend.compile_loop(graph, LoopForm(rows=specs.arrays))
+        self.loop = backend.compile_loop(graph, LoopForm(rows=specs.arrays, fixed=len(settings.names)))
 
 
 class EvaluationProgram:
     """Losses and metrics of a model's batches at inference."""
 
     def __init__(self, model: Any, compiled: CompiledEvaluation) -> None:
-        self._parameters = list(model.parameters)
+        self._parameters, self._settings = list(model.parameters), data_settings(model, None)
         self._compiled = compiled
 
     def run(self, segment: Segment) -> StepLogs:
         """The numbers of all batches of a segment."""
-        return StepLogs.of(_run_whole(self._compiled.loop, segment, self._parameters), self._compiled.losses)
+        logs = _run_whole(self._compiled.loop, segment, self._parameters, self._settings.values())
+        return StepLogs.of(logs, self._compiled.losses)
 
 
 class CompiledPrediction:
@@ -181,10 +184,12 @@ class PredictionProgram:
         return [log.reshape(log.shape[0] * log.shape[1], *log.shape[2:]) for log in logs]
 
 
-def _run_whole(loop: Loop, segment: Segment, parameters: Sequence[Parameter]) -> list[np.ndarray]:
+def _run_whole(
+    loop: Loop, segment: Segment, parameters: Sequence[Parameter], fixed: Sequence[np.ndarray] = ()
+) -> list[np.ndarray]:
     """The logs of a loop over a segment that changes nothing."""
     state = [np.ascontiguousarray(p.numpy()) for p in parameters]
-    run = loop.start(LoopData(segment.arrays, segment.order, state=state))
+    run = loop.start(LoopData(segment.arrays, segment.order, fixed, state=state))
     while run.done < run.steps:
         run.advance(run.steps - run.done)
     return run.logs
@@ -209,10 +214,12 @@ class Trained:
     Attributes:
         trainable: The parameters that are trained.
         others: The parameters that are not: frozen ones and statistics.
+        settings: Numbers of layers, penalties and the optimiser that are inputs, too.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
+        self.settings = data_settings(model, optimizer)
         self.trainable = list(model.trainable_parameters)
         trainable = {id(p) for p in self.trainable}
         self.others = [p for p in model.parameters if id(p) not in trainable]
@@ -257,25 +264,27 @@ class CompiledTraining:
         slots = range(len(bound), len(trained.tensors))
         assigned = [number[id(p)] for p in traced.assigned]
         carried = (*range(count), *slots, *assigned)
-        self.loop = backend.compile_loop(self.step, LoopForm(specs.arrays, fixed=1, series=2, carried=carried))
+        fixed = 1 + len(trained.settings.names)
+        self.loop = backend.compile_loop(self.step, LoopForm(specs.arrays, fixed, series=2, carried=carried))
 
 
 def _trace_forward(model: Any, objective: Objective, specs: BatchSpecs, trained: Trained) -> Traced:
     penalties = penalties_of(model.parameters)
 
-    def forward(x: tuple, y: tuple, weights: tuple, seed_key: Any, step: Any) -> tuple:
-        with phase(training=True, key=ops.fold_in(seed_key, step)):
+    def forward(x: tuple, y: tuple, weights: tuple, seed_key: Any, numbers: list, step: Any) -> tuple:
+        with phase(training=True, key=ops.fold_in(seed_key, step)), trained.settings.traced(numbers):
             return _forward(model, objective, x, y, weights[0] if weights else None, penalties)
 
     xs, ys = [s.name for s in model.inputs], [f"y_{name}" for name in model.output_names]
     names = [*xs, *(ys if len(ys) > 1 else ["y"]), *(["sample_weight"] if specs.weights else [])]
-    args = (specs.x, specs.y, specs.weight_specs, _KEY, Spec((), uint32))
-    return trace(forward, *args, bind=trained.parameters, name="forward", arg_names=[*names, "seed_key", "step"])
+    names += ["seed_key", *trained.settings.names, "step"]
+    args = (specs.x, specs.y, specs.weight_specs, _KEY, trained.settings.specs, Spec((), uint32))
+    return trace(forward, *args, bind=trained.parameters, name="forward", arg_names=names)
 
 
 def _trace_step(graph: Graph, first: int, assigned: int, trained: Trained) -> Graph:
-    """The gradient's graph joined with the update: inputs batch, rate, state; outputs logs, new state."""
-    count = len(trained.trainable)
+    """The gradient's graph joined with the update: inputs batch, settings, rate, state; outputs logs, new state."""
+    count, settings = len(trained.trainable), len(trained.settings.names)
     data = [var.spec for var in graph.inputs[:first]]
     n_logs = len(graph.outputs) - assigned - count
 
@@ -283,7 +292,9 @@ def _trace_step(graph: Graph, first: int, assigned: int, trained: Trained) -> Gr
         values = inline(graph, *batch, *parameters, *others)
         logs, kept, gradients = values[:n_logs], values[n_logs : len(values) - count], values[-count:]
         t = ops.cast(batch[-1], float64) + 1.0
-        new, new_slots = trained.optimizer.update_all(parameters, gradients if count else [], slots, t, rate)
+        with trained.settings.traced(batch[len(batch) - 1 - settings : -1]):
+            gradients = gradients if count else []
+            new, new_slots = trained.optimizer.update_all(parameters, gradients, slots, t, rate)
         return logs, new, new_slots, kept
 
     parameter_specs = [p.spec for p in trained.trainable]

@@ -1,8 +1,8 @@
 """Compiled programs by structure: models of equal architecture, loss and optimiser share what was compiled for one.
 
 The key holds everything that a graph depends on: layers with their settings and names, how they are connected, shapes
-and types of the parameters, losses, metrics, the optimiser's settings (but the learning rate, which is an input). What
-is not one of this package's own classes counts as itself alone.
+and types of the parameters, losses, metrics, the optimiser's settings (but for the learning rate and the numbers that
+are inputs of the step). What is not one of this package's own classes counts as itself alone.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ def fingerprint(value: Any, without: tuple[str, ...] = ()) -> Hashable:
     if isinstance(value, dict):
         return (dict, tuple((key, fingerprint(item)) for key, item in value.items()))
     if isinstance(value, Configured) and is_own(type(value)):
-        settings = value.config()
-        return (type(value), tuple((k, fingerprint(v)) for k, v in settings.items() if k not in without))
+        settings, data = value.config(), value.data_names()
+        kept = [(k, "data" if k in data else fingerprint(v)) for k, v in settings.items() if k not in without]
+        return (type(value), tuple(kept))
     return Same(value)
 
 

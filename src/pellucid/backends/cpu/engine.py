@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,6 +23,7 @@ class CpuExecutable(Executable):
         self.graph = graph
         self.plan = Planner(graph).build()
         self._memory = Memory(self.plan, work_of(graph))
+        self._lock = threading.Lock()  # the memory serves one run at a time
         self._buffers = [*self.plan.inputs, *(buffer for buffer, _ in self.plan.outputs)]
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -32,7 +34,7 @@ class CpuExecutable(Executable):
         """
         kept = [np.ascontiguousarray(value) for value in inputs]
         outputs = [np.empty(spec.shape, spec.dtype) for _, spec in self.plan.outputs]
-        with self._memory.lock:
+        with self._lock:
             self._memory.bind(self._buffers, [value.ctypes.data for value in (*kept, *outputs)])
             self._memory.run(0, 1)
         return outputs

@@ -34,7 +34,7 @@ class CpuLoop(Loop):
     @property
     def byte_size(self) -> int:
         """Bytes of the plans' arenas."""
-        return sum(made.plan.arena for made in self._made.values())
+        return sum(made.plan.arena * made.made for made in self._made.values())
 
     def plan(self, types: Sequence[DType]) -> LoopPlan:
         """The plan for data sets of some element types."""
@@ -64,9 +64,24 @@ class LoopPlan:
         self.logs = self._write_logs(form.logs(graph))
         p.replace_state(carried)
         self.plan: Plan = p.freeze((*self.fixed, *self.state))
-        self.memory = Memory(self.plan, work)
-        self.memory.bind([self._cursors], [self.memory.job.cursors.ctypes.data])
+        self._work = work
+        self._idle: list[Memory] = []
+        self.made = 0
         del self._p
+
+    def take(self) -> Memory:
+        """A memory that nobody uses now, to be given back: there are as many as runs were under way at once."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            self.made += 1
+            memory = Memory(self.plan, self._work)
+            memory.bind([self._cursors], [memory.job.cursors.ctypes.data])
+            return memory
+
+    def give_back(self, memory: Memory) -> None:
+        """Keep a memory for the next one who takes it."""
+        self._idle.append(memory)
 
     def _gather(self, var: Var, dtype: DType) -> tuple[int, int]:
         """The instruction that brings rows in; the buffers of its data set and of its order."""
@@ -128,18 +143,19 @@ class _CpuRun(LoopRun):
 
     def advance(self, steps: int) -> int:
         """Make some of the steps."""
-        memory, before = self._plan.memory, self.done
+        before = self.done
         steps = min(steps, self.steps - before)
         if steps <= 0:
             return 0
         steps, kept, addresses = self._sources(steps)
-        with memory.lock:
-            memory.bind(self._buffers, self._addresses + addresses)
-            memory.done = before
-            try:
-                memory.run(before, steps)
-            finally:  # Ctrl-C may come at any moment: what counts is what was done
-                self.done = memory.done
+        memory = self._plan.take()
+        memory.bind(self._buffers, self._addresses + addresses)
+        memory.done = before
+        try:
+            memory.run(before, steps)
+        finally:  # Ctrl-C may come at any moment: what counts is what was done
+            self.done = memory.done
+            self._plan.give_back(memory)
         del kept
         return self.done - before
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import numpy as np
@@ -20,15 +19,10 @@ _WORTH_SHARING = 500_000
 
 
 class Memory:
-    """The arena and the records of a plan.
-
-    Attributes:
-        lock: The arena and the records serve one run at a time.
-    """
+    """The arena and the records of a plan, which serve one run at a time."""
 
     def __init__(self, plan: Plan, work: int) -> None:
         self.plan = plan
-        self.lock = threading.Lock()
         self._may_share = work >= _WORTH_SHARING
         self._arena, base = _aligned_bytes(plan.arena)
         self._flag = np.zeros(3, np.int64)

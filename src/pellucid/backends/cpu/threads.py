@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,23 @@ class Job:
         return self._address
 
 
+class _Alone(threading.local):
+    here = False
+
+
+_alone = _Alone()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """In the block, what this thread of the program runs uses no other one."""
+    before, _alone.here = _alone.here, True
+    try:
+        yield
+    finally:
+        _alone.here = before
+
+
 class Pool:
     """Workers that run plans together with the calling thread."""
 
@@ -158,6 +177,8 @@ class Pool:
 
     def size(self) -> int:
         """Threads that a plan may use now."""
+        if _alone.here:
+            return 1
         if self.count is not None:
             return self.count
         given = config.THREADS.read()

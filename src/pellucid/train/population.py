@@ -1,0 +1,294 @@
+"""Populations: many copies of a model trained at once, each with numbers of its own, on shared data.
+
+The copies share one compiled step: learning rate, momentum, L2, dropout rate, seed and rows are data to it. Each copy
+trains on one thread, as many at a time as there are cores, and ends with the same bits as the same fit alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pellucid import backends, seeds
+from pellucid.errors import ConfigurationError, DataError, NonFiniteError
+from pellucid.nn.core import Dropout
+from pellucid.nn.regularizers import L2
+from pellucid.train import fitting, loop
+from pellucid.train.callbacks import Callback
+from pellucid.train.feed import ArrayFeed, check_batch_size
+from pellucid.train.history import History
+from pellucid.train.loop import Run
+from pellucid.train.model import Model
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The data that all members read, checked once."""
+
+    x: tuple[np.ndarray, ...]
+    y: tuple[np.ndarray, ...]
+    weights: np.ndarray | None
+
+
+class Population:
+    """Copies of a compiled model, with numbers of their own.
+
+    Args:
+        model: The model to copy: built and compiled, or compiled and built by the first data.
+        n: How many copies.
+        seed: Per member, what draws its parameters, orders its batches and drops its units, or one number for the first
+            member, after which they count up; by default fresh ones.
+        learning_rate, momentum: Per member, or one for all: settings of the optimiser.
+        l2: Per member, or one for all: the strength of an L2 penalty on every kernel (``kernel_regularizer``).
+        dropout: Per member, or one for all: the rate of every Dropout layer.
+
+    Attributes:
+        members: The models.
+        seeds: The seed of each.
+        histories: After ``fit``, the history of each.
+        failures: After ``fit``, member -> the error that ended its training.
+
+    Raises:
+        ConfigurationError: A list has not one value per member, or the model has nothing that a number could set.
+
+    >>> from pellucid import Input, Sequential
+    >>> from pellucid.nn import Dense
+    >>> model = Sequential([Input((4,)), Dense(8, activation="relu"), Dense(3, activation="softmax")])
+    >>> model.compile("categorical_crossentropy", "sgd", ["accuracy"])
+    >>> population = Population(model, 3, seed=0, learning_rate=[0.01, 0.1, 1.0])
+    >>> r = np.random.default_rng(0)
+    >>> x, y = r.normal(size=(60, 4)), r.integers(0, 3, 60)
+    >>> histories = population.fit(x, y, epochs=2, batch_size=10, verbose=0)
+    >>> [len(history) for history in histories]
+    [2, 2, 2]
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        n: int,
+        *,
+        seed: int | Sequence[int] | None = None,
+        learning_rate: Any = None,
+        momentum: Any = None,
+        l2: Any = None,
+        dropout: Any = None,
+    ) -> None:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise ConfigurationError(f"Population: n must be a whole number of at least 1, not {n!r}.")
+        model.require_compiled()
+        self._model = model
+        self.seeds = _seeds(seed, int(n))
+        given = {"learning_rate": learning_rate, "momentum": momentum, "l2": l2, "dropout": dropout}
+        self._numbers = {name: _each(name, value, int(n)) for name, value in given.items() if value is not None}
+        self.members: list[Model] = []
+        self.histories: list[History] = []
+        self.failures: dict[int, NonFiniteError] = {}
+        if model.built:
+            self._make_members()
+
+    def _make_members(self) -> None:
+        for number, seed in enumerate(self.seeds):
+            member = self._model.clone(seed)
+            for name, values in self._numbers.items():
+                _SETTERS[name](member, values[number])
+            self.members.append(member)
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, number: int) -> Model:
+        return self.members[number]
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.members)
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int | None = 32,
+        epochs: int = 1,
+        rows: Sequence[Any] | None = None,
+        validation_rows: Sequence[Any] | None = None,
+        validation_data: Any = None,
+        validation_every: int = 1,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        callbacks: Callable[[int], Sequence[Callback]] | Sequence[Callback] = (),
+        verbose: str | int = 0,
+    ) -> list[History]:
+        """Train all members; the same as ``members[k].fit(x[rows[k]], y[rows[k]], seed=seeds[k], ...)`` for each.
+
+        Args:
+            x, y: Data that all members read.
+            batch_size, epochs, validation_every, shuffle, sample_weight: As for ``Model.fit``.
+            rows: Per member the rows that it trains on, as numbers or as a mask; all of them by default.
+            validation_rows: Per member the rows that it is validated on.
+            validation_data: (x, y) that all members are validated on instead.
+            callbacks: Callbacks of which each member gets copies (early stopping has a state per member), or a function
+                from the member's number to its callbacks.
+            verbose: 1 shows a bar that counts members.
+
+        Returns:
+            The history of each member. A member whose numbers became NaN or infinite is in ``failures``, and the others
+            go on. Ctrl-C ends all of them.
+        """
+        check_batch_size(batch_size)
+        self._model._build_for(x)
+        if not self.members:
+            self._make_members()
+        shared = self._checked(x, y, sample_weight)
+        count = len(shared.x[0])
+        trained, held_out = (
+            self._row_lists("rows", rows, count),
+            self._row_lists("validation_rows", validation_rows, count),
+        )
+        if held_out is not None and validation_data is not None:
+            raise ConfigurationError("Population.fit: give validation_rows or validation_data, not both.")
+
+        def run(number: int) -> Run:
+            member = self.members[number]
+            own = callbacks(number) if callable(callbacks) else [copy.deepcopy(c) for c in callbacks]
+            request = fitting.FitRequest(
+                x=None, y=None, batch_size=batch_size, epochs=epochs, validation_data=validation_data,
+                validation_split=0.0, validation_every=validation_every, shuffle=shuffle, class_weight=None,
+                sample_weight=None, callbacks=own, seed=self.seeds[number], initial_epoch=0, steps_per_epoch=None,
+                verbose=0,
+            )  # fmt: skip
+
+            def feed(chosen: np.ndarray | None, *, training: bool) -> ArrayFeed:
+                return ArrayFeed(
+                    shared.x, shared.y, shared.weights if training else None, member.input_dtypes, rows=chosen,
+                    batch_size=batch_size, shuffle=shuffle and training, seed=self.seeds[number],
+                )  # fmt: skip
+
+            training = feed(trained[number] if trained else None, training=True)
+            validation = feed(held_out[number], training=False) if held_out else None
+            return fitting.prepare_feeds(member, request, training, validation)
+
+        self.failures = {}
+        self.histories = self._run_all(run, verbose)
+        return self.histories
+
+    def _checked(self, x: Any, y: Any, sample_weight: Any) -> Shared:
+        checks = self._model.checks()
+        arrays, targets = checks.both(x, y)
+        weights = None if sample_weight is None else checks.weights(sample_weight, len(arrays[0]))
+        return Shared(tuple(arrays), tuple(targets), weights)
+
+    def _row_lists(self, name: str, given: Sequence[Any] | None, count: int) -> list[np.ndarray] | None:
+        if given is None:
+            return None
+        if len(given) != len(self):
+            raise ConfigurationError(f"Population.fit: {name} has {len(given)} entries for {len(self)} members.")
+        return [_rows(f"{name}[{number}]", own, count) for number, own in enumerate(given)]
+
+    def _run_all(self, run: Callable[[int], Run], verbose: str | int) -> list[History]:
+        """Train every member, as many at a time as there are threads."""
+        for member in self.members:
+            member.history = None
+        bar = tqdm(total=len(self), unit="member", disable=verbose in (0, "auto"))
+        threads = min(backends.num_threads(), len(self))
+        with bar, ThreadPoolExecutor(threads, "pellucid-member") as pool:
+            waiting = {pool.submit(self._train, run, number) for number in range(len(self))}
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    bar.update(len(done))
+                    for future in done:
+                        future.result()
+            except BaseException as error:
+                for member in self.members:
+                    member.stop_training = "interrupted"
+                pool.shutdown(cancel_futures=True)
+                if not isinstance(error, KeyboardInterrupt):
+                    raise
+        return [member.history or History() for member in self.members]
+
+    def _train(self, run: Callable[[int], Run], number: int) -> None:
+        with backends.alone():
+            try:
+                loop.run(run(number))
+            except NonFiniteError as error:
+                self.failures[number] = error
+
+    def evaluate(self, x: Any, y: Any, *, batch_size: int | None = 256) -> list[dict[str, Any]]:
+        """Losses and metrics of every member."""
+        return [member.evaluate(x, y, batch_size=batch_size, return_dict=True) for member in self.members]
+
+    def predict(self, x: Any, *, batch_size: int | None = 256) -> np.ndarray:
+        """The outputs of every member [member, sample, ...]."""
+        return np.stack([member.predict(x, batch_size=batch_size) for member in self.members])
+
+
+def _seeds(given: int | Sequence[int] | None, n: int) -> list[int]:
+    if given is None:
+        return [seeds.next_seed() for _ in range(n)]
+    if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+        return [int(given) + k for k in range(n)]
+    return [int(s) for s in _each("seed", given, n)]
+
+
+def _each(name: str, given: Any, n: int) -> list[Any]:
+    """One value per member."""
+    if isinstance(given, (str, bytes)) or not hasattr(given, "__len__"):
+        return [given] * n
+    if len(given) != n:
+        raise ConfigurationError(f"Population: {name} has {len(given)} values for {n} members.")
+    return [value.item() if isinstance(value, np.generic) else value for value in given]
+
+
+def _rows(name: str, given: Any, count: int) -> np.ndarray:
+    """Row numbers from numbers or a mask."""
+    array = np.asarray(given)
+    if array.dtype == bool and array.shape == (count,):
+        array = np.flatnonzero(array)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
+        raise DataError(f"{name} must hold row numbers, or one True or False for each of {count} rows.")
+    if array.min() < 0 or array.max() >= count:
+        raise DataError(f"{name}: the row {array.min() if array.min() < 0 else array.max()} is not one of {count}.")
+    return array.astype(np.int64)
+
+
+def _set_optimizer(name: str) -> Callable[[Model, Any], None]:
+    def apply(member: Model, value: Any) -> None:
+        optimizer = member.optimizer
+        if name not in optimizer.config():
+            raise ConfigurationError(f"Population: {type(optimizer).__name__} has no {name}.")
+        member._optimizer = type(optimizer)(**{**optimizer.config(), name: value})
+
+    return apply
+
+
+def _set_l2(member: Model, value: Any) -> None:
+    found = False
+    for layer in member.sublayers():
+        if "kernel_regularizer" in layer.config():
+            found, layer.kernel_regularizer = True, L2(value)
+            layer._own["kernel"].regularizer = layer.kernel_regularizer
+    if not found:
+        raise ConfigurationError("Population: l2 sets the kernel_regularizer of layers, but the model has none.")
+
+
+def _set_dropout(member: Model, value: Any) -> None:
+    layers = [layer for layer in member.sublayers() if isinstance(layer, Dropout)]
+    if not layers:
+        raise ConfigurationError("Population: dropout sets the rate of Dropout layers, but the model has none.")
+    for layer in layers:
+        layer.rate = Dropout(value).rate
+
+
+_SETTERS: dict[str, Callable[[Model, Any], None]] = {
+    "learning_rate": _set_optimizer("learning_rate"),
+    "momentum": _set_optimizer("momentum"),
+    "l2": _set_l2,
+    "dropout": _set_dropout,
+}
