@@ -16,8 +16,10 @@ from pellucid.backends.cpu.windows import carry, pieces
 from pellucid.dtypes import DType
 
 # Register blocks: output channels by vectors of samples (forward), rows of taps by output channels (gradient).
-_OUTS, _VECTORS = (6, 4, 2, 1), (4, 2, 1)
+_OUTS, _VECTORS = (8, 6, 4, 2, 1), (2, 1)
 _ROWS, _GRAD_OUTS = (5, 3, 1), (4, 2, 1)
+# Vectors of samples that the gradient by the kernel goes through all taps with, so that they stay in the second cache.
+_CHUNK = 8
 
 
 class _Forward:
@@ -162,64 +164,106 @@ def conv_last_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[
     return _Forward(dtype, ending, motions).write()
 
 
-def conv_last_grad_kernel(dtype: DType) -> int:
-    """The address of the gradient by the kernel: dw[k, r, d] = sum over o, p, n of x[o, p, k, r, n] ct[o, p, d, n].
-
-    Images come padded. Each thread owns some taps and channels; registers run along the samples and are joined at the
-    end.
+class _KernelGrad:
+    """The gradient by the kernel in the making.
 
     Record: N, R, D, O, P, K; addresses of x, ct, dw; strides of x by O, P, tap along H and row; of ct by O, P and D; of
     dw by tap along H and row.
     """
-    e = Emitter(lanes_for(dtype))
-    batch, rows, outs, out_height, out_width, taps = (e.field() for _ in range(6))
-    x, ct, dw = (e.field() for _ in range(3))
-    x_o, x_p, x_k, x_r = (e.field() for _ in range(4))
-    ct_o, ct_p, ct_d = (e.field() for _ in range(3))
-    dw_k, dw_r = (e.field() for _ in range(2))
-    size, place_of = I64(dtype.itemsize), Place(e, dtype, dtype)
 
-    def block(k: Value, r: Value, row_count: int, d: Value, out_count: int) -> None:
-        x_first = e.advance(e.advance(x, k, x_k), r, x_r)
-        ct_first = e.advance(ct, d, ct_d)
+    def __init__(self, dtype: DType) -> None:
+        self.dtype = dtype
+        self.e = e = Emitter(lanes_for(dtype))
+        self.batch, self.rows, self.outs, self.out_height, self.out_width, self.taps = (e.field() for _ in range(6))
+        self.x, self.ct, self.dw = (e.field() for _ in range(3))
+        self.x_o, self.x_p, self.x_k, self.x_r = (e.field() for _ in range(4))
+        self.ct_o, self.ct_p, self.ct_d = (e.field() for _ in range(3))
+        self.dw_k, self.dw_r = (e.field() for _ in range(2))
 
-        def samples(indices: list[Value], sums: list[Value]) -> list[Value]:
+    def write(self) -> int:
+        """The kernel's address."""
+        e = self.e
+        row_blocks, out_blocks = self.ceiling(self.rows, _ROWS[0]), self.ceiling(self.outs, _GRAD_OUTS[0])
+        low, high = e.my_share(e.b.mul(e.b.mul(self.taps, row_blocks), out_blocks))
+        chunk = _CHUNK * e.lanes
+        with e.loop(I64(0), self.batch, chunk) as start:
+            samples = (start, e.smaller(e.b.add(start, I64(chunk)), self.batch))
+            with e.loop(low, high) as item:
+                rest = e.b.sdiv(item, out_blocks)
+                outs = self.piece(e.b.srem(item, out_blocks), _GRAD_OUTS[0], self.outs)
+                rows = self.piece(e.b.srem(rest, row_blocks), _ROWS[0], self.rows)
+                self.item(e.b.sdiv(rest, row_blocks), rows, outs, samples)
+        return e.finish()
+
+    def ceiling(self, n: Value, unit: int) -> Value:
+        """n / unit, rounded up."""
+        return self.e.b.sdiv(self.e.b.add(n, I64(unit - 1)), I64(unit))
+
+    def piece(self, number: Value, unit: int, stop: Value) -> tuple[Value, Value]:
+        """First and last of the number-th piece of a range."""
+        first = self.e.b.mul(number, I64(unit))
+        return first, self.e.smaller(self.e.b.add(first, I64(unit)), stop)
+
+    def item(
+        self, k: Value, rows: tuple[Value, Value], outs: tuple[Value, Value], samples: tuple[Value, Value]
+    ) -> None:
+        """Some rows of one tap by some output channels, in blocks that fit the registers."""
+        e = self.e
+        pieces(
+            e, *rows, _ROWS,
+            lambda r, rs: pieces(e, *outs, _GRAD_OUTS, lambda d, ds: self.block((k, r, d), rs, ds, samples)),
+        )  # fmt: skip
+
+    def block(
+        self, place: tuple[Value, Value, Value], row_count: int, out_count: int, samples: tuple[Value, Value]
+    ) -> None:
+        """row_count x out_count accumulators over all output positions and some samples, joined and added to dw."""
+        e, dtype, size = self.e, self.dtype, I64(self.dtype.itemsize)
+        k, r, d = place
+        x_first = e.advance(e.advance(self.x, k, self.x_k), r, self.x_r)
+        ct_first = e.advance(self.ct, d, self.ct_d)
+        whole = e.b.add(samples[0], e.b.and_(e.minus(samples[1], samples[0]), I64(-e.lanes)))
+
+        def position(indices: list[Value], sums: list[Value]) -> list[Value]:
             o, p = indices
-            x_here = e.advance(e.advance(x_first, o, x_o), p, x_p)
-            ct_here = e.advance(e.advance(ct_first, o, ct_o), p, ct_p)
+            x_here = e.advance(e.advance(x_first, o, self.x_o), p, self.x_p)
+            ct_here = e.advance(e.advance(ct_first, o, self.ct_o), p, self.ct_p)
+            x_rows = [e.advance(x_here, I64(i), self.x_r) for i in range(row_count)]
+            ct_rows = [e.advance(ct_here, I64(i), self.ct_d) for i in range(out_count)]
 
-            def vector(n: Value, sums: list[Value]) -> list[Value]:
-                mask, moved = e.mask(e.minus(batch, n)), e.b.mul(n, size)
-                left = [e.load(e.b.add(e.advance(x_here, I64(i), x_r), moved), dtype, mask) for i in range(row_count)]
-                right = [
-                    e.load(e.b.add(e.advance(ct_here, I64(i), ct_d), moved), dtype, mask) for i in range(out_count)
-                ]
+            def vector(n: Value, sums: list[Value], mask: Value | None) -> list[Value]:
+                moved = e.b.mul(n, size)
+                left, right = ([e.load(e.b.add(row, moved), dtype, mask) for row in own] for own in (x_rows, ct_rows))
                 pairs = [(a, b) for a in left for b in right]
                 return [e.multiply_add(a, b, s) for (a, b), s in zip(pairs, sums, strict=True)]
 
-            return e.reduce_loop(I64(0), batch, e.lanes, sums, vector)
+            sums = e.reduce_loop(samples[0], whole, e.lanes, sums, lambda n, s: vector(n, s, None))
+            tail = e.mask(e.minus(self.batch, whole))
+            return e.reduce_loop(whole, samples[1], e.lanes, sums, lambda n, s: vector(n, s, tail))
 
-        sums = carry(e, [out_height, out_width], [e.constant(0, dtype)] * (row_count * out_count), samples)
+        zeros = [e.constant(0, dtype)] * (row_count * out_count)
+        sums = carry(e, [self.out_height, self.out_width], zeros, position)
+        self.store(sums, place, row_count, out_count, e.b.icmp_signed("==", samples[0], I64(0)))
+
+    def store(
+        self, sums: list[Value], place: tuple[Value, Value, Value], row_count: int, out_count: int, first: Value
+    ) -> None:
+        """The joined accumulators, added to what earlier samples gave."""
+        e, dtype, place_of = self.e, self.dtype, Place(self.e, self.dtype, self.dtype)
+        k, r, d = place
         for i in range(row_count):
-            target = e.advance(e.advance(dw, k, dw_k), e.b.add(r, I64(i)), dw_r)
+            row = e.advance(e.advance(self.dw, k, self.dw_k), e.b.add(r, I64(i)), self.dw_r)
             for j in range(out_count):
+                target = e.advance(row, e.b.add(d, I64(j)), I64(dtype.itemsize))
                 total = e.join_lanes(sums[i * out_count + j], lambda a, b: LANES["add"](place_of, a, b))
-                e.store_scalar(e.advance(target, e.b.add(d, I64(j)), size), total, dtype)
+                before = e.b.select(first, e.scalar(0, dtype), e.load_scalar(target, dtype))
+                e.store_scalar(target, e.b.fadd(before, total), dtype)
 
-    def ceiling(n: Value, unit: int) -> Value:
-        return e.b.sdiv(e.b.add(n, I64(unit - 1)), I64(unit))
 
-    row_blocks, out_blocks = ceiling(rows, _ROWS[0]), ceiling(outs, _GRAD_OUTS[0])
-    low, high = e.my_share(e.b.mul(e.b.mul(taps, row_blocks), out_blocks))
-    with e.loop(low, high) as item:
-        out_first = e.b.mul(e.b.srem(item, out_blocks), I64(_GRAD_OUTS[0]))
-        rest = e.b.sdiv(item, out_blocks)
-        row_first, k = e.b.mul(e.b.srem(rest, row_blocks), I64(_ROWS[0])), e.b.sdiv(rest, row_blocks)
-        out_last = e.smaller(e.b.add(out_first, I64(_GRAD_OUTS[0])), outs)
-        row_last = e.smaller(e.b.add(row_first, I64(_ROWS[0])), rows)
+def conv_last_grad_kernel(dtype: DType) -> int:
+    """The address of the gradient by the kernel: dw[k, r, d] = sum over o, p, n of x[o, p, k, r, n] ct[o, p, d, n].
 
-        def row_piece(r: Value, count: int, k: Value = k, first: Value = out_first, last: Value = out_last) -> None:
-            pieces(e, first, last, _GRAD_OUTS, lambda d, outs_: block(k, r, count, d, outs_))
-
-        pieces(e, row_first, row_last, _ROWS, row_piece)
-    return e.finish()
+    Images come padded. Each thread owns some taps and channels; registers run along the samples, and are joined after
+    each chunk of them. The record is :class:`_KernelGrad`'s.
+    """
+    return _KernelGrad(dtype).write()

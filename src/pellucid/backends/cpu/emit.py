@@ -185,7 +185,9 @@ class Emitter:
 
     def mask(self, remaining: Value) -> Value:
         """The first ``remaining`` lanes."""
-        return self.b.icmp_signed("<", self.lane_numbers(), self.splat(remaining))
+        numbers = ir.Constant(ir.VectorType(I32, self.lanes), [I32(i) for i in range(self.lanes)])
+        count = self.b.trunc(self.smaller(remaining, I64(self.lanes)), I32)
+        return self.b.icmp_signed("<", numbers, self.splat(count))
 
     def pointer(self, address: Value) -> Value:
         """An address as a pointer."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place, larger
-from pellucid.dtypes import DType, int64
+from pellucid.dtypes import DType, int32, int64
 
 
 class _Window:
@@ -158,6 +158,10 @@ class _Pooling:
             number = b.add(b.mul(number, self.window.image[axis]), positions[axis])
         return number
 
+    def number(self, positions: Sequence[Value]) -> Value:
+        """The number of a position in every lane; images have fewer than 2^31 positions."""
+        return self.e.splat(self.e.b.trunc(self.flat(positions), I32))
+
 
 def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
     """The address of the sum of each window, or (``spreading``) of its transpose added to zeros; see ``_Pooling``."""
@@ -205,13 +209,13 @@ def max_pool_index_kernel(dtype: DType, rank: int, taking: bool) -> int:
             def look() -> list[Value]:
                 x = e.load(k.address(0, outer, positions, lane), dtype, mask)
                 # The first element inside the image wins over nothing.
-                wins = e.b.or_(e.b.icmp_signed("<", where, e.constant(0, int64)), larger(place_of, x, best))
-                return [e.b.select(wins, x, best), e.b.select(wins, e.splat(k.flat(positions)), where)]
+                wins = e.b.or_(e.b.icmp_signed("<", where, e.constant(0, int32)), larger(place_of, x, best))
+                return [e.b.select(wins, x, best), e.b.select(wins, k.number(positions), where)]
 
             return _keep_if(e, _all_inside(e, k.window, positions), carried, look)
 
-        best, winner = carry(e, k.window.taps, [e.constant(0, dtype), e.constant(-1, int64)], tap)
-        e.store(k.address(1, outer, place, lane), winner, int64, mask)
+        best, winner = carry(e, k.window.taps, [e.constant(0, dtype), e.constant(-1, int32)], tap)
+        e.store(k.address(1, outer, place, lane), e.b.sext(winner, e.vector_type(int64)), int64, mask)
         if taking:
             e.store(k.address(2, outer, place, lane), best, dtype, mask)
 
@@ -230,13 +234,13 @@ def unpool_kernel(dtype: DType, rank: int, overlapping: bool) -> int:
 
     def at(outer: Value, place: list[Value], lane: Value, mask: Value) -> None:
         ct = e.load(k.address(1, outer, place, lane), dtype, mask)
-        winner = e.load(k.address(2, outer, place, lane), int64, mask)
+        winner = e.b.trunc(e.load(k.address(2, outer, place, lane), int64, mask), e.vector_type(int32))
 
         def tap(taps: list[Value]) -> None:
             positions = k.positions(place, taps)
             with e.b.if_then(_all_inside(e, k.window, positions)):
                 target = k.address(0, outer, positions, lane)
-                won = e.b.icmp_signed("==", winner, e.splat(k.flat(positions)))
+                won = e.b.icmp_signed("==", winner, k.number(positions))
                 value = e.b.select(won, ct, e.constant(0, dtype))
                 if overlapping:
                     value = LANES["add"](place_of, e.load(target, dtype, mask), value)
