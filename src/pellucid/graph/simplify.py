@@ -13,6 +13,7 @@ import numpy as np
 from pellucid.graph.ir import Node, Var
 from pellucid.graph.replay import Replay
 from pellucid.ops.elementwise import log, neg, softplus, sub
+from pellucid.ops.indexing import concatenate
 from pellucid.ops.movement import broadcast_to, reshape, transpose
 
 Inputs = tuple[Var, ...]
@@ -116,8 +117,53 @@ def log_of_sigmoid(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
     return None
 
 
+#: The longest sum that is searched for parts; beyond, the search would take longer than it saves.
+_PARTS = 512
+
+
+def _summands(var: Var, limit: int) -> list[Var]:
+    """The variables whose sum a variable is, at most ``limit`` of them."""
+    found: list[Var] = []
+    waiting = [var]
+    while waiting and len(found) + len(waiting) <= limit:
+        one = waiting.pop()
+        inner = _made_by(one, "add")
+        if inner and all(v.spec == one.spec for v in inner):
+            waiting += inner
+        else:
+            found.append(one)
+    return found + waiting
+
+
+def sum_of_parts(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
+    """pad(x) + pad(y) + ... = concatenate(x, y, ...), where the parts lie side by side without gaps or overlaps.
+
+    The gradient of cutting an array into pieces (time steps, gates) is such a sum.
+    """
+    places: list[tuple[int, Var]] = []
+    axes: set[int] = set()
+    for var in [v for x in inputs for v in _summands(x, _PARTS)]:
+        record = var.record
+        if record is None or record.op.name != "pad" or any(record.attributes["interior"]):
+            return None
+        low, high = record.attributes["low"], record.attributes["high"]
+        padded = [a for a, (before, after) in enumerate(zip(low, high, strict=True)) if before or after]
+        axes.update(padded)
+        if len(axes) != 1 or min(*low, *high) < 0:
+            return None
+        places.append((low[padded[0]], record.inputs[0]))
+    (axis,) = axes
+    places.sort(key=lambda place: place[0])
+    end = 0
+    for start, part in places:
+        if start != end:
+            return None
+        end += part.spec.shape[axis]
+    return concatenate([part for _, part in places], axis) if end == node.output.spec.shape[axis] else None
+
+
 SIMPLIFICATIONS: dict[str, tuple[Simplification, ...]] = {
-    "add": (neutral(0, both_sides=True),),
+    "add": (neutral(0, both_sides=True), sum_of_parts),
     "sub": (neutral(0, both_sides=False),),
     "mul": (neutral(1, both_sides=True),),
     "div": (neutral(1, both_sides=False),),

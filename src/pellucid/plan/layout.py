@@ -74,6 +74,10 @@ class View:
         strides = _regrouped(self.shape, self.strides, shape)
         return None if strides is None else replace(self, shape=shape, strides=strides)
 
+    def same_place(self, other: View) -> bool:
+        """Whether the elements are those of another view of the same shape, in the same memory."""
+        return (self.buffer, self.offset) == (other.buffer, other.offset) and self.lies_as(other.strides)
+
     def lies_as(self, strides: Strides) -> bool:
         """Whether the elements lie by these strides; those of axes of size 1 mean nothing."""
         return all(n == 1 or s == e for n, s, e in zip(self.shape, self.strides, strides, strict=True))

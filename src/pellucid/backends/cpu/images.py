@@ -46,11 +46,7 @@ def _samples_together(p: Planner, view: View) -> View:
     strides = batch_last_strides(view.shape, view.dtype.itemsize)
     if view.lies_as(strides):
         return replace(view, strides=strides)
-    if view not in p.converted:
-        target = p.temporary(Spec(view.shape, view.dtype), batch_last=True)
-        p.copy(view, target)
-        p.converted[view] = target
-    return p.converted[view]
+    return p.converted_to(view, batch_last=True)
 
 
 def _as_planes(view: View) -> View:

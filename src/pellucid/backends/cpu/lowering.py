@@ -51,14 +51,12 @@ def _pad(p: Planner, node: Node) -> View:
 
 
 def _concatenate(p: Planner, node: Node) -> View:
-    target = p.temporary(node.output.spec)
-    axis, start = node.attributes["axis"], 0
-    for var in node.inputs:
-        part = p.views[var]
-        starts = tuple(start if a == axis else 0 for a in range(len(part.shape)))
-        p.copy(part, target.slice(starts, (1,) * len(part.shape), part.shape))
-        start += part.shape[axis]
-    return target
+    """The parts side by side; most were computed where they belong."""
+    for number, var in enumerate(node.inputs):
+        place = p.part(node, number)
+        if not p.views[var].same_place(place):
+            p.copy(p.views[var], place)
+    return p.joined(node)
 
 
 def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
@@ -71,7 +69,7 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     motions = tuple(motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
     if "stride" in motions:
         finish, leaves, motions = None, [], ()
-    target = p.place_for(finish.output if finish else node.output)
+    target = p.place_for(finish.output if finish else node.output, strided=True)
     batch = target.shape[:-2]
     operands = [a.broadcast((*batch, *a.shape[-2:])), b.broadcast((*batch, *b.shape[-2:])), target]
     loops = merge_loops(batch, [v.strides[:-2] for v in operands]) if size(batch) > 1 else Loops((), ((), (), ()))

@@ -70,14 +70,13 @@ class Planner:
     Attributes:
         views: Where each variable lies.
         batch_last: Whether images lie with their samples side by side.
-        converted: Images that were copied to lie so.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.views: dict[Var, View] = {}
         self.batch_last = wants_batch_last(graph)
-        self.converted: dict[View, View] = {}
+        self._converted: dict[tuple[View, bool], View] = {}
         self._users: dict[Var, list[Node]] = {}
         for node in graph.nodes:
             for var in node.inputs:
@@ -126,7 +125,7 @@ class Planner:
             self._by_rows(task.group)
             return
         root = task.root
-        if root.output in self.views:
+        if root.output in self.views and root.op.name != "concatenate":
             return  # an earlier task has computed it, too
         if task.product is not None and task.product.op.name in PRODUCTS:
             self._product(task.product, task)
@@ -198,16 +197,52 @@ class Planner:
         """The nodes that read a variable."""
         return self._users.get(var, ())
 
-    def place_for(self, var: Var, *, batch_last: bool = False) -> View:
-        """Where a variable is computed: a new temporary, or the old state's place."""
+    def place_for(self, var: Var, *, batch_last: bool = False, strided: bool = False) -> View:
+        """Where a variable is computed: the old state's place, a part of a larger array, or a new temporary.
+
+        Args:
+            var: The variable.
+            batch_last: For an image, whether its samples shall lie side by side.
+            strided: Whether its rows need not follow each other without gaps.
+        """
         if var in self._inside and not batch_last:
             view = self.views[self._inside[var]]
             # Copies of the old state are not copies of the new one.
-            self.converted = {source: made for source, made in self.converted.items() if source.buffer != view.buffer}
+            self._converted = {key: made for key, made in self._converted.items() if key[0].buffer != view.buffer}
         else:
-            view = self.temporary(var.spec, batch_last=batch_last)
+            part = self._part_of_larger(var) if strided and not batch_last else None
+            view = part or self.temporary(var.spec, batch_last=batch_last)
         self.views[var] = view
         return view
+
+    def joined(self, node: Node) -> View:
+        """Where the result of a concatenation lies, which its parts may be computed into."""
+        if node.output not in self.views:
+            self.place_for(node.output, strided=True)
+        return self.views[node.output]
+
+    def part(self, node: Node, number: int) -> View:
+        """The place of one part in the result of a concatenation."""
+        target, axis = self.joined(node), node.attributes["axis"]
+        start = sum(v.spec.shape[axis] for v in node.inputs[:number])
+        shape = node.inputs[number].spec.shape
+        return target.slice([start if a == axis else 0 for a in range(len(shape))], (1,) * len(shape), shape)
+
+    def _part_of_larger(self, var: Var) -> View | None:
+        """The place of a variable in the array that it becomes a part of, if that is known to be one."""
+        joins = []
+        for user in self.users_of(var):
+            inner, through = user, var
+            if user.op.name == "reshape" and _long_axes(user.output) == _long_axes(var):
+                through = user.output
+                inner = next((u for u in self.users_of(through) if u.op.name == "concatenate"), user)
+            if inner.op.name == "concatenate":
+                joins.append((inner, through))
+        if len(joins) != 1 or var.spec.ndim == 0:
+            return None
+        ((node, through),) = joins
+        numbers = [i for i, v in enumerate(node.inputs) if v is through]
+        return self.part(node, numbers[0]).squeezed_to(var.spec.shape) if len(numbers) == 1 else None
 
     def temporary(self, spec: Spec, *, batch_last: bool = False) -> View:
         """A new array in the arena: dense in row order, or with its first axis innermost."""
@@ -250,11 +285,19 @@ class Planner:
 
     def contiguous(self, view: View) -> View:
         """The view itself where it is dense, else a dense copy; axes of size 1 get the strides of row order, too."""
-        if view.is_contiguous:
-            return replace(view, strides=contiguous_strides(view.shape, view.dtype.itemsize))
-        target = self.temporary(Spec(view.shape, view.dtype))
-        self.copy(view, target)
-        return target
+        strides = contiguous_strides(view.shape, view.dtype.itemsize)
+        if view.lies_as(strides):
+            return replace(view, strides=strides)
+        return self.converted_to(view, batch_last=False)
+
+    def converted_to(self, view: View, *, batch_last: bool) -> View:
+        """A copy in another layout, which is made once."""
+        key = (view, batch_last)
+        if key not in self._converted:
+            target = self.temporary(Spec(view.shape, view.dtype), batch_last=batch_last)
+            self.copy(view, target)
+            self._converted[key] = target
+        return self._converted[key]
 
     def run_map(self, expression: Expression, leaves: Sequence[View], target: View, name: str) -> None:
         """Compute an expression of views into a view."""
@@ -282,7 +325,7 @@ class Planner:
         expression, leaves = self._expression(group.nodes, group.inputs)
         shape = group.root.output.spec.shape
         images = self.batch_last and len(shape) >= 3 and any(_is_batch_last(v, shape) for v in leaves)
-        target = self.place_for(group.root.output, batch_last=images)
+        target = self.place_for(group.root.output, batch_last=images, strided=True)
         self.run_map(expression, leaves, target, _name(group))
 
     def _by_rows(self, group: RowGroup) -> None:
@@ -392,6 +435,10 @@ def _filled(count: int, lanes: int) -> float:
 
 def _is_batch_last(view: View, shape: tuple[int, ...]) -> bool:
     return view.shape == shape and view.lies_as(batch_last_strides(shape, view.dtype.itemsize))
+
+
+def _long_axes(var: Var) -> list[int]:
+    return [n for n in var.spec.shape if n != 1]
 
 
 def _name(group: Group) -> str:
