@@ -446,7 +446,7 @@ def test_compiled_programs_are_reused_and_do_not_pile_up(classifier):
     model = classifier(metrics=())
     for count in (*range(1, 60), 59):
         model.train_on_batch(np.ones((count, 4)), np.zeros(count, int), seed=0)
-    assert len(model._programs) == 32
+    assert len(model.programs.kept) == 32
 
 
 def test_compiling_again_changes_loss_and_optimiser(classifier, blobs):

@@ -201,7 +201,7 @@ def test_only_the_steps_since_the_last_copy_are_made_again(turns, monkeypatch, s
     turns(3)
     x, y = points(10, x7=1e30)
     model = fitted_line("cpu", SGD(0.1))
-    program = model.training_program(segment(x, y))
+    program = model.programs.training(segment(x, y))
     starts = []
 
     def recorded(data, first=0, original=program.loop.start):

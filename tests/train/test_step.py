@@ -33,7 +33,7 @@ def segment_of(x, y):
 
 
 def program_of(model, y=Y):
-    return model.training_program(segment_of(X[: len(y)], y))
+    return model.programs.training(segment_of(X[: len(y)], y))
 
 
 def operations(graph):
@@ -44,7 +44,7 @@ def run_step(model, seed=3):
     """The run after one step, whose numbers are not published, and the step's logs."""
     program = program_of(model)
     key = np.asarray(ops.random_key(seed))
-    run = TrainingRun(program, segment_of(X, Y), model.training_state(program), key)
+    run = TrainingRun(program, segment_of(X, Y), model.programs.state(program), key)
     return run, run.advance(1)
 
 
@@ -150,7 +150,7 @@ def test_the_gradient_graph_agrees_with_differences():
     model = Sequential([Input((4,)), Dense(3, activation="softmax")], dtype="float64")
     model.compile("categorical_crossentropy")
     x = X.astype(np.float64)
-    graph = model.training_program(segment_of(x, Y)).gradient
+    graph = model.programs.training(segment_of(x, Y)).gradient
     run = backends.get("reference").compile(graph).run
     kernel, bias = (p.numpy() for p in model.parameters)
     rest = [x, Y, np.asarray(ops.random_key(0)), np.uint32(0)]
@@ -253,9 +253,9 @@ def test_the_model_keeps_its_numbers_until_a_run_is_published():
 def test_the_learning_rate_is_an_input_and_compiles_nothing_anew(classifier):
     model = classifier(optimizer=Adam(0.1))
     model.train_on_batch(X, Y)
-    programs = dict(model._programs)
+    programs = dict(model.programs.kept)
     model.optimizer.learning_rate = 0.0
     before = model.get_weights()
     model.train_on_batch(X, Y)
-    assert model._programs == programs
+    assert model.programs.kept == programs
     assert all(np.array_equal(before[key], value) for key, value in model.get_weights().items())

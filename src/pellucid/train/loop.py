@@ -130,13 +130,13 @@ def _segments(feed: Feed, epoch: int, *, one_by_one: bool) -> Iterator[Segment]:
 
 def start(model: Any, segment: Segment, key: np.ndarray) -> TrainingRun:
     """Training on a segment, from the model's present state."""
-    program = model.training_program(segment)
-    return TrainingRun(program, segment, model.training_state(program), key)
+    program = model.programs.training(segment)
+    return TrainingRun(program, segment, model.programs.state(program), key)
 
 
 def evaluate(model: Any, feed: Feed, prefix: str = "") -> dict[str, Any]:
     """Losses and metrics over all batches of a feed, at inference."""
     totals = EpochTotals(model.objective, model.output_names)
     for segment in feed.epoch(0):
-        totals.add(model.evaluation_program(segment).run(segment), segment.batch)
+        totals.add(model.programs.evaluation(segment).run(segment), segment.batch)
     return totals.result(prefix)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pellucid import backends, seeds
+from pellucid.backends import Backend
 from pellucid.errors import ConfigurationError, NotBuiltError, unknown_name
 from pellucid.graph import Graph
 from pellucid.nn.layer import Layer
@@ -17,27 +17,16 @@ from pellucid.nn.network import Network
 from pellucid.nn.symbol import Symbol
 from pellucid.optim import Optimizer
 from pellucid.optim import get as get_optimizer
-from pellucid.train import checkpoint, fitting, loop, structure
+from pellucid.train import checkpoint, fitting, loop
 from pellucid.train.checks import DataChecks, embeddings_of
-from pellucid.train.feed import ArrayFeed, Segment, check_batch_size
+from pellucid.train.clone import clone
+from pellucid.train.feed import ArrayFeed, check_batch_size
 from pellucid.train.history import History
-from pellucid.train.state import TrainingState
-from pellucid.train.step import (
-    BatchSpecs,
-    CompiledEvaluation,
-    CompiledPrediction,
-    CompiledTraining,
-    EvaluationProgram,
-    Objective,
-    PredictionProgram,
-    TrainingProgram,
-    forward_graph,
-)
+from pellucid.train.predictor import Predictor
+from pellucid.train.programs import Programs
+from pellucid.train.step import Objective, forward_graph
 from pellucid.train.summary import summary
 from pellucid.train.targets import check_activations, objective
-
-# Batches of ever new sizes must not fill the memory with compiled graphs.
-_PROGRAMS_KEPT = 32
 
 
 class Model(Layer):
@@ -83,9 +72,7 @@ class Model(Layer):
         self._objective: Objective | None = None
         self._optimizer: Optimizer | None = None
         self._backend = backends.get()
-        self._programs: dict[Any, Any] = {}
-        self._state: TrainingState | None = None
-        self._structure_before: Hashable = None
+        self.programs = Programs(self)
         self.history: History | None = None
         self.stop_training: bool | str = False
 
@@ -172,11 +159,7 @@ class Model(Layer):
         >>> np.array_equal(twin.get_weights()["dense.kernel"], model.get_weights()["dense.kernel"])
         True
         """
-        twin = _copied(self)
-        if seed is not None:
-            with seeds.rooted(seed):
-                twin.redraw()
-        return twin
+        return clone(self, seed)
 
     def summary(self, *, show: bool = True) -> str | None:
         """Print the table of layers, output shapes and parameter counts, or with ``show=False`` return it."""
@@ -244,7 +227,7 @@ class Model(Layer):
         self._backend = backends.get(backend)
         self._objective_request = (loss, loss_weights, metrics)
         self._objective = None
-        self._programs.clear()
+        self.programs.clear()
         if self._network is not None:
             self._resolve_objective()
         else:
@@ -283,6 +266,11 @@ class Model(Layer):
         self.require_compiled()
         assert self._optimizer is not None
         return self._optimizer
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the compiled programs."""
+        return self._backend
 
     @property
     def is_compiled(self) -> bool:
@@ -383,11 +371,24 @@ class Model(Layer):
         self._build_for(x)
         inputs = self.checks().x(x)
         feed = ArrayFeed(inputs, (), None, self.input_dtypes, batch_size=batch_size, shuffle=False, seed=0)
-        parts = [self.prediction_program(segment).run(segment) for segment in feed.epoch(0)]
+        parts = [self.programs.prediction(segment).run(segment) for segment in feed.epoch(0)]
         outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return outputs[0] if self._single else outputs
 
-    # Programs: compiled graphs, by the shapes of a batch.
+    def predictor(self, batch_size: int = 1) -> Predictor:
+        """A function from inputs to outputs for batches of one size, at the lowest latency.
+
+        >>> import numpy as np
+        >>> from pellucid import Input, Sequential
+        >>> from pellucid.nn import Dense
+        >>> f = Sequential([Input((4,)), Dense(3, activation="softmax")]).predictor()
+        >>> f(np.zeros((1, 4), "float32")).round(3).tolist()
+        [[0.333, 0.333, 0.333]]
+        """
+        check_batch_size(batch_size)
+        return Predictor(self, batch_size)
+
+    # For training.
 
     @property
     def input_dtypes(self) -> tuple[np.dtype, ...]:
@@ -401,83 +402,6 @@ class Model(Layer):
         embeddings = tuple(embeddings_of(self.network, symbol) for symbol in self.inputs)
         return DataChecks(self.inputs, self.output_names, shapes, losses, embeddings)
 
-    def training_program(self, segment: Segment) -> TrainingProgram:
-        """The compiled step for batches of this shape."""
-        specs = BatchSpecs(*segment.specs())
-        frozen = tuple(layer.trainable for layer in self.sublayers())
-        key = ("train", specs, frozen, tuple(id(p) for p in self.trainable_parameters))
-
-        def compiled() -> CompiledTraining:
-            return CompiledTraining(self, self.objective, self.optimizer, specs, self._backend)
-
-        def make() -> TrainingProgram:
-            structural = ("train", specs, *self._training_structure())
-            return TrainingProgram(self, self.optimizer, structure.SHARED.get(structural, compiled))
-
-        return self._program(key, make)
-
-    def training_state(self, program: TrainingProgram) -> TrainingState:
-        """The working copies of what the program changes, up to date; programs for other batch sizes share them."""
-        tensors = program.trained.tensors
-        if self._state is None or not self._state.is_of(tensors):
-            self._state = TrainingState(tensors)
-        self._state.take_in()
-        return self._state
-
-    def evaluation_program(self, segment: Segment) -> EvaluationProgram:
-        """The compiled evaluation for batches of this shape."""
-        specs = BatchSpecs(*segment.specs())
-
-        def make() -> EvaluationProgram:
-            structural = ("evaluate", specs, *self._structure(with_objective=True))
-            compiled = structure.SHARED.get(
-                structural, lambda: CompiledEvaluation(self, self.objective, specs, self._backend)
-            )
-            return EvaluationProgram(self, compiled)
-
-        return self._program(("evaluate", specs), make)
-
-    def prediction_program(self, segment: Segment) -> PredictionProgram:
-        """The compiled forward computation for batches of this shape."""
-        specs = segment.specs()[0]
-
-        def make() -> PredictionProgram:
-            structural = ("predict", specs, *self._structure(with_objective=False))
-            compiled = structure.SHARED.get(structural, lambda: CompiledPrediction(self, specs, self._backend))
-            return PredictionProgram(self, compiled)
-
-        return self._program(("predict", specs), make)
-
-    def _training_structure(self) -> tuple[Hashable, ...]:
-        optimizer = structure.fingerprint(self.optimizer, without=("learning_rate",))
-        return (optimizer, *self._structure(with_objective=True))
-
-    def forget_outdated_programs(self) -> None:
-        """Compile anew where layers, losses or the optimiser were changed since the last fit."""
-        now = self._training_structure()
-        if now != self._structure_before:
-            self._programs.clear()
-            self._structure_before = now
-
-    def _structure(self, *, with_objective: bool) -> tuple[Hashable, ...]:
-        """All that a graph of the model depends on, beside the shapes of a batch."""
-        backend = type(self._backend) if structure.is_own(type(self._backend)) else structure.Same(self._backend)
-        parts: list[Hashable] = [backend, structure.of_model(self)]
-        if with_objective:
-            o = self.objective
-            parts.append(tuple(structure.fingerprint(part) for part in (o.losses, o.loss_weights, o.metrics)))
-        return tuple(parts)
-
-    def _program(self, key: Any, make: Callable[[], Any]) -> Any:
-        """The program of a key, made on first use; the one that was not used for longest makes room."""
-        program = self._programs.pop(key, None)
-        if program is None:
-            program = make()
-            if len(self._programs) >= _PROGRAMS_KEPT:
-                del self._programs[next(iter(self._programs))]
-        self._programs[key] = program
-        return program
-
     def _build_for(self, x: Any) -> None:
         """Build a model that waits for its first data; nothing to do for any other."""
 
@@ -485,31 +409,6 @@ class Model(Layer):
         if self._network is None:
             return f"{type(self).__name__}({self.label!r}, not built)"
         return f"{type(self).__name__}({self.label!r}, {self.count_parameters():,} parameters)"
-
-
-#: What a clone shares with its model, and what it begins anew.
-_SHARED = frozenset({"_backend", "_objective", "_objective_request"})
-_ANEW: dict[str, Callable[[], Any]] = {
-    "_programs": dict,
-    "_state": lambda: None,
-    "_structure_before": lambda: None,
-    "history": lambda: None,
-    "stop_training": lambda: False,
-}
-
-
-def _copied(model: Model) -> Model:
-    twin = type(model).__new__(type(model))
-    memo: dict[int, Any] = {id(model): twin}
-    for name, value in vars(model).items():
-        if name in _ANEW:
-            value = _ANEW[name]()
-        elif name == "_optimizer" and value is not None:
-            value = value.copy()
-        elif name not in _SHARED:
-            value = copy.deepcopy(value, memo)
-        object.__setattr__(twin, name, value)
-    return twin
 
 
 def _listed(symbols: Any) -> list[Any]:

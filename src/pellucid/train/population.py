@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,38 +145,46 @@ class Population:
         self._model._build_for(x)
         if not self.members:
             self._make_members()
-        shared = self._checked(x, y, sample_weight)
-        count = len(shared.x[0])
-        trained, held_out = (
-            self._row_lists("rows", rows, count),
-            self._row_lists("validation_rows", validation_rows, count),
-        )
-        if held_out is not None and validation_data is not None:
+        if validation_rows is not None and validation_data is not None:
             raise ConfigurationError("Population.fit: give validation_rows or validation_data, not both.")
+        request = fitting.FitRequest(
+            x=None, y=None, batch_size=batch_size, epochs=epochs, validation_data=validation_data, validation_split=0.0,
+            validation_every=validation_every, shuffle=shuffle, class_weight=None, sample_weight=None, callbacks=(),
+            seed=0, initial_epoch=0, steps_per_epoch=None, verbose=0,
+        )  # fmt: skip
+        shared = self._checked(x, y, sample_weight)
+        trained = self._row_lists("rows", rows, len(shared.x[0]))
+        held_out = self._row_lists("validation_rows", validation_rows, len(shared.x[0]))
 
         def run(number: int) -> Run:
-            member = self.members[number]
             own = callbacks(number) if callable(callbacks) else [copy.deepcopy(c) for c in callbacks]
-            request = fitting.FitRequest(
-                x=None, y=None, batch_size=batch_size, epochs=epochs, validation_data=validation_data,
-                validation_split=0.0, validation_every=validation_every, shuffle=shuffle, class_weight=None,
-                sample_weight=None, callbacks=own, seed=self.seeds[number], initial_epoch=0, steps_per_epoch=None,
-                verbose=0,
-            )  # fmt: skip
-
-            def feed(chosen: np.ndarray | None, *, training: bool) -> ArrayFeed:
-                return ArrayFeed(
-                    shared.x, shared.y, shared.weights if training else None, member.input_dtypes, rows=chosen,
-                    batch_size=batch_size, shuffle=shuffle and training, seed=self.seeds[number],
-                )  # fmt: skip
-
-            training = feed(trained[number] if trained else None, training=True)
-            validation = feed(held_out[number], training=False) if held_out else None
-            return fitting.prepare_feeds(member, request, training, validation)
+            asked = replace(request, callbacks=own, seed=self.seeds[number])
+            return self._run(number, asked, shared, _of(trained, number), _of(held_out, number))
 
         self.failures = {}
         self.histories = self._run_all(run, verbose)
         return self.histories
+
+    def _run(
+        self,
+        number: int,
+        request: fitting.FitRequest,
+        shared: Shared,
+        rows: np.ndarray | None,
+        held_out: np.ndarray | None,
+    ) -> Run:
+        """The fit of one member."""
+        member = self.members[number]
+
+        def feed(chosen: np.ndarray | None, weights: np.ndarray | None, *, shuffle: bool) -> ArrayFeed:
+            return ArrayFeed(
+                shared.x, shared.y, weights, member.input_dtypes, rows=chosen, batch_size=request.batch_size,
+                shuffle=shuffle, seed=request.seed,
+            )  # fmt: skip
+
+        training = feed(rows, shared.weights, shuffle=request.shuffle)
+        validation = None if held_out is None else feed(held_out, None, shuffle=False)
+        return fitting.prepare_feeds(member, request, training, validation)
 
     def _checked(self, x: Any, y: Any, sample_weight: Any) -> Shared:
         checks = self._model.checks()
@@ -229,6 +237,10 @@ class Population:
         return np.stack([member.predict(x, batch_size=batch_size) for member in self.members])
 
 
+def _of(lists: list[np.ndarray] | None, number: int) -> np.ndarray | None:
+    return None if lists is None else lists[number]
+
+
 def _seeds(given: int | Sequence[int] | None, n: int) -> list[int]:
     if given is None:
         return [seeds.next_seed() for _ in range(n)]
@@ -272,8 +284,9 @@ def _set_l2(member: Model, value: Any) -> None:
     found = False
     for layer in member.sublayers():
         if "kernel_regularizer" in layer.config():
-            found, layer.kernel_regularizer = True, L2(value)
-            layer._own["kernel"].regularizer = layer.kernel_regularizer
+            found = True
+            setattr(layer, "kernel_regularizer", L2(value))  # noqa: B010 - only some layers have it
+            layer._own["kernel"].regularizer = L2(value)
     if not found:
         raise ConfigurationError("Population: l2 sets the kernel_regularizer of layers, but the model has none.")
 

@@ -171,16 +171,20 @@ class CompiledPrediction:
 
 
 class PredictionProgram:
-    """The outputs of a model's batches at inference."""
+    """The outputs of a model's batches at inference.
+
+    Attributes:
+        graph, loop: The forward computation, and its compiled form.
+        parameters: What it reads beside the inputs.
+    """
 
     def __init__(self, model: Any, compiled: CompiledPrediction) -> None:
-        self._parameters = list(model.parameters)
-        self._compiled = compiled
-        self.graph = compiled.graph
+        self.parameters = list(model.parameters)
+        self.graph, self.loop = compiled.graph, compiled.loop
 
     def run(self, segment: Segment) -> list[np.ndarray]:
         """One array per output, with the rows of all batches."""
-        logs = _run_whole(self._compiled.loop, segment, self._parameters)
+        logs = _run_whole(self.loop, segment, self.parameters)
         return [log.reshape(log.shape[0] * log.shape[1], *log.shape[2:]) for log in logs]
 
 

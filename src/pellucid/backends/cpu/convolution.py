@@ -18,8 +18,6 @@ from pellucid.dtypes import DType
 
 # Output positions (forward) or taps (gradient) along the last axis that share one load of a register.
 _POSITIONS, _TAPS = 8, 5
-# Rows of taps and input channels by registers of output channels, in the gradient of plain convolutions.
-_ROWS, _REGISTERS = (12, 6, 3, 1), (2, 1)
 # Output channels of the narrow convolution that share one load of the image.
 _OUTPUTS = 6
 
@@ -74,134 +72,107 @@ class _Convolution:
         return [self.e.multiply_add(self.scalar(a), right, s) for a, s in zip(left, sums, strict=True)]
 
 
-def conv_kernel(dtype: DType, rank: int, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
-    """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
+class _Forward(_Convolution):
+    """The convolution in the making.
 
     Record, after the common part: addresses of x, w, out; strides of x by batch, output position (each axis), tap (each
     axis) and channel; of w by tap (each axis) and channel; of out by batch and position (each axis); for every leaf of
-    the ending its address and its strides by batch and position. ``motions`` says how each leaf moves along the
-    channels: ``"stays"`` or ``"next"``.
+    the ending its address and its strides by batch and position.
     """
-    k = _Convolution(dtype, rank)
-    e = k.e
-    x, w, out = k.fields(3)
-    x_batch, x_place, x_tap, (x_channel,) = k.fields(1), k.fields(rank), k.fields(rank), k.fields(1)
-    w_tap, (w_channel,) = k.fields(rank), k.fields(1)
-    o_batch, o_place = k.fields(1), k.fields(rank)
-    leaves = [(*k.fields(1), k.fields(1), k.fields(rank)) for _ in (ending.memory_types if ending else ())]
-    result = ending.expression.dtype if ending else dtype
 
-    def ended(value: Value, rows: list[Value], start: Value, number: int, lane: Value, mask: Value) -> Value:
+    def __init__(self, dtype: DType, rank: int, ending: Ending | None, motions: tuple[str, ...]) -> None:
+        super().__init__(dtype, rank)
+        self.ending, self.motions = ending, motions
+        self.x, self.w, self.target = self.fields(3)
+        self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
+        self.x_tap, self.x_channel = self.fields(rank), self.fields(1)[0]
+        self.w_tap, self.w_channel = self.fields(rank), self.fields(1)[0]
+        self.o_batch, self.o_place = self.fields(1)[0], self.fields(rank)
+        self.leaf_types = ending.memory_types if ending else []
+        self.leaves = [(*self.fields(2), self.fields(rank)) for _ in self.leaf_types]
+        self.result = ending.expression.dtype if ending else dtype
+
+    def write(self) -> int:
+        """The kernel's address."""
+        e = self.e
+        with e.loop(*e.my_share(e.b.mul(self.batch, self.out[0]))) as item:
+            n, first = e.b.sdiv(item, self.out[0]), e.b.srem(item, self.out[0])
+            if self.rank == 1:  # the only axis is the row itself: one position at a time
+                over(e, [self.groups], lambda indices: self.row(n, indices[0], [], first, e.b.add(first, I64(1))))
+            else:
+                over(
+                    e, [self.groups, *self.out[1:-1]],
+                    lambda indices: self.row(n, indices[0], [first, *indices[1:]], I64(0), self.out[-1]),
+                )  # fmt: skip
+        return e.finish()
+
+    def row(self, n: Value, group: Value, heads: list[Value], start: Value, stop: Value) -> None:
+        """Some output positions along the last axis."""
+        e = self.e
+        x_row = element(e, e.advance(self.x, n, self.x_batch), self.x_place[:-1], heads)
+        x_row = e.advance(x_row, e.b.mul(group, self.channels), self.x_channel)
+        out_row = element(e, e.advance(self.target, n, self.o_batch), self.o_place[:-1], heads)
+        rows = [element(e, e.advance(a, n, batch), place[:-1], heads) for a, batch, place in self.leaves]
+        pieces(
+            e, start, stop, (_POSITIONS, 1),
+            lambda first, count: self.positions((x_row, out_row, rows), group, first, count),
+        )  # fmt: skip
+
+    def positions(self, places: tuple[Value, Value, list[Value]], group: Value, start: Value, count: int) -> None:
+        """count accumulators for each register of output channels, then the ending."""
+        e, (x_row, out_row, rows) = self.e, places
+        starts = self.places(x_row, start, self.x_place[-1], count)
+        with e.loop(I64(0), self.outs, e.lanes) as d:
+            mask = e.mask(e.minus(self.outs, d))
+            lane = e.b.add(e.b.mul(group, self.outs), d)
+            w_lane = e.advance(self.w, lane, I64(self.dtype.itemsize))
+            totals = self.taps_of(starts, w_lane, mask)
+            values = [self.ended(t, rows, e.b.add(start, I64(i)), lane, mask) for i, t in enumerate(totals)]
+            for place, value in zip(self.places(out_row, start, self.o_place[-1], count), values, strict=True):
+                e.store(e.advance(place, lane, I64(self.result.itemsize)), value, self.result, mask)
+
+    def taps_of(self, starts: list[Value], w_lane: Value, mask: Value) -> list[Value]:
+        """The sums over taps and input channels for some positions."""
+        e = self.e
+
+        def tap(taps: list[Value], sums: list[Value]) -> list[Value]:
+            w_here = element(e, w_lane, self.w_tap, taps)
+            shift = element(e, I64(0), self.x_tap, taps)
+            here = [e.b.add(s, shift) for s in starts]
+
+            def channel(c: Value, sums: list[Value]) -> list[Value]:
+                right = e.load(e.advance(w_here, c, self.w_channel), self.dtype, mask)
+                moved = e.b.mul(c, self.x_channel)
+                return self.multiply_each([e.b.add(h, moved) for h in here], right, sums)
+
+            return e.reduce_loop(I64(0), self.channels, 1, sums, channel)
+
+        return carry(e, self.taps, [e.constant(0, self.dtype)] * len(starts), tap)
+
+    def ended(self, value: Value, rows: list[Value], place: Value, lane: Value, mask: Value) -> Value:
         """The ending's expression of one register; ``rows`` are the leaves' addresses in this row."""
-        if ending is None:
+        if self.ending is None:
             return value
-        memory = zip(rows, leaves, ending.memory_types, motions, strict=True)
+        e = self.e
+        memory = zip(rows, self.leaves, self.leaf_types, self.motions, strict=True)
 
         def leaf() -> Value:
             row, (_, _, strides), kind, how = next(memory)
-            here = e.advance(row, e.b.add(start, I64(number)), strides[-1])
+            here = e.advance(row, place, strides[-1])
             if how == "stays":
                 return e.splat(e.load_scalar(here, kind))
             return e.load(e.advance(here, lane, I64(kind.itemsize)), kind, mask)
 
-        return ending.evaluate(e, value, leaf)
-
-    def positions(x_row: Value, out_row: Value, rows: list[Value], group: Value, start: Value, count: int) -> None:
-        starts = k.places(x_row, start, x_place[-1], count)
-        with e.loop(I64(0), k.outs, e.lanes) as d:
-            mask = e.mask(e.minus(k.outs, d))
-            lane = e.b.add(e.b.mul(group, k.outs), d)
-            w_lane = e.b.mul(lane, I64(dtype.itemsize))
-
-            def tap(taps: list[Value], sums: list[Value]) -> list[Value]:
-                w_here = e.b.add(element(e, w, w_tap, taps), w_lane)
-                shift = element(e, I64(0), x_tap, taps)
-                here = [e.b.add(s, shift) for s in starts]
-
-                def channel(c: Value, sums: list[Value]) -> list[Value]:
-                    right = e.load(e.advance(w_here, c, w_channel), dtype, mask)
-                    moved = e.b.mul(c, x_channel)
-                    return k.multiply_each([e.b.add(h, moved) for h in here], right, sums)
-
-                return e.reduce_loop(I64(0), k.channels, 1, sums, channel)
-
-            totals = carry(e, k.taps, [e.constant(0, dtype)] * count, tap)
-            values = [ended(total, rows, start, number, lane, mask) for number, total in enumerate(totals)]
-            for place, value in zip(k.places(out_row, start, o_place[-1], count), values, strict=True):
-                e.store(e.advance(place, lane, I64(result.itemsize)), value, result, mask)
-
-    def row(n: Value, indices: list[Value]) -> None:
-        group, heads = indices[0], indices[1:]
-        x_row = element(e, e.advance(x, n, x_batch[0]), x_place[:-1], heads)
-        x_row = e.advance(x_row, e.b.mul(group, k.channels), x_channel)
-        out_row = element(e, e.advance(out, n, o_batch[0]), o_place[:-1], heads)
-        rows = [element(e, e.advance(a, n, batch[0]), place[:-1], heads) for a, batch, place in leaves]
-        k.blocks(k.out[-1], _POSITIONS, lambda start, count: positions(x_row, out_row, rows, group, start, count))
-
-    low, high = e.my_share(k.batch)
-    with e.loop(low, high) as n:
-        over(e, [k.groups, *k.out[:-1]], lambda indices: row(n, indices))
-    return e.finish()
+        return self.ending.evaluate(e, value, leaf)
 
 
-def conv_rows_grad_kernel(dtype: DType) -> int:
-    """The address of the gradient by the kernel, where taps along the last axis and channels are one run of memory.
+def conv_kernel(dtype: DType, rank: int, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+    """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
 
-    dw[k, r, d] = sum over n, o, p of x[n, o, k, p, r] ct[n, o, p, d]; r counts taps along the last axis and channels.
-
-    Each thread owns some rows, and adds image by image, so that an image stays in the cache.
-
-    Record: N, R, D, O, P, K; addresses of x, ct, dw; strides of x by batch, O, P and tap k; of ct by batch, O and P; of
-    dw by tap k and row.
+    The record is :class:`_Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
+    ``"stays"`` or ``"next"``.
     """
-    e = Emitter(lanes_for(dtype))
-    batch, rows, outs, out_height, out_width, taps = (e.field() for _ in range(6))
-    x, ct, dw = (e.field() for _ in range(3))
-    x_n, x_o, x_p, x_k = (e.field() for _ in range(4))
-    ct_n, ct_o, ct_p = (e.field() for _ in range(3))
-    dw_k, dw_r = (e.field() for _ in range(2))
-    size = I64(dtype.itemsize)
-
-    def block(n: Value, k: Value, r: Value, count: int, v: Value, registers: int) -> None:
-        d = [e.b.mul(e.b.add(v, I64(i)), I64(e.lanes)) for i in range(registers)]
-        masks = [e.mask(e.minus(outs, first)) for first in d]
-        x_first = e.advance(e.advance(e.advance(x, n, x_n), k, x_k), r, size)
-        ct_first = e.advance(ct, n, ct_n)
-        target = e.advance(e.advance(dw, k, dw_k), r, dw_r)
-        places = [e.advance(e.advance(target, I64(i), dw_r), first, size) for i in range(count) for first in d]
-        first_image = e.b.icmp_signed("==", n, I64(0))
-        zero = e.constant(0, dtype)
-        start = [
-            e.b.select(first_image, zero, e.load(place, dtype, mask))
-            for place, mask in zip(places, masks * count, strict=True)
-        ]
-
-        def pixel(indices: list[Value], sums: list[Value]) -> list[Value]:
-            o, p = indices
-            x_here = e.advance(e.advance(x_first, o, x_o), p, x_p)
-            ct_here = e.advance(e.advance(ct_first, o, ct_o), p, ct_p)
-            right = [e.load(e.advance(ct_here, first, size), dtype, mask) for first, mask in zip(d, masks, strict=True)]
-            left = [e.splat(e.load_scalar(e.b.add(x_here, I64(i * dtype.itemsize)), dtype)) for i in range(count)]
-            pairs = [(a, b) for a in left for b in right]
-            return [e.multiply_add(a, b, s) for (a, b), s in zip(pairs, sums, strict=True)]
-
-        sums = carry(e, [out_height, out_width], start, pixel)
-        for place, total, mask in zip(places, sums, masks * count, strict=True):
-            e.store(place, total, dtype, mask)
-
-    row_blocks = e.b.sdiv(e.b.add(rows, I64(_ROWS[0] - 1)), I64(_ROWS[0]))
-    registers = e.b.sdiv(e.b.add(outs, I64(e.lanes - 1)), I64(e.lanes))
-    low, high = e.my_share(e.b.mul(taps, row_blocks))
-    with e.loop(I64(0), batch) as n, e.loop(low, high) as item:
-        k, first = e.b.sdiv(item, row_blocks), e.b.mul(e.b.srem(item, row_blocks), I64(_ROWS[0]))
-        last = e.smaller(e.b.add(first, I64(_ROWS[0])), rows)
-        pieces(
-            e, first, last, _ROWS,
-            lambda r, count, k=k, n=n: pieces(
-                e, I64(0), registers, _REGISTERS, lambda v, width: block(n, k, r, count, v, width)
-            ),
-        )  # fmt: skip
-    return e.finish()
+    return _Forward(dtype, rank, ending, motions).write()
 
 
 def narrow_conv_kernel(dtype: DType, rank: int) -> int:

@@ -22,7 +22,7 @@ class CpuExecutable(Executable):
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.plan = Planner(graph).build()
-        self._memory = Memory(self.plan, work_of(graph))
+        self._memory = Memory(self.plan, work_of(graph), flush=False)
         self._lock = threading.Lock()  # the memory serves one run at a time
         self._buffers = [*self.plan.inputs, *(buffer for buffer, _ in self.plan.outputs)]
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pellucid.backends.cpu import batch_last, convolution, counters, elementwise, index, matmul, moves, rows, windows
+from pellucid.backends.cpu import (
+    batch_last,
+    conv_gradient,
+    convolution,
+    counters,
+    elementwise,
+    index,
+    matmul,
+    moves,
+    rows,
+    windows,
+)
 
 map_kernel = lru_cache(maxsize=None)(elementwise.map_kernel)
 reduce_kernel = lru_cache(maxsize=None)(elementwise.reduce_kernel)
@@ -15,7 +26,7 @@ argmax_kernel = lru_cache(maxsize=None)(index.argmax_kernel)
 conv_kernel = lru_cache(maxsize=None)(convolution.conv_kernel)
 narrow_conv_kernel = lru_cache(maxsize=None)(convolution.narrow_conv_kernel)
 conv_kernel_grad_kernel = lru_cache(maxsize=None)(convolution.conv_kernel_grad_kernel)
-conv_rows_grad_kernel = lru_cache(maxsize=None)(convolution.conv_rows_grad_kernel)
+conv_rows_grad_kernel = lru_cache(maxsize=None)(conv_gradient.conv_rows_grad_kernel)
 conv_last_kernel = lru_cache(maxsize=None)(batch_last.conv_last_kernel)
 conv_last_grad_kernel = lru_cache(maxsize=None)(batch_last.conv_last_grad_kernel)
 unpool_kernel = lru_cache(maxsize=None)(windows.unpool_kernel)

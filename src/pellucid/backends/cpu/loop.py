@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -47,6 +47,11 @@ class CpuLoop(Loop):
         """The loop before a step."""
         return _CpuRun(self, data, self.check(data), first)
 
+    def fixed(self, data: LoopData) -> Callable[[], list[np.ndarray]]:
+        """A function that makes the first step again and again; it has a memory of its own, bound once."""
+        run = _CpuRun(self, data, self.check(data), 0)
+        return run.fixed() if run.is_readable else super().fixed(data)
+
 
 class LoopPlan:
     """The plan of a loop on data sets of known types, with its memory."""
@@ -75,9 +80,13 @@ class LoopPlan:
             return self._idle.pop()
         except IndexError:
             self.made += 1
-            memory = Memory(self.plan, self._work)
-            memory.bind([self._cursors], [memory.job.cursors.ctypes.data])
-            return memory
+            return self.new_memory()
+
+    def new_memory(self) -> Memory:
+        """A memory that belongs to whoever asked for it."""
+        memory = Memory(self.plan, self._work, flush=True)
+        memory.bind([self._cursors], [memory.job.cursors.ctypes.data])
+        return memory
 
     def give_back(self, memory: Memory) -> None:
         """Keep a memory for the next one who takes it."""
@@ -158,6 +167,23 @@ class _CpuRun(LoopRun):
             self._plan.give_back(memory)
         del kept
         return self.done - before
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether all data sets are read where they lie."""
+        return all(self._readable)
+
+    def fixed(self) -> Callable[[], list[np.ndarray]]:
+        """A function that makes the step at which the run is, in a memory of its own."""
+        memory = self._plan.new_memory()
+        memory.bind(self._buffers, self._addresses + self._sources(1)[2])
+        first = self.done
+
+        def step() -> list[np.ndarray]:
+            memory.once(first)
+            return self.logs
+
+        return step
 
     def _sources(self, steps: int) -> tuple[int, list[np.ndarray], list[int]]:
         """How many steps can be made, arrays to keep while they run, and the addresses of data sets and orders."""

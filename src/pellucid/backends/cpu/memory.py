@@ -19,9 +19,15 @@ _WORTH_SHARING = 500_000
 
 
 class Memory:
-    """The arena and the records of a plan, which serve one run at a time."""
+    """The arena and the records of a plan, which serve one run at a time.
 
-    def __init__(self, plan: Plan, work: int) -> None:
+    Args:
+        plan: The plan.
+        work: Elementary operations in it, roughly.
+        flush: Whether denormal numbers count as 0.
+    """
+
+    def __init__(self, plan: Plan, work: int, flush: bool) -> None:
         self.plan = plan
         self._may_share = work >= _WORTH_SHARING
         self._arena, base = _aligned_bytes(plan.arena)
@@ -33,9 +39,9 @@ class Memory:
             self._bases[buffer] = value.ctypes.data
         for buffer, offset in plan.temporaries:
             self._bases[buffer] = base + offset
-        self._lay_out_records()
+        self._lay_out_records(flush)
 
-    def _lay_out_records(self) -> None:
+    def _lay_out_records(self, flush: bool) -> None:
         """All records in one row, and where addresses must be filled in."""
         entries = [entry for i in self.plan.instructions for entry in i.record]
         self._records = np.array([0 if isinstance(e, Address) else e for e in entries], np.int64)
@@ -46,7 +52,7 @@ class Memory:
         starts = np.cumsum([0, *(len(i.record) for i in self.plan.instructions)])
         first = self._records.ctypes.data
         rows = [(i.kernel, first + 8 * int(s)) for i, s in zip(self.plan.instructions, starts, strict=False)]
-        self.job = Job(np.array(rows, np.int64).reshape(-1, 2))
+        self.job = Job(np.array(rows, np.int64).reshape(-1, 2), flush)
 
     def bind(self, buffers: list[int], addresses: list[int]) -> None:
         """Say where buffers outside of the arena lie."""
@@ -74,6 +80,19 @@ class Memory:
         started = time.perf_counter()
         POOL.run(self.job, available if shared else 1)
         self._pace.note(shared, chosen, time.perf_counter() - started)
+        self._raise_for_indices()
+
+    def once(self, step: int) -> None:
+        """Make one step on the calling thread, with the least ado.
+
+        Raises:
+            DataError: An index lay outside its axis.
+        """
+        self.job.first, self.job.steps = step, 1
+        POOL.run(self.job, 1)
+        self._raise_for_indices()
+
+    def _raise_for_indices(self) -> None:
         if self._flag[0]:
             number, index, axis = (int(n) for n in self._flag)
             self._flag[:] = 0

@@ -20,10 +20,14 @@ _DIGEST = 32
 
 
 class ObjectCache:
-    """Machine code by key, below the user's cache folder."""
+    """Machine code by key, below the user's cache folder.
+
+    Attributes:
+        failed: Whether something could not be kept.
+    """
 
     def __init__(self) -> None:
-        self._warned = False
+        self.failed = False
 
     @property
     def folder(self) -> Path:
@@ -56,8 +60,8 @@ class ObjectCache:
             self._warn(error)
 
     def _warn(self, error: OSError) -> None:
-        if not self._warned:
-            self._warned = True
+        if not self.failed:
+            self.failed = True
             warnings.warn(
                 f"Compiled kernels cannot be kept in {self.folder} ({error.strerror}): every process compiles them "
                 f"anew. Set {config.CACHE.variable} to a folder of your own.",

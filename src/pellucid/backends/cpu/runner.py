@@ -19,9 +19,15 @@ from pellucid.backends.cpu.moves import CURSOR_STRIDE
 GENERATION, ARRIVED, RELEASED, STOP, JOB, THREADS = (8 * i for i in range(6))
 SHARED = 8 * 6
 
-# Places in a job: its table of kernels and their number, the first step and how many to make, the threads' cursors.
-TABLE, COUNT, FIRST, STEPS, CURSORS = range(5)
-JOB_SIZE = 5
+# Places in a job: its table of kernels and their number, the first step and how many to make, the threads' cursors,
+# and 1 where denormal numbers count as 0.
+TABLE, COUNT, FIRST, STEPS, CURSORS, FLUSH = range(6)
+JOB_SIZE = 6
+
+# How a thread computes with floats: rounding to nearest without traps, denormal numbers exactly or as 0. On x86 this is
+# the register MXCSR (bit 15: denormal results are 0, bit 6: denormal operands are 0), on ARM FPCR (bit 24: both).
+_X86_EXACT, _X86_FLUSH = 0x1F80, 0x1F80 | 1 << 15 | 1 << 6
+_ARM_EXACT, _ARM_FLUSH = 0, 1 << 24
 
 # A barrier within a run spins about 20 us, then lets other threads have the core. A worker between runs spins as long,
 # then yields for some milliseconds, then goes to sleep in Python.
@@ -49,21 +55,21 @@ class _Writer:
         """A number that other threads may change."""
         return self.b.load_atomic(self.place(shared, number), "acquire", 8, typ=I64)
 
+    def call(self, name: str, result: ir.Type, *args: Value) -> Value:
+        """A call of a function of the system, or of one of LLVM's built-in ones."""
+        known = self.module.globals.get(name)
+        if known is None:
+            known = ir.Function(self.module, ir.FunctionType(result, [a.type for a in args]), name)
+        return self.b.call(known, args)
+
     def relax(self) -> None:
         """A hint to the processor that this is a spinning loop, where it has one."""
         if target.is_x86():
-            known = self.module.globals.get("llvm.x86.sse2.pause")
-            if known is None:
-                known = ir.Function(self.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause")
-            self.b.call(known, [])
+            self.call("llvm.x86.sse2.pause", ir.VoidType())
 
     def give_way(self) -> None:
         """Let another thread of the machine have the core."""
-        name = "SwitchToThread" if target.is_windows() else "sched_yield"
-        known = self.module.globals.get(name)
-        if known is None:
-            known = ir.Function(self.module, ir.FunctionType(I32, []), name)
-        self.b.call(known, [])
+        self.call("SwitchToThread" if target.is_windows() else "sched_yield", I32)
 
     def wait(self, shared: Value, number: int, old: Value, patience: int | None) -> Value:
         """Wait until a number is no longer ``old``; 1 when it is, 0 when patience (in yields) ran out."""
@@ -119,12 +125,32 @@ class _Writer:
         self.b.branch(head)
         self.b.position_at_end(done)
 
+    def set_floats(self, flush: Value) -> Callable[[], None]:
+        """Set how this thread computes with floats; what is given writes the code that sets it back.
+
+        The caller's setting plays no part, so that the bits of a result do not depend on whose thread computed it.
+        """
+        if target.is_x86():
+            with self.b.goto_entry_block():  # a place on the stack for good, not one for every job
+                before, during = self.b.alloca(I32), self.b.alloca(I32)
+            self.call("llvm.x86.sse.stmxcsr", ir.VoidType(), before)
+            self.b.store(self.b.select(flush, I32(_X86_FLUSH), I32(_X86_EXACT)), during)
+            self.call("llvm.x86.sse.ldmxcsr", ir.VoidType(), during)
+            return lambda: self.call("llvm.x86.sse.ldmxcsr", ir.VoidType(), before)
+        if target.is_arm64():
+            kept = self.call("llvm.aarch64.get.fpcr", I64)
+            during = self.b.select(flush, I64(_ARM_FLUSH), I64(_ARM_EXACT))
+            self.call("llvm.aarch64.set.fpcr", ir.VoidType(), during)
+            return lambda: self.call("llvm.aarch64.set.fpcr", ir.VoidType(), kept)
+        return lambda: None
+
     def run(self, shared: Value, job: Value, thread: Value, threads: Value) -> None:
         """Make the steps of a job: call every kernel of its table, with a barrier after each."""
 
         def entry(number: int) -> Value:
             return self.b.load(self.b.gep(job, [I64(number)], source_etype=I64), typ=I64)
 
+        set_back = self.set_floats(self.b.icmp_signed("!=", entry(FLUSH), I64(0)))
         table, count, first, cursors = entry(TABLE), entry(COUNT), entry(FIRST), entry(CURSORS)
         cursor = self.b.inttoptr(self.b.add(cursors, self.b.mul(thread, I64(CURSOR_STRIDE))), POINTER)
         signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
@@ -144,6 +170,7 @@ class _Writer:
                 self.b.store(self.b.add(self.b.add(first, i), I64(1)), cursor)
 
         self.repeat(entry(STEPS), step)
+        set_back()
 
 
 @lru_cache(maxsize=1)

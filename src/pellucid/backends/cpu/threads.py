@@ -112,6 +112,10 @@ def _run() -> Any:
 class Job:
     """Some steps of a plan.
 
+    Args:
+        table: A row for each kernel: its address, and that of its record.
+        flush: Whether denormal numbers count as 0, which is fast; else they are what IEEE 754 says.
+
     Attributes:
         cursors: The number of the present step, once for each thread; the address that kernels know is the first's.
         first: The number of the first step.
@@ -121,14 +125,15 @@ class Job:
     #: The most threads that a job is ready for.
     MOST_THREADS = 256
 
-    def __init__(self, table: np.ndarray) -> None:
+    def __init__(self, table: np.ndarray, flush: bool) -> None:
         self._table = table  # kept alive
         self.cursors = np.zeros((self.MOST_THREADS, CURSOR_STRIDE // 8), np.int64)
         self._entries = np.zeros(runner.JOB_SIZE, np.int64)
-        self._entries[[runner.TABLE, runner.COUNT, runner.CURSORS]] = (
+        self._entries[[runner.TABLE, runner.COUNT, runner.CURSORS, runner.FLUSH]] = (
             table.ctypes.data,
             len(table),
             self.cursors.ctypes.data,
+            flush,
         )
         self._address = self._entries.ctypes.data
         self.first, self.steps = 0, 1

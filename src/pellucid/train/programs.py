@@ -1,0 +1,120 @@
+"""The compiled programs of a model, by the shapes of a batch; those of equal models are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from pellucid.train import structure
+from pellucid.train.feed import Segment
+from pellucid.train.state import TrainingState
+from pellucid.train.step import (
+    BatchSpecs,
+    CompiledEvaluation,
+    CompiledPrediction,
+    CompiledTraining,
+    EvaluationProgram,
+    PredictionProgram,
+    TrainingProgram,
+)
+
+# Batches of ever new sizes must not fill the memory with compiled graphs.
+_KEPT = 32
+
+
+class Programs:
+    """What was compiled for a model, and the working copies of what training changes.
+
+    Attributes:
+        kept: The programs by purpose and shapes, the one used last at the end.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._state: TrainingState | None = None
+        self._structure_before: Hashable = None
+        self.kept: dict[Any, Any] = {}
+
+    def clear(self) -> None:
+        """Forget all programs."""
+        self.kept.clear()
+
+    def training(self, segment: Segment) -> TrainingProgram:
+        """The compiled step for batches of this shape."""
+        model, specs = self._model, BatchSpecs(*segment.specs())
+        frozen = tuple(layer.trainable for layer in model.sublayers())
+        key = ("train", specs, frozen, tuple(id(p) for p in model.trainable_parameters))
+
+        def make() -> TrainingProgram:
+            compiled = structure.SHARED.get(
+                ("train", specs, *self._training_structure()),
+                lambda: CompiledTraining(model, model.objective, model.optimizer, specs, model.backend),
+            )
+            return TrainingProgram(model, model.optimizer, compiled)
+
+        return self._get(key, make)
+
+    def state(self, program: TrainingProgram) -> TrainingState:
+        """The working copies of what the program changes, up to date; programs for other batch sizes share them."""
+        tensors = program.trained.tensors
+        if self._state is None or not self._state.is_of(tensors):
+            self._state = TrainingState(tensors)
+        self._state.take_in()
+        return self._state
+
+    def evaluation(self, segment: Segment) -> EvaluationProgram:
+        """The compiled evaluation for batches of this shape."""
+        model, specs = self._model, BatchSpecs(*segment.specs())
+
+        def make() -> EvaluationProgram:
+            compiled = structure.SHARED.get(
+                ("evaluate", specs, *self._structure(with_objective=True)),
+                lambda: CompiledEvaluation(model, model.objective, specs, model.backend),
+            )
+            return EvaluationProgram(model, compiled)
+
+        return self._get(("evaluate", specs), make)
+
+    def prediction(self, segment: Segment) -> PredictionProgram:
+        """The compiled forward computation for batches of this shape."""
+        model, specs = self._model, segment.specs()[0]
+
+        def make() -> PredictionProgram:
+            compiled = structure.SHARED.get(
+                ("predict", specs, *self._structure(with_objective=False)),
+                lambda: CompiledPrediction(model, specs, model.backend),
+            )
+            return PredictionProgram(model, compiled)
+
+        return self._get(("predict", specs), make)
+
+    def forget_outdated(self) -> None:
+        """Compile anew where layers, losses or the optimiser were changed since the last fit."""
+        now = self._training_structure()
+        if now != self._structure_before:
+            self.kept.clear()
+            self._structure_before = now
+
+    def _training_structure(self) -> tuple[Hashable, ...]:
+        optimizer = structure.fingerprint(self._model.optimizer, without=("learning_rate",))
+        return (optimizer, *self._structure(with_objective=True))
+
+    def _structure(self, *, with_objective: bool) -> tuple[Hashable, ...]:
+        """All that a graph of the model depends on, beside the shapes of a batch."""
+        model, backend = self._model, self._model.backend
+        own = structure.is_own(type(backend))
+        parts: list[Hashable] = [type(backend) if own else structure.Same(backend), structure.of_model(model)]
+        if with_objective:
+            o = model.objective
+            parts.append(tuple(structure.fingerprint(part) for part in (o.losses, o.loss_weights, o.metrics)))
+        return tuple(parts)
+
+    def _get(self, key: Any, make: Callable[[], Any]) -> Any:
+        """The program of a key, made on first use; the one that was not used for longest makes room."""
+        program = self.kept.pop(key, None)
+        if program is None:
+            program = make()
+            if len(self.kept) >= _KEPT:
+                del self.kept[next(iter(self.kept))]
+        self.kept[key] = program
+        return program
