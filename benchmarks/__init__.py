@@ -1,1 +1,1 @@
-"""Measurements; every figure in the documentation comes from one of these commands."""
+"""Measurements: ours beside the peers, on the same cores, in turns. ``python -m benchmarks`` runs them all."""

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Tensor, backends, ops, set_num_threads
+from pellucid.backends.cpu import runner
 from pellucid.backends.cpu.threads import POOL
 from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun
 from pellucid.errors import DataError, ShapeError
@@ -550,10 +551,10 @@ def test_steps_that_were_made_before_an_interrupt_count(monkeypatch, made):
     run.advance(1)
     finished(loop.start(case.fresh()))
 
-    def interrupted(job: Any, threads: int, original: Callable = POOL.run) -> None:
+    def interrupted(script: np.ndarray, threads: int, original: Callable = POOL.run) -> None:
         if made:
-            job.steps = made
-            original(job, threads)
+            script[0, runner.LINE_STEPS] = made
+            original(script, threads)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -347,10 +347,10 @@ def test_an_interrupt_within_a_turn_leaves_whole_steps_that_are_counted(classifi
     turns(4)
     with monkeypatch.context() as patch:
 
-        def interrupted(job, threads, original=POOL.run):
-            ends = job.first > 0
-            job.steps -= 1 if ends else 0
-            original(job, threads)
+        def interrupted(script, threads, original=POOL.run):
+            ends = script[0, 1] > 0
+            script[0, 2] -= 1 if ends else 0
+            original(script, threads)
             if ends:
                 raise KeyboardInterrupt
 
@@ -366,9 +366,9 @@ def test_an_interrupt_in_the_turn_in_which_nan_began_leaves_parameters_from_befo
     model = fitted_line("cpu", SGD(0.1))
     with monkeypatch.context() as patch:
 
-        def interrupted(job, threads, original=POOL.run):
-            original(job, threads)
-            if job.first == 4:
+        def interrupted(script, threads, original=POOL.run):
+            original(script, threads)
+            if script[0, 1] == 4:
                 raise KeyboardInterrupt
 
         patch.setattr(POOL, "run", interrupted)

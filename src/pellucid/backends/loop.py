@@ -93,11 +93,26 @@ class LoopRun(ABC):
         """
 
 
+#: Steps of several loops in turn: each line is a run and how many of its next steps to make.
+Script = Sequence[tuple[LoopRun, int]]
+
+
 class Loop(ABC):
     """A graph compiled to be run in a loop."""
 
     graph: Graph
     form: LoopForm
+
+    def in_turn(self, script: Script) -> None:
+        """Make the steps of a script whose loops belong to one backend; not for more than a fraction of a second.
+
+        Raises:
+            DataError: An index lay outside its axis.
+        """
+        for run, steps in script:
+            end = run.done + steps
+            while run.done < end:
+                run.advance(end - run.done)
 
     @abstractmethod
     def start(self, data: LoopData, first: int = 0) -> LoopRun:

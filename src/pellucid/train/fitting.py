@@ -70,7 +70,6 @@ def prepare_feeds(model: Any, request: FitRequest, training: Feed, validation: F
 def _run_of(model: Any, request: FitRequest, training: Feed, validation: Feed | None) -> Run:
     given = request.callbacks if isinstance(request.callbacks, (list, tuple)) else [request.callbacks]
     callbacks = tuple(as_callback(c) for c in given)
-    model.programs.forget_outdated()
     return Run(
         model=model,
         feed=training,

@@ -11,6 +11,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.errors import NonFiniteError
+from pellucid.train.block import epochs_of_block, run_block
 from pellucid.train.callbacks import Callback, overrides_batch_end
 from pellucid.train.feed import Feed, Segment
 from pellucid.train.history import History
@@ -21,7 +22,7 @@ from pellucid.train.totals import EpochTotals
 
 @dataclass(frozen=True)
 class Run:
-    """What one fit consists of."""
+    """What one fit consists of; ``epoch_seconds`` is how long an epoch takes, where that is known beforehand."""
 
     model: Any
     feed: Feed
@@ -32,6 +33,7 @@ class Run:
     initial_epoch: int
     seed: int
     validation_every: int = 1
+    epoch_seconds: float | None = None
 
 
 def run(fit: Run) -> History:
@@ -47,15 +49,22 @@ def run(fit: Run) -> History:
         callback.model = fit.model
         callback.validation_every = fit.validation_every if fit.validation else 1
     message = None
+    fit.model.programs.begin_fit()
     try:
         for callback in fit.callbacks:
             callback.on_train_begin()
-        for epoch in range(fit.initial_epoch, fit.epochs):
-            _epoch(fit, epoch, key, history)
+        epoch = fit.initial_epoch
+        while epoch < fit.epochs:
+            block = epochs_of_block(fit, epoch, history)
+            if block > 1 and not fit.model.stop_training and run_block(fit, epoch, block, key, history):
+                epoch += block
+            else:
+                _epoch(fit, epoch, key, history)
+                epoch += 1
             if fit.model.stop_training:
                 reason = fit.model.stop_training
                 history.stopped_by = reason if isinstance(reason, str) else "stop_training"
-                message = f"stopped after epoch {epoch + 1} ({history.stopped_by})"
+                message = f"stopped after epoch {epoch} ({history.stopped_by})"
                 break
     except KeyboardInterrupt:
         history.interrupted = True
@@ -63,6 +72,7 @@ def run(fit: Run) -> History:
         epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
         message = f"interrupted after {epochs}; the model keeps what it has learned"
     finally:
+        fit.model.programs.end_fit()
         fit.display.close(message)
         for callback in fit.callbacks:
             callback.on_train_end()

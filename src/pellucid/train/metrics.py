@@ -94,6 +94,10 @@ class Accumulator:
             self._sums = [np.zeros(s.shape[1:], np.float64) for s in statistics]
         self._sums = [accumulate(total, s) for total, s in zip(self._sums, statistics, strict=True)]
 
+    def begin_with(self, sums: Sequence[np.ndarray]) -> None:
+        """Start from statistics that were added up already."""
+        self._sums = list(sums)
+
     def result(self) -> Any:
         """The metric so far.
 

@@ -90,6 +90,7 @@ class Population:
         self.members: list[Model] = []
         self.histories: list[History] = []
         self.failures: dict[int, NonFiniteError] = {}
+        self._epoch_seconds: float | None = None  # of the member that ended last
         if model.built:
             self._make_members()
 
@@ -161,7 +162,7 @@ class Population:
             asked = replace(request, callbacks=own, seed=self.seeds[number])
             return self._run(number, asked, shared, _of(trained, number), _of(held_out, number))
 
-        self.failures = {}
+        self.failures, self._epoch_seconds = {}, None
         self.histories = self._run_all(run, verbose)
         return self.histories
 
@@ -224,7 +225,8 @@ class Population:
     def _train(self, run: Callable[[int], Run], number: int) -> None:
         with backends.alone():
             try:
-                loop.run(run(number))
+                seconds = loop.run(replace(run(number), epoch_seconds=self._epoch_seconds)).seconds
+                self._epoch_seconds = seconds[-1] if seconds else None
             except NonFiniteError as error:
                 self.failures[number] = error
 

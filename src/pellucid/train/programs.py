@@ -32,7 +32,8 @@ class Programs:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._state: TrainingState | None = None
-        self._structure_before: Hashable = None
+        self._structure_before: tuple[Hashable, ...] | None = None
+        self._structure_now: tuple[Hashable, ...] | None = None
         self.kept: dict[Any, Any] = {}
 
     def clear(self) -> None:
@@ -88,19 +89,31 @@ class Programs:
 
         return self._get(("predict", specs), make)
 
-    def forget_outdated(self) -> None:
-        """Compile anew where layers, losses or the optimiser were changed since the last fit."""
-        now = self._training_structure()
-        if now != self._structure_before:
+    def begin_fit(self) -> None:
+        """Compile anew where layers, losses or the optimiser were changed since the last fit.
+
+        Until :meth:`end_fit` the structure is taken as it is now.
+        """
+        self._structure_now = None
+        self._structure_now = self._training_structure()
+        if self._structure_now != self._structure_before:
             self.kept.clear()
-            self._structure_before = now
+            self._structure_before = self._structure_now
+
+    def end_fit(self) -> None:
+        """From now on anything may change again."""
+        self._structure_now = None
 
     def _training_structure(self) -> tuple[Hashable, ...]:
+        if self._structure_now is not None:
+            return self._structure_now
         optimizer = structure.fingerprint(self._model.optimizer, without=("learning_rate",))
         return (optimizer, *self._structure(with_objective=True))
 
     def _structure(self, *, with_objective: bool) -> tuple[Hashable, ...]:
         """All that a graph of the model depends on, beside the shapes of a batch."""
+        if self._structure_now is not None and with_objective:
+            return self._structure_now[1:]
         model, backend = self._model, self._model.backend
         own = structure.is_own(type(backend))
         parts: list[Hashable] = [type(backend) if own else structure.Same(backend), structure.of_model(model)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.backends import Backend
-from pellucid.backends.loop import Loop, LoopData, LoopForm
+from pellucid.backends.loop import LoopData, LoopForm, LoopRun
 from pellucid.dtypes import float64, uint32
 from pellucid.errors import ConfigurationError
 from pellucid.graph import FORWARD_PASSES, Graph, Traced, gradient, inline, rewrite, trace
@@ -150,16 +150,24 @@ class CompiledEvaluation:
 
 
 class EvaluationProgram:
-    """Losses and metrics of a model's batches at inference."""
+    """Losses and metrics of a model's batches at inference.
+
+    Attributes:
+        losses: The number of losses.
+    """
 
     def __init__(self, model: Any, compiled: CompiledEvaluation) -> None:
         self._parameters, self._settings = list(model.parameters), data_settings(model, None)
-        self._compiled = compiled
+        self._loop, self.losses = compiled.loop, compiled.losses
+
+    def start(self, segment: Segment, order: np.ndarray, state: Sequence[np.ndarray]) -> LoopRun:
+        """The loop over batches of a segment, in an order, with parameters in some arrays."""
+        return self._loop.start(LoopData(segment.arrays, order, self._settings.values(), state=state))
 
     def run(self, segment: Segment) -> StepLogs:
         """The numbers of all batches of a segment."""
-        logs = _run_whole(self._compiled.loop, segment, self._parameters, self._settings.values())
-        return StepLogs.of(logs, self._compiled.losses)
+        state = [np.ascontiguousarray(p.numpy()) for p in self._parameters]
+        return StepLogs.of(_finished(self.start(segment, segment.order, state)), self.losses)
 
 
 class CompiledPrediction:
@@ -184,16 +192,13 @@ class PredictionProgram:
 
     def run(self, segment: Segment) -> list[np.ndarray]:
         """One array per output, with the rows of all batches."""
-        logs = _run_whole(self.loop, segment, self.parameters)
+        state = [np.ascontiguousarray(p.numpy()) for p in self.parameters]
+        logs = _finished(self.loop.start(LoopData(segment.arrays, segment.order, state=state)))
         return [log.reshape(log.shape[0] * log.shape[1], *log.shape[2:]) for log in logs]
 
 
-def _run_whole(
-    loop: Loop, segment: Segment, parameters: Sequence[Parameter], fixed: Sequence[np.ndarray] = ()
-) -> list[np.ndarray]:
-    """The logs of a loop over a segment that changes nothing."""
-    state = [np.ascontiguousarray(p.numpy()) for p in parameters]
-    run = loop.start(LoopData(segment.arrays, segment.order, fixed, state=state))
+def _finished(run: LoopRun) -> list[np.ndarray]:
+    """The logs of a loop after its last step."""
     while run.done < run.steps:
         run.advance(run.steps - run.done)
     return run.logs

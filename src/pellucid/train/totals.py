@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,41 @@ class EpochTotals:
         for accumulators in self._accumulators:
             for accumulator in accumulators:
                 accumulator.add([next(statistics) for _ in range(accumulator.metric.statistics_count)])
+
+    @classmethod
+    def of_epochs(
+        cls, objective: Objective, output_names: tuple[str, ...], parts: Sequence[tuple[StepLogs, int]], epochs: int
+    ) -> list[EpochTotals]:
+        """The totals of several epochs at once.
+
+        Args:
+            objective, output_names: As for one epoch; all metrics add their statistics up.
+            parts: The logs of all epochs for each size of batches, and that size; every epoch has as many batches.
+            epochs: How many epochs.
+        """
+
+        def summed(pick: Callable[[StepLogs], np.ndarray], weigh: bool = False) -> np.ndarray:
+            rows = [pick(logs) * np.float64(size) if weigh else pick(logs) for logs, size in parts]
+            rows = [r.reshape(epochs, -1, *r.shape[1:]) for r in rows]
+            zeros = np.zeros((epochs, 1, *rows[0].shape[2:]))
+            return np.add.accumulate(np.concatenate([zeros, *rows], 1), 1, np.float64)[:, -1]
+
+        first = parts[0][0]
+        losses = [summed(lambda logs, n=n: logs.loss_sums[n]) for n in range(len(first.loss_sums))]
+        penalties = summed(lambda logs: logs.penalty, weigh=True)
+        statistics = [summed(lambda logs, n=n: logs.statistics[n]) for n in range(len(first.statistics))]
+        count = sum(len(logs.total) // epochs * size for logs, size in parts)
+        found = []
+        for epoch in range(epochs):
+            totals = cls(objective, output_names)
+            totals._count, totals._penalty = count, float(penalties[epoch])
+            totals._sums[:] = [sums[epoch] for sums in losses]
+            values = iter(statistics)
+            for accumulators in totals._accumulators:
+                for a in accumulators:
+                    a.begin_with([next(values)[epoch] for _ in range(a.metric.statistics_count)])
+            found.append(totals)
+        return found
 
     def result(self, prefix: str = "") -> dict[str, Any]:
         """The logs of all batches so far, keys beginning with ``prefix``."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pellucid.backends.cpu import kernels
+from pellucid.backends.cpu import kernels, runner
 from pellucid.backends.cpu.memory import Memory, work_of
 from pellucid.backends.cpu.planner import Planner
-from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun
+from pellucid.backends.cpu.threads import POOL
+from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Graph, Var
 from pellucid.plan.layout import byte_size, contiguous_strides
@@ -46,6 +47,22 @@ class CpuLoop(Loop):
     def start(self, data: LoopData, first: int = 0) -> LoopRun:
         """The loop before a step."""
         return _CpuRun(self, data, self.check(data), first)
+
+    def in_turn(self, script: Script) -> None:
+        """Make the steps of a script, all of them in one native call where that is worth while."""
+        runs = {id(run): run for run, _ in script}
+        if not all(isinstance(run, _CpuRun) and run.is_readable for run in runs.values()):
+            super().in_turn(script)
+            return
+        lent: dict[int, Memory] = {number: run.lend() for number, run in runs.items()}  # type: ignore[attr-defined]
+        try:
+            if all(memory.is_small for memory in lent.values()):
+                _run_script(script, lent)
+                return
+        finally:
+            for number, run in runs.items():
+                run.take_back(lent[number])  # type: ignore[attr-defined]
+        super().in_turn(script)
 
     def fixed(self, data: LoopData) -> Callable[[], list[np.ndarray]]:
         """A function that makes the first step again and again; it has a memory of its own, bound once."""
@@ -126,6 +143,18 @@ class LoopPlan:
             self._p.emit(name, kernels.move_kernel(), record)
 
 
+def _run_script(script: Script, lent: dict[int, Memory]) -> None:
+    """Make the steps of a script on this thread alone."""
+    lines = np.empty((len(script), runner.LINE_SIZE), np.int64)
+    reached = {id(run): run.done for run, _ in script}
+    for line, (run, steps) in zip(lines, script, strict=True):
+        line[:] = lent[id(run)].job.address, reached[id(run)], steps
+        reached[id(run)] += steps
+    POOL.run(lines, 1)
+    for memory in lent.values():
+        memory.raise_for_indices()
+
+
 class _CpuRun(LoopRun):
     """A loop on its data.
 
@@ -167,6 +196,18 @@ class _CpuRun(LoopRun):
             self._plan.give_back(memory)
         del kept
         return self.done - before
+
+    def lend(self) -> Memory:
+        """A memory that is bound to this run's data."""
+        memory = self._plan.take()
+        memory.bind(self._buffers, self._addresses + self._sources(1)[2])
+        memory.done = self.done
+        return memory
+
+    def take_back(self, memory: Memory) -> None:
+        """The memory was used: what was done in it counts."""
+        self.done = memory.done
+        self._plan.give_back(memory)
 
     @property
     def is_readable(self) -> bool:

@@ -60,6 +60,11 @@ class Memory:
         self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
 
     @property
+    def is_small(self) -> bool:
+        """Whether one thread is the fastest way."""
+        return not self._may_share
+
+    @property
     def done(self) -> int:
         """The number of the step at which the last run ended."""
         return int(self.job.cursors[0, 0])
@@ -76,11 +81,11 @@ class Memory:
         """
         available = POOL.size() if self._may_share else 1
         shared, chosen = self._pace.choose(steps, available > 1)
-        self.job.first, self.job.steps = first, chosen
+        script = self.job.script(first, chosen)
         started = time.perf_counter()
-        POOL.run(self.job, available if shared else 1)
+        POOL.run(script, available if shared else 1)
         self._pace.note(shared, chosen, time.perf_counter() - started)
-        self._raise_for_indices()
+        self.raise_for_indices()
 
     def once(self, step: int) -> None:
         """Make one step on the calling thread, with the least ado.
@@ -88,11 +93,11 @@ class Memory:
         Raises:
             DataError: An index lay outside its axis.
         """
-        self.job.first, self.job.steps = step, 1
-        POOL.run(self.job, 1)
-        self._raise_for_indices()
+        POOL.run(self.job.script(step, 1), 1)
+        self.raise_for_indices()
 
-    def _raise_for_indices(self) -> None:
+    def raise_for_indices(self) -> None:
+        """The error of a run in which an index lay outside its axis."""
         if self._flag[0]:
             number, index, axis = (int(n) for n in self._flag)
             self._flag[:] = 0

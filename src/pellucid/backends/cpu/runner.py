@@ -16,13 +16,16 @@ from pellucid.backends.cpu.emit import I32, I64, POINTER, Value
 from pellucid.backends.cpu.moves import CURSOR_STRIDE
 
 # Places in the shared array, a cache line (8 int64) apart.
-GENERATION, ARRIVED, RELEASED, STOP, JOB, THREADS = (8 * i for i in range(6))
-SHARED = 8 * 6
+GENERATION, ARRIVED, RELEASED, STOP, SCRIPT, LENGTH, THREADS = (8 * i for i in range(7))
+SHARED = 8 * 7
 
-# Places in a job: its table of kernels and their number, the first step and how many to make, the threads' cursors,
-# and 1 where denormal numbers count as 0.
-TABLE, COUNT, FIRST, STEPS, CURSORS, FLUSH = range(6)
-JOB_SIZE = 6
+# Places in a job: its table of kernels and their number, the threads' cursors, and 1 where denormal numbers count as 0.
+TABLE, COUNT, CURSORS, FLUSH = range(4)
+JOB_SIZE = 4
+
+# Places in a line of a script: the address of a job, the number of its first step and how many to make.
+LINE_JOB, LINE_FIRST, LINE_STEPS = range(3)
+LINE_SIZE = 3
 
 # How a thread computes with floats: rounding to nearest without traps, denormal numbers exactly or as 0. On x86 this is
 # the register MXCSR (bit 15: denormal results are 0, bit 6: denormal operands are 0), on ARM FPCR (bit 24: both).
@@ -144,14 +147,27 @@ class _Writer:
             return lambda: self.call("llvm.aarch64.set.fpcr", ir.VoidType(), kept)
         return lambda: None
 
-    def run(self, shared: Value, job: Value, thread: Value, threads: Value) -> None:
-        """Make the steps of a job: call every kernel of its table, with a barrier after each."""
+    def number(self, base: Value, place: int) -> Value:
+        """An int64 at a place of a record."""
+        return self.b.load(self.b.gep(base, [I64(place)], source_etype=I64), typ=I64)
 
-        def entry(number: int) -> Value:
-            return self.b.load(self.b.gep(job, [I64(number)], source_etype=I64), typ=I64)
+    def run(self, shared: Value, script: Value, length: Value, thread: Value, threads: Value) -> None:
+        """Make the steps of every line of a script."""
+        first_job = self.b.inttoptr(self.number(script, LINE_JOB), POINTER)
+        set_back = self.set_floats(self.b.icmp_signed("!=", self.number(first_job, FLUSH), I64(0)))
 
-        set_back = self.set_floats(self.b.icmp_signed("!=", entry(FLUSH), I64(0)))
-        table, count, first, cursors = entry(TABLE), entry(COUNT), entry(FIRST), entry(CURSORS)
+        def line(i: Value) -> None:
+            here = self.b.gep(script, [self.b.mul(i, I64(LINE_SIZE))], source_etype=I64)
+            self.steps(shared, here, thread, threads)
+
+        self.repeat(length, line)
+        set_back()
+
+    def steps(self, shared: Value, line: Value, thread: Value, threads: Value) -> None:
+        """Make the steps of a line: call every kernel of its job's table, with a barrier after each."""
+        job = self.b.inttoptr(self.number(line, LINE_JOB), POINTER)
+        first, steps = self.number(line, LINE_FIRST), self.number(line, LINE_STEPS)
+        table, count, cursors = (self.number(job, place) for place in (TABLE, COUNT, CURSORS))
         cursor = self.b.inttoptr(self.b.add(cursors, self.b.mul(thread, I64(CURSOR_STRIDE))), POINTER)
         signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
 
@@ -169,17 +185,16 @@ class _Writer:
             with self.b.if_then(self.b.icmp_signed("==", thread, I64(0))):
                 self.b.store(self.b.add(self.b.add(first, i), I64(1)), cursor)
 
-        self.repeat(entry(STEPS), step)
-        set_back()
+        self.repeat(steps, step)
 
 
 @lru_cache(maxsize=1)
 def runner() -> int:
-    """The address of ``run(shared, job, thread, threads)``: the share of one thread in a job.
+    """The address of ``run(shared, script, length, thread, threads)``: the share of one thread in a script of jobs.
 
-    Each row of the job's table is a kernel and its record.
+    Each row of a job's table is a kernel and its record.
     """
-    w = _Writer("run", ir.VoidType(), [POINTER, POINTER, I64, I64])
+    w = _Writer("run", ir.VoidType(), [POINTER, POINTER, I64, I64, I64])
     w.run(*w.function.args)
     w.b.ret_void()
     return target.address_of(str(w.module), "run")
@@ -207,7 +222,8 @@ def worker() -> int:
     stop = w.b.icmp_signed("!=", w.read(shared, STOP), I64(0))
     w.b.cbranch(stop, closed, share)
     w.b.position_at_end(share)
-    w.run(shared, w.b.inttoptr(w.read(shared, JOB), POINTER), thread, w.read(shared, THREADS))
+    script = w.b.inttoptr(w.read(shared, SCRIPT), POINTER)
+    w.run(shared, script, w.read(shared, LENGTH), thread, w.read(shared, THREADS))
     seen.add_incoming(now, w.b.block)
     w.b.branch(again)
     w.b.position_at_end(tired)

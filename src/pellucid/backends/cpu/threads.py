@@ -22,7 +22,7 @@ from pellucid.backends.cpu import runner
 from pellucid.backends.cpu.moves import CURSOR_STRIDE
 from pellucid.errors import ConfigurationError
 
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -110,7 +110,7 @@ def _run() -> Any:
 
 
 class Job:
-    """Some steps of a plan.
+    """A plan as the native loop sees it.
 
     Args:
         table: A row for each kernel: its address, and that of its record.
@@ -118,8 +118,7 @@ class Job:
 
     Attributes:
         cursors: The number of the present step, once for each thread; the address that kernels know is the first's.
-        first: The number of the first step.
-        steps: How many steps to make.
+        address: Where the job lies.
     """
 
     #: The most threads that a job is ready for.
@@ -135,13 +134,13 @@ class Job:
             self.cursors.ctypes.data,
             flush,
         )
-        self._address = self._entries.ctypes.data
-        self.first, self.steps = 0, 1
+        self.address = self._entries.ctypes.data
+        self._line = np.array([[self.address, 0, 1]], np.int64)
 
-    def prepare(self) -> int:
-        """The address of the job, ready to be run."""
-        self._entries[runner.FIRST], self._entries[runner.STEPS] = self.first, self.steps
-        return self._address
+    def script(self, first: int, steps: int) -> np.ndarray:
+        """The script that makes some steps of this job alone."""
+        self._line[0, runner.LINE_FIRST :] = first, steps
+        return self._line
 
 
 class _Alone(threading.local):
@@ -193,20 +192,23 @@ class Pool:
             return check(int(given))
         return usable_cores()
 
-    def run(self, job: Job, threads: int) -> None:
-        """Make the steps of a job; the result does not depend on the number of threads."""
+    def run(self, script: np.ndarray, threads: int) -> None:
+        """Make the steps of a script: lines of a job's address, its first step, and how many to make.
+
+        The result does not depend on the number of threads.
+        """
         if self._process != os.getpid():
             self._start_over()  # a forked child has none of its parent's threads
         if threads == 1 or not self._lock.acquire(blocking=False):
             # Another thread of the program has the workers: this one works alone rather than wait.
-            _run()(self._address, job.prepare(), 0, 1)
+            _run()(self._address, script.ctypes.data, len(script), 0, 1)
             return
         try:
             self._prepare(threads)
-            address = job.prepare()
-            self._view[runner.JOB] = address
+            address = script.ctypes.data
+            self._view[runner.SCRIPT], self._view[runner.LENGTH] = address, len(script)
             self._announce()
-            _run()(self._address, address, 0, threads)
+            _run()(self._address, address, len(script), 0, threads)
         finally:
             self._lock.release()
 

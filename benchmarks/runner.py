@@ -1,0 +1,150 @@
+"""The side that asks: candidates in processes of their own, prepared one after another and measured in turns."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.candidates import Candidate
+from benchmarks.results import Figure, Row
+from benchmarks.serving import Done, Failure, Prepare, Prepared, Turn, serve
+from benchmarks.work import Inference, Kernel, Training, Work
+
+_SECTIONS = {Training: "training", Inference: "inference", Kernel: "kernels"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure.
+
+    Attributes:
+        rounds: Turns of every candidate that count.
+        warm: Turns before them that do not.
+        seconds: Length of a turn, at least one pass.
+        kernel_seconds: The same for bare products.
+        pause: Seconds before every turn, in which idle threads of the candidate before fall asleep.
+        patience: Seconds after which a candidate counts as failed.
+    """
+
+    rounds: int = 7
+    warm: int = 1
+    seconds: float = 0.25
+    kernel_seconds: float = 0.05
+    pause: float = 0.05
+    patience: float = 240.0
+
+
+class Worker:
+    """A candidate's process."""
+
+    def __init__(self, candidate: Candidate, folder: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.candidate = candidate
+        self._connection, theirs = context.Pipe()
+        log = folder / f"{candidate.name.replace(', ', '-').replace(' ', '-')}.log"
+        self._process = context.Process(
+            target=serve, args=(theirs, candidate.entry, dict(candidate.environment), log), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def reply(self, patience: float) -> Any:
+        """The next answer; a process that is silent or gone has failed, and is ended."""
+        try:
+            if self._connection.poll(patience):
+                return self._connection.recv()
+            failure = Failure(f"no answer within {patience:g} s")
+        except EOFError:
+            failure = Failure("its process ended")
+        self._process.kill()
+        return failure
+
+    def ask(self, order: Prepare | Turn, patience: float) -> Any:
+        """The answer to an order."""
+        try:
+            self._connection.send(order)
+        except OSError:
+            return Failure("its process has ended")
+        return self.reply(patience)
+
+    def close(self) -> None:
+        """End the process."""
+        try:
+            self._connection.send(None)
+        except OSError:
+            pass
+        self._process.join(5)
+        self._process.kill()
+
+
+def measure(works: Sequence[Work], candidates: Sequence[Candidate], plan: Plan, folder: Path) -> Iterator[Row]:
+    """The rows of some pieces of work, which the same processes do one after another."""
+    asked = [c for c in candidates if any(map(c.takes, works))]
+    workers = [Worker(candidate, folder) for candidate in asked]
+    try:
+        absent = {}
+        for worker in workers:
+            started = worker.reply(plan.patience)
+            if isinstance(started, Failure):
+                absent[worker.candidate.name] = started.text
+        present = [w for w in workers if w.candidate.name not in absent]
+        for work in works:
+            yield _row(work, [w for w in present if w.candidate.takes(work)], plan, absent)
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def _row(work: Work, workers: Sequence[Worker], plan: Plan, absent: dict[str, str]) -> Row:
+    failures = dict(absent)
+    ready: dict[Worker, Prepared] = {}
+    order = Prepare(work, plan.kernel_seconds if isinstance(work, Kernel) else plan.seconds)
+    for worker in workers:
+        answer = worker.ask(order, plan.patience)
+        if isinstance(answer, Prepared):
+            ready[worker] = answer
+            failures |= {f"{worker.candidate.name}: {way}": text for way, text in answer.failed.items()}
+        else:
+            failures[worker.candidate.name] = answer.text
+    turns = _turns(list(ready), plan, failures)
+    return Row(
+        section=_SECTIONS[type(work)],
+        name=work.name,
+        unit="us",
+        figures={w.candidate.name: _figure(ready[w], done, plan) for w, done in turns.items()},
+        failures=failures,
+        targets=work.targets,
+        flops=work.product.flops if isinstance(work, Kernel) else None,
+    )
+
+
+def _turns(workers: list[Worker], plan: Plan, failures: dict[str, str]) -> dict[Worker, list[Done]]:
+    """All rounds; in each, another candidate begins."""
+    done: dict[Worker, list[Done]] = {worker: [] for worker in workers}
+    for number in range(plan.warm + plan.rounds):
+        shift = number % max(len(workers), 1)
+        for worker in [*workers[shift:], *workers[:shift]]:
+            if worker not in done:
+                continue
+            time.sleep(plan.pause)
+            answer = worker.ask(Turn(), plan.patience)
+            if isinstance(answer, Done):
+                done[worker].append(answer)
+            else:
+                failures[worker.candidate.name] = answer.text
+                del done[worker]
+    return done
+
+
+def _figure(prepared: Prepared, done: list[Done], plan: Plan) -> Figure:
+    return Figure(
+        rounds=tuple(turn.microseconds for turn in done[plan.warm :]),
+        variant=prepared.variant,
+        trials=prepared.trials,
+        burnt=max(turn.burnt for turn in done),
+        threads=prepared.threads,
+    )

@@ -1,0 +1,135 @@
+"""Fits without observers run many epochs at once; they must give the bits of fits that are watched."""
+
+import numpy as np
+import pytest
+
+from pellucid import Input, Sequential, set_seed
+from pellucid.errors import NonFiniteError
+from pellucid.nn import BatchNorm, Dense, Dropout, Embedding, Flatten
+from pellucid.nn.regularizers import L2
+from pellucid.optim import SGD, Adam
+from pellucid.optim.schedules import CosineDecay
+from pellucid.train import block, loop
+
+R = np.random.default_rng(0)
+X, Y = R.normal(size=(70, 4)).astype("float32"), R.integers(0, 3, 70)
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """The blocks that were run: first epoch and number of epochs."""
+    found = []
+
+    def noted(fit, first, count, key, history):
+        good = block.run_block(fit, first, count, key, history)
+        found.append((first, count, good))
+        return good
+
+    monkeypatch.setattr(loop, "run_block", noted)
+    monkeypatch.setattr(block, "_TURN", 1e9)
+    return found
+
+
+def net(backend=None, metrics=("accuracy", "f1"), optimizer=None):
+    set_seed(1)
+    layers = [Dense(6, activation="tanh", kernel_regularizer=L2(0.01)), BatchNorm(), Dropout(0.2)]
+    model = Sequential([Input((4,)), *layers, Dense(3, activation="softmax")])
+    model.compile("categorical_crossentropy", optimizer or Adam(0.01), list(metrics), backend=backend)
+    return model
+
+
+def watched(model, **options):
+    """The same fit with a callback that does nothing, and so without blocks."""
+    return model.fit(callbacks=lambda epoch, logs: None, **options)
+
+
+def same(a, b):
+    return all(np.array_equal(value, b.get_weights()[name]) for name, value in a.get_weights().items())
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 16},
+        {"batch_size": 35, "validation_split": 0.3},
+        {"batch_size": 16, "validation_data": (X[:40], Y[:40]), "validation_every": 3},
+        {"batch_size": None, "shuffle": False, "sample_weight": R.random(70).astype("float32")},
+        {"batch_size": 16, "class_weight": "balanced", "initial_epoch": 2},
+    ],
+)
+def test_a_block_gives_the_bits_of_single_epochs(blocks, backend, options):
+    options = {"x": X, "y": Y, "epochs": 9, "seed": 3, "verbose": 0, **options}
+    schedule = Adam(CosineDecay(0.02, decay_steps=40))
+    a, b = net(backend, optimizer=schedule), net(backend, optimizer=schedule.copy())
+    history, expected = a.fit(**options), watched(b, **options)
+    first = options.get("initial_epoch", 0) + 1
+    assert blocks == [(first, 9 - first, True)]
+    assert same(a, b)
+    assert a.optimizer.iterations == b.optimizer.iterations
+    assert history.epochs == expected.epochs
+    assert list(history.history) == list(expected.history)
+    for key, values in history.history.items():
+        np.testing.assert_array_equal(values, expected[key], err_msg=key)
+
+
+def test_several_blocks_are_one_fit(blocks, monkeypatch):
+    monkeypatch.setattr(block, "_BYTES", 8 * 70 * 4)  # four epochs
+    a, b = net(), net()
+    history = a.fit(X, Y, epochs=12, seed=3, verbose=0)
+    assert [count for _, count, _ in blocks] == [4, 4, 3]
+    assert history["loss"] == watched(b, x=X, y=Y, epochs=12, seed=3, verbose=0)["loss"]
+    assert same(a, b)
+
+
+def test_what_became_nan_in_a_block_is_found_at_its_epoch_and_batch(blocks):
+    x = X.copy()
+    model, other = (net(optimizer=SGD(5e3), metrics=()) for _ in range(2))
+    with pytest.raises(NonFiniteError) as expected:
+        watched(other, x=x, y=Y, epochs=50, seed=3, batch_size=16, verbose=0)
+    with pytest.raises(NonFiniteError) as error:
+        model.fit(x, Y, epochs=50, seed=3, batch_size=16, verbose=0)
+    assert str(error.value) == str(expected.value)
+    assert [good for *_, good in blocks] in ([False], [])
+    assert same(model, other)
+
+
+def test_observers_and_metrics_of_whole_epochs_are_served_epoch_by_epoch(blocks):
+    seen = []
+    net().fit(X, Y, epochs=4, seed=0, verbose=0, callbacks=lambda epoch, logs: seen.append(epoch))
+    net().fit(((X, Y) for _ in range(8)), epochs=4, steps_per_epoch=2, verbose=0)
+    net(metrics=["auc"]).fit(X, Y, epochs=4, verbose=0)
+    net().fit(X, Y, epochs=4, verbose=2)
+    assert seen == [0, 1, 2, 3]
+    assert blocks == []
+
+
+def test_an_interrupt_leaves_the_model_as_it_was_before_the_block(monkeypatch):
+    monkeypatch.setattr(block, "_TURN", 1e9)
+    a, b = net(), net()
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(block._Training, "is_good", interrupted)
+        history = a.fit(X, Y, epochs=9, seed=3, verbose=0)
+    assert history.interrupted
+    assert len(history) == 1
+    b.fit(X, Y, epochs=1, seed=3, verbose=0)
+    assert same(a, b)
+    assert a.optimizer.iterations == b.optimizer.iterations
+    history = a.fit(X, Y, epochs=9, initial_epoch=1, seed=3, verbose=0)
+    assert history.epochs == list(range(1, 9))
+
+
+def test_large_data_and_embeddings_run_in_blocks_too(blocks):
+    words, labels = R.integers(0, 9, (50, 6)), R.integers(0, 2, 50)
+    losses = []
+    for backend in ("cpu", "reference"):
+        set_seed(0)
+        model = Sequential([Input((6,), "int32"), Embedding(9, 3), Flatten(), Dense(2, activation="softmax")])
+        model.compile("categorical_crossentropy", "adam", backend=backend)
+        losses.append(model.fit(words, labels, epochs=5, batch_size=8, seed=0, verbose=0)["loss"])
+    assert [count for _, count, _ in blocks] == [4, 4]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
