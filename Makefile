@@ -4,12 +4,12 @@
 check: lint types floors sizes test
 
 format:
-	ruff format src tests tools benchmarks
-	ruff check --fix src tests tools benchmarks
+	ruff format src tests tools benchmarks examples
+	ruff check --fix src tests tools benchmarks examples
 
 lint:
-	ruff format --check src tests tools benchmarks
-	ruff check src tests tools benchmarks
+	ruff format --check src tests tools benchmarks examples
+	ruff check src tests tools benchmarks examples
 
 types:
 	pyright --pythonpath "$$(command -v python)"

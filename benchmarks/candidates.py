@@ -46,6 +46,10 @@ def _trains_dense(work: Work) -> bool:
     return isinstance(work, Training) and work.net.is_dense
 
 
+def _whole_networks(work: Work) -> bool:
+    return not isinstance(work, Kernel)
+
+
 def _infers(work: Work) -> bool:
     return isinstance(work, Inference)
 
@@ -71,14 +75,14 @@ CANDIDATES = (
         ("torch",),
     ),
     Candidate(
-        "torch compile", "torch", "torch", "benchmarks.peers.pytorch:compiled", lambda work: not isinstance(work, Kernel),
+        "torch compile", "torch", "torch", "benchmarks.peers.pytorch:compiled", _whole_networks,
         "Inductor, static shapes, full graph; the quicker of the loss compiled in a plain loop and the whole step "
         "(gather, forward, `torch.func` gradient, update) compiled as one graph; images channels_last; the LSTM as a "
         "loop of cells, because TorchDynamo does not take `nn.LSTM`",
         ("torch",),
     ),
     Candidate(
-        "jax", "jax", "jax", "benchmarks.peers.jax_scan:candidate", lambda work: not isinstance(work, Kernel),
+        "jax", "jax", "jax", "benchmarks.peers.jax_scan:candidate", _whole_networks,
         "state donated, gather inside; the quicker of an epoch jitted as one `lax.scan` and of jitted steps one by "
         "one (the latter only for convolutions, which XLA runs several times slower inside a loop), of pooling by "
         "`reduce_window` and by reshaping, of the LSTM's time loop rolled and unrolled",

@@ -33,7 +33,8 @@ def measure(fresh: Fresh, candidates: Sequence[Candidate], rounds: int) -> Itera
         for _ in range(rounds if candidate.name == OURS else 1):
             with tempfile.TemporaryDirectory() as folder:
                 answers = [_number(fresh, candidate, folder) for _ in fresh.parts]
-            failures |= {candidate.name: answer for answer in answers if isinstance(answer, str)}
+            if words := [answer for answer in answers if isinstance(answer, str)]:
+                failures[candidate.name] = words[0]
             if numbers := [answer for answer in answers if isinstance(answer, float)]:
                 values.setdefault(candidate.name, []).append(numbers)
     for place, part in enumerate(fresh.parts):
@@ -64,7 +65,8 @@ def _number(fresh: Fresh, candidate: Candidate, folder: str) -> float | str:
         "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]),
         **candidate.environment,
     }
-    command = [sys.executable, "-m", "benchmarks.fresh", fresh.task, candidate.name, fresh.name]
+    subject = candidate.module if fresh.task == "import" else candidate.name
+    command = [sys.executable, "-m", "benchmarks.fresh", fresh.task, subject, fresh.name]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PATIENCE, check=True)
     except subprocess.TimeoutExpired:
@@ -109,15 +111,15 @@ def _peak_megabytes(candidate: Candidate, fresh: Fresh) -> float:
     return most / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def main(task: str, candidate_name: str, fresh_name: str) -> None:
-    """Print the number."""
+def main(task: str, subject: str, fresh_name: str) -> None:
+    """Print the number for a module or a candidate."""
     if task == "import":
-        print(_import_seconds(candidate_name))
+        print(_import_seconds(subject))
         return
     from benchmarks.candidates import CANDIDATES
     from benchmarks.work import FRESH
 
-    candidate = next(c for c in CANDIDATES if c.name == candidate_name)
+    candidate = next(c for c in CANDIDATES if c.name == subject)
     fresh = next(f for f in FRESH if f.name == fresh_name)
     print({"first fit": _first_fit_seconds, "memory": _peak_megabytes}[task](candidate, fresh))
 

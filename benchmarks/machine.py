@@ -60,11 +60,12 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or platform.machine()
-    fields = dict(
-        (part.strip() for part in line.split(":", 1)) for line in info.read_text().splitlines() if ":" in line
-    )
+    pairs = (line.partition(":") for line in info.read_text().splitlines())
+    fields = {key.strip(): value.strip() for key, _, value in pairs}
     name = fields.get("model name", platform.machine())
-    numbers = [f"{title} {fields[key]}" for title, key in (("family", "cpu family"), ("model", "model")) if key in fields]
+    numbers = [
+        f"{title} {fields[key]}" for title, key in (("family", "cpu family"), ("model", "model")) if key in fields
+    ]
     return f"{name} ({', '.join(numbers)})" if numbers else name
 
 

@@ -41,14 +41,14 @@ def candidate(work: Work) -> Variants:
     """Everything under jax.jit."""
     styles = _styles(work.net) if isinstance(work, Training | Inference) else {}
     if isinstance(work, Inference):
-        return {name: lambda style=style: _inference(work, style) for name, style in styles.items()}
+        return {name: partial(_inference, work, style) for name, style in styles.items()}
     assert isinstance(work, Training)
     x, y = map(jnp.asarray, work.data())
     ways: dict[str, Callable[..., Run]] = {"epoch scanned": _scanned, "step by step": _stepwise}
     if work.net.has_images:
         del ways["epoch scanned"]
     return {
-        ", ".join(filter(None, (way, name))): lambda make=make, style=style: make(work, style, x, y)
+        ", ".join(filter(None, (way, name))): partial(make, work, style, x, y)
         for (way, make), (name, style) in itertools.product(ways.items(), styles.items())
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,7 +19,7 @@ def candidate(work: Work) -> Variants:
     assert isinstance(work, Training)
     x, y = work.data()
     return {
-        f"steps_per_execution={steps}": lambda steps=steps: _fit(work, x, y, steps)
+        f"steps_per_execution={steps}": partial(_fit, work, x, y, steps)
         for steps in _STEPS
         if steps == 1 or not work.whole
     }

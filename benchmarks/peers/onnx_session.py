@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,7 @@ def candidate(work: Work) -> Variants:
     assert isinstance(work, Inference)
     network = export(work.net, list(model_of(work.net).get_weights().values()))
     return {
-        f"intra_op_num_threads={threads}": lambda threads=threads: _session(work, network, threads)
-        for threads in sorted({1, cores()})
+        f"intra_op_num_threads={threads}": partial(_session, work, network, threads) for threads in sorted({1, cores()})
     }
 
 

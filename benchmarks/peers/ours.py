@@ -101,9 +101,15 @@ def _product(work: Kernel) -> Any:
         if work.way == "forward":
             compiled, operands = pellucid.compile(f), (x, w)
         elif work.way == "to input":
-            compiled, operands = pellucid.compile(lambda w, ct: pellucid.vjp(lambda x: f(x, w), _zeros(x))[1](ct)), (w, ct)
+            compiled, operands = (
+                pellucid.compile(lambda w, ct: pellucid.vjp(lambda x: f(x, w), _zeros(x))[1](ct)),
+                (w, ct),
+            )
         else:
-            compiled, operands = pellucid.compile(lambda x, ct: pellucid.vjp(lambda w: f(x, w), _zeros(w))[1](ct)), (x, ct)
+            compiled, operands = (
+                pellucid.compile(lambda x, ct: pellucid.vjp(lambda w: f(x, w), _zeros(w))[1](ct)),
+                (x, ct),
+            )
 
         def run(count: int) -> None:
             for _ in range(count * work.unit):

@@ -7,13 +7,15 @@ in a plain loop or the whole step compiled as one graph through ``torch.func`` (
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.grad
 from torch import nn
 
 from benchmarks.nets import Conv, Dense, Flatten, Lstm, Net, Pool, Stage
-from benchmarks.serving import Variants
+from benchmarks.serving import Run, Variants
 from benchmarks.work import MOMENTUM, RATES, Inference, Kernel, MatMul, Training, Work
 
 Step = Callable[[torch.Tensor], object]
@@ -26,9 +28,7 @@ def eager(work: Work) -> Variants:
             x, y = _data(work)
             formats = (False, True) if work.net.has_images else (False,)
             return {
-                _label("fused" if fused else "plain", last): lambda fused=fused, last=last: _loop(
-                    work, _eager_step(work, x, y, fused, last), len(x)
-                )
+                _label("fused" if fused else "plain", last): partial(_looped, work, _eager_step, x, y, last, fused)
                 for last in formats
                 for fused in (False, True)
             }
@@ -47,10 +47,7 @@ def compiled(work: Work) -> Variants:
     # In trials channels_last always won here, and Inductor takes 10 s for each.
     last = work.net.has_images
     steps = {"loss compiled": _compiled_loss, "whole step compiled": _compiled_step}
-    return {
-        _label(name, last): lambda step=step: _loop(work, step(work, x, y, last), len(x))
-        for name, step in steps.items()
-    }
+    return {_label(name, last): partial(_looped, work, step, x, y, last) for name, step in steps.items()}
 
 
 def _label(name: str, channels_last: bool) -> str:
@@ -132,8 +129,9 @@ def _placed(x: torch.Tensor, module: nn.Module, channels_last: bool) -> tuple[to
     return x.contiguous(memory_format=layout), module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
-def _loop(work: Training, step: Step, samples: int) -> Callable[[int], None]:
+def _looped(work: Training, make: Callable[..., Step], x: torch.Tensor, y: torch.Tensor, *how: bool) -> Run:
     """Passes of shuffled batches."""
+    step, samples = make(work, x, y, *how), len(x)
     everything = torch.arange(samples)
 
     def run(count: int) -> None:
@@ -152,7 +150,7 @@ def _optimizer(work: Training, parameters: Any, fused: bool) -> torch.optim.Opti
     return torch.optim.SGD(parameters, rate, momentum=MOMENTUM if work.optimizer == "momentum" else 0.0, fused=fused)
 
 
-def _eager_step(work: Training, x: torch.Tensor, y: torch.Tensor, fused: bool, channels_last: bool) -> Step:
+def _eager_step(work: Training, x: torch.Tensor, y: torch.Tensor, channels_last: bool, fused: bool) -> Step:
     inputs, module = _placed(x, module_of(work.net), channels_last)
     return _plain_step(work, inputs, y, module, lambda a, b: nn.functional.cross_entropy(module(a), b), fused)
 
@@ -195,7 +193,9 @@ def _compiled_step(work: Training, x: torch.Tensor, y: torch.Tensor, channels_la
 
     # What changes is an argument: a tensor that is closed over would be guarded anew in every call.
     @torch.compile(fullgraph=True, dynamic=False)
-    def step(values: list[Any], slots: list[Any], time: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rows: Any) -> Any:
+    def step(
+        values: list[Any], slots: list[Any], time: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rows: Any
+    ) -> Any:
         a, b = (x, y) if work.whole else (x[rows], y[rows])
         gradients, value = torch.func.grad_and_value(loss)(values, a, b)
         _update(work.optimizer, values, gradients, slots, time)
@@ -228,7 +228,7 @@ def _inference(work: Inference, wrap: dict[str, Callable[[nn.Module], Any]]) -> 
     given = work.sample()
     sample = given.transpose(0, 3, 1, 2) if work.net.has_images else given
 
-    def make(wrapping: Callable[[nn.Module], Any]) -> Callable[[int], None]:
+    def make(wrapping: Callable[[nn.Module], Any]) -> Run:
         module = wrapping(nn.Sequential(module_of(work.net), nn.Softmax(-1)).eval())
 
         def run(count: int) -> None:
@@ -238,14 +238,14 @@ def _inference(work: Inference, wrap: dict[str, Callable[[nn.Module], Any]]) -> 
 
         return run
 
-    return {name: lambda wrapping=wrapping: make(wrapping) for name, wrapping in wrap.items()}
+    return {name: partial(make, wrapping) for name, wrapping in wrap.items()}
 
 
 def _product(work: Kernel) -> Variants:
     torch.set_num_threads(work.threads)
     operands = [torch.from_numpy(operand) for operand in work.operands()]
 
-    def make(channels_last: bool) -> Callable[[int], None]:
+    def make(channels_last: bool) -> Run:
         call = _matmul(work, operands) if isinstance(work.product, MatMul) else _conv(work, operands, channels_last)
 
         def run(count: int) -> None:
@@ -256,7 +256,7 @@ def _product(work: Kernel) -> Variants:
         return run
 
     formats = (False,) if isinstance(work.product, MatMul) else (False, True)
-    return {_label("eager", last): lambda last=last: make(last) for last in formats}
+    return {_label("eager", last): partial(make, last) for last in formats}
 
 
 def _matmul(work: Kernel, operands: list[torch.Tensor]) -> Callable[[], object]:

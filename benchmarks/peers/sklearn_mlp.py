@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import sklearn
 from sklearn.exceptions import ConvergenceWarning
@@ -15,7 +16,7 @@ from benchmarks.work import MOMENTUM, RATES, Training, Work
 def candidate(work: Work) -> Variants:
     """``MLPClassifier.fit``."""
     assert isinstance(work, Training)
-    return {"fit": lambda: _fit(work)}
+    return {"fit": partial(_fit, work)}
 
 
 def _fit(work: Training) -> Run:
@@ -32,7 +33,7 @@ def _fit(work: Training) -> Run:
             momentum=MOMENTUM if work.optimizer == "momentum" else 0.0,
             nesterovs_momentum=False,
             alpha=0.0,
-            batch_size=work.batch,
+            batch_size=work.batch,  # type: ignore[arg-type]
             max_iter=epochs,
             tol=0.0,
             n_iter_no_change=epochs + 1,
