@@ -13,7 +13,7 @@ import numpy as np
 from cyclopts import App, Parameter
 
 import pellucid
-from pellucid import data
+from pellucid import config, data
 from pellucid.data import Dataset
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError, PellucidError
 from pellucid.seeds import set_seed
@@ -23,6 +23,7 @@ from pellucid.train.files import write_atomically
 from pellucid.train.progress import written
 from pellucid.train.recipe import TrainingOptions
 from pellucid.train.run_folder import RunRecord
+from pellucid.train.warmup import warm_up
 
 app = App(name="pellucid", help="Deep learning you can see through.", version=pellucid.__version__)
 
@@ -165,6 +166,26 @@ def predict(run: str, dataset: str, /, *, out: str | None = None) -> None:
     else:
         write_atomically(Path(out), text.encode())
         print(f"{len(x)} predictions: {out}")
+
+
+@app.command
+def warmup() -> None:
+    """Compile what the usual models need, once per machine, so that their first training does not wait for it.
+
+    The usual models are classifiers and regressions of dense layers, convolutional networks, LSTM and GRU. What is
+    compiled is kept in the user's cache folder, or below $PELLUCID_CACHE.
+    """
+
+    shown = config.PROGRESS.read() != "off"
+
+    def tell(name: str, kernels: int, seconds: float) -> None:
+        if shown:
+            print(f"{name:<45}{f'{kernels:3} compiled {seconds:5.1f} s' if kernels else 'was there'}", flush=True)
+
+    found = warm_up(tell)
+    compiled = f"kernels compiled: {found.compiled}, in {found.seconds:.1f} s"
+    print(compiled if found.compiled else "everything was there already")
+    print(f"kept in {found.folder}: {found.kept} ({found.size / 1e6:.1f} MB)")
 
 
 def _prediction_table(outputs: np.ndarray, record: RunRecord) -> str:

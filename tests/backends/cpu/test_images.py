@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_seed
-from pellucid.backends.cpu.planner import Planner, wants_batch_last
+from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.views import wants_batch_last
 from pellucid.graph import rewrite, trace
 from pellucid.nn import AvgPool2D, BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool1D, MaxPool2D
 
@@ -128,7 +129,7 @@ def graph_of(n, *channels):
 
 
 def test_the_layout_is_the_one_that_fills_more_lanes(monkeypatch):
-    monkeypatch.setattr("pellucid.backends.cpu.planner.lanes_for", lambda dtype: 64 // dtype.itemsize)
+    monkeypatch.setattr("pellucid.backends.cpu.views.lanes_for", lambda dtype: 64 // dtype.itemsize)
     assert wants_batch_last(graph_of(128, 1, 6, 16))
     assert wants_batch_last(graph_of(25, 3, 6))
     assert not wants_batch_last(graph_of(128, 3, 32, 64))

@@ -14,6 +14,7 @@ from pellucid.backends.cpu import (
     matmul,
     moves,
     rows,
+    transposing,
     windows,
 )
 
@@ -38,4 +39,5 @@ cumsum_kernel = lru_cache(maxsize=None)(counters.cumsum_kernel)
 argsort_kernel = lru_cache(maxsize=None)(counters.argsort_kernel)
 gather_rows_kernel = lru_cache(maxsize=None)(moves.gather_rows_kernel)
 rows_kernel = lru_cache(maxsize=None)(rows.rows_kernel)
+transposing_kernel = lru_cache(maxsize=None)(transposing.transposing_kernel)
 move_kernel = lru_cache(maxsize=None)(moves.move_kernel)

@@ -1,6 +1,6 @@
 """Elementwise operations on registers: one entry per operation of the registry that works element by element.
 
-Functions that the processor has no instruction for go to the C library lane by lane, with its accuracy.
+Functions that the processor has no instruction for are polynomials of their own (``vector_math`` and its neighbours).
 """
 
 from __future__ import annotations
@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llvmlite import ir
-
-from pellucid.backends.cpu import vector_math
-from pellucid.backends.cpu.emit import Emitter, Value, element_type
-from pellucid.backends.cpu.vector_math import Reals
+from pellucid.backends.cpu import vector_angles, vector_math, vector_powers
+from pellucid.backends.cpu.emit import Emitter, Value
+from pellucid.backends.cpu.reals import Reals, all_true
 from pellucid.dtypes import DType
 
 
@@ -94,25 +92,6 @@ def _intrinsic(name: str) -> Lowering:
     return lower
 
 
-def _library(name: str) -> Lowering:
-    """A function of the C library, lane by lane; the float form has an f at its end."""
-
-    def lower(p: Place, *operands: Value) -> Value:
-        kind = element_type(p.dtype)
-        symbol = name + ("f" if p.dtype.itemsize == 4 else "")
-        known = p.e.module.globals.get(symbol)
-        if known is None:
-            known = ir.Function(p.e.module, ir.FunctionType(kind, [kind] * len(operands)), symbol)
-        result = ir.Constant(p.e.vector_type(p.dtype), ir.Undefined)
-        for lane in range(p.e.lanes):
-            number = ir.IntType(32)(lane)
-            value = p.e.b.call(known, [p.e.b.extract_element(x, number) for x in operands])
-            result = p.e.b.insert_element(result, value, number)
-        return result
-
-    return lower
-
-
 def larger(p: Place, x: Value, best: Value) -> Value:
     """Whether x takes the place of the best so far: it is larger, or the first NaN."""
     above = _compare(">")(p, x, best)
@@ -145,43 +124,18 @@ def _relu(p: Place, x: Value) -> Value:
     return _extreme(">")(p, x, p.number(0))
 
 
-def _exp(p: Place, x: Value) -> Value:
-    return vector_math.exp(Reals(p.e, p.dtype), x)
+def _function(write: Callable[..., Value]) -> Lowering:
+    """A function that is written in arithmetic of floats."""
 
+    def lower(p: Place, *operands: Value) -> Value:
+        return write(Reals(p.e, p.dtype), *operands)
 
-def _log(p: Place, x: Value) -> Value:
-    return vector_math.log(Reals(p.e, p.dtype), x)
-
-
-def _log1p(p: Place, x: Value) -> Value:
-    return vector_math.log1p(Reals(p.e, p.dtype), x)
-
-
-_library_tanh = _library("tanh")
-
-
-def _tanh(p: Place, x: Value) -> Value:
-    return vector_math.tanh_single(Reals(p.e, p.dtype), x) if p.dtype.itemsize == 4 else _library_tanh(p, x)
-
-
-def _decay(p: Place, x: Value) -> Value:
-    """exp(-|x|), which never overflows."""
-    return _exp(p, p.e.b.fneg(p.e.on_vectors("fabs", x)))
-
-
-def _sigmoid(p: Place, x: Value) -> Value:
-    decay = _decay(p, x)
-    top = p.e.b.select(_compare(">=")(p, x, p.number(0)), p.number(1), decay)
-    return p.e.b.fdiv(top, p.e.b.fadd(p.number(1), decay))
-
-
-def _softplus(p: Place, x: Value) -> Value:
-    return p.e.b.fadd(_relu(p, x), _log1p(p, _decay(p, x)))
+    return lower
 
 
 def _is_finite(p: Place, x: Value) -> Value:
     if not p.real:
-        return vector_math.all_true(p.e)
+        return all_true(p.e)
     return p.e.b.fcmp_ordered("<", p.e.on_vectors("fabs", x), p.number(float("inf")))
 
 
@@ -218,18 +172,18 @@ LANES: dict[str, Lowering] = {
     "mul": _mul,
     "div": _arithmetic("fdiv", "sdiv"),
     "neg": _neg,
-    "pow": _library("pow"),
+    "pow": _function(vector_powers.power),
     "maximum": _extreme(">"),
     "minimum": _extreme("<"),
-    "exp": _exp,
-    "expm1": _library("expm1"),
-    "log": _log,
-    "log1p": _log1p,
+    "exp": _function(vector_math.exp),
+    "expm1": _function(vector_math.expm1),
+    "log": _function(vector_math.log),
+    "log1p": _function(vector_math.log1p),
     "sqrt": _intrinsic("sqrt"),
-    "sin": _library("sin"),
-    "cos": _library("cos"),
-    "tanh": _tanh,
-    "erf": _library("erf"),
+    "sin": _function(vector_angles.sin),
+    "cos": _function(vector_angles.cos),
+    "tanh": _function(vector_math.tanh),
+    "erf": _function(vector_math.erf),
     "abs": _abs,
     "sign": _sign,
     "floor": _intrinsic("floor"),
@@ -237,8 +191,8 @@ LANES: dict[str, Lowering] = {
     "identity": lambda p, x: x,
     "stop_gradient": lambda p, x: x,
     "is_finite": _is_finite,
-    "sigmoid": _sigmoid,
-    "softplus": _softplus,
+    "sigmoid": _function(vector_math.sigmoid),
+    "softplus": _function(vector_math.softplus),
     "relu": _relu,
     "equal": _compare("=="),
     "not_equal": _compare("!="),

@@ -8,8 +8,9 @@ from typing import Any
 from pellucid.backends.cpu import images, kernels
 from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.lanes import LANES
-from pellucid.backends.cpu.planner import FLAG, LOWERINGS, PRODUCTS, Finish, Planner, pick
+from pellucid.backends.cpu.planner import FLAG, LOWERINGS, PRODUCTS, Finish, Planner
 from pellucid.backends.cpu.tasks import REDUCTIONS
+from pellucid.backends.cpu.views import pick
 from pellucid.graph.ir import Node
 from pellucid.plan.layout import Loops, View, merge_loops
 from pellucid.plan.plan import Address, Entry, address_of

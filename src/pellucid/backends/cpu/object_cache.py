@@ -59,6 +59,10 @@ class ObjectCache:
         except OSError as error:
             self._warn(error)
 
+    def sizes(self) -> list[int]:
+        """The bytes of each file."""
+        return [path.stat().st_size for path in self.folder.glob("*.o")]
+
     def _warn(self, error: OSError) -> None:
         if not self.failed:
             self.failed = True

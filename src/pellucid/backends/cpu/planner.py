@@ -9,16 +9,25 @@ import numpy as np
 
 from pellucid.backends.cpu import elementwise, kernels
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
-from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
 from pellucid.backends.cpu.tasks import REDUCTIONS, Task, tasks_of
+from pellucid.backends.cpu.views import (
+    head,
+    is_batch_last,
+    joined,
+    long_axes,
+    loop_record,
+    over_domain,
+    pick,
+    tail,
+    turned_axes,
+    wants_batch_last,
+)  # fmt: skip
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
 from pellucid.plan.fuse import Group
 from pellucid.plan.layout import (
-    Loops,
-    Strides,
     View,
     batch_last_strides,
     byte_size,
@@ -233,7 +242,7 @@ class Planner:
         joins = []
         for user in self.users_of(var):
             inner, through = user, var
-            if user.op.name == "reshape" and _long_axes(user.output) == _long_axes(var):
+            if user.op.name == "reshape" and long_axes(user.output) == long_axes(var):
                 through = user.output
                 inner = next((u for u in self.users_of(through) if u.op.name == "concatenate"), user)
             if inner.op.name == "concatenate":
@@ -271,7 +280,22 @@ class Planner:
 
     def copy(self, source: View, target: View) -> None:
         """Copy a view's elements into another view of the same shape."""
+        axes = turned_axes(source, target)
+        if axes is not None:
+            self._copy_turned(source, target, *axes)
+            return
         self.run_map(Expression((source.dtype,), (None,), ()), [source], target, "copy")
+
+    def _copy_turned(self, source: View, target: View, row: int, column: int) -> None:
+        """A copy that transposes: the target is dense along ``row``, the source along ``column``."""
+        others = [a for a in range(len(target.shape)) if a not in (row, column)]
+        sizes = tuple(target.shape[a] for a in others)
+        outer = merge_loops(sizes, [pick(v.strides, others) for v in (target, source)])
+        loops = len(outer.sizes) if size(sizes) > 1 else 0
+        record: list[Entry] = [*outer.sizes[:loops], target.shape[row], target.shape[column]]
+        record += [address_of(target), address_of(source), target.strides[column], source.strides[row]]
+        record += [s for pair in zip(*outer.strides, strict=True) for s in pair][: 2 * loops]
+        self.emit("transpose", kernels.transposing_kernel(target.dtype, loops), record)
 
     def fill(self, target: View, number: float) -> None:
         """Write one number everywhere."""
@@ -324,7 +348,7 @@ class Planner:
     def _map(self, group: Group) -> None:
         expression, leaves = self._expression(group.nodes, group.inputs)
         shape = group.root.output.spec.shape
-        images = self.batch_last and len(shape) >= 3 and any(_is_batch_last(v, shape) for v in leaves)
+        images = self.batch_last and len(shape) >= 3 and any(is_batch_last(v, shape) for v in leaves)
         target = self.place_for(group.root.output, batch_last=images, strided=True)
         self.run_map(expression, leaves, target, _name(group))
 
@@ -390,11 +414,11 @@ class Planner:
             shape = root.output.spec.shape
             ending, views = self._ending(task)
             name += f"+{_name(task.elementwise)}"
-            others = [_over_domain(view.squeezed_to(shape), domain, axes) for view in views]
+            others = [over_domain(view.squeezed_to(shape), domain, axes) for view in views]
             target = self.place_for(task.root.output).squeezed_to(shape)
         if size(target.shape) == 0:
             return
-        operands = [_over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
+        operands = [over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
         self._emit_reduction(Folding(expression, root.op.name, ending), operands, set(axes), name)
 
     def _emit_reduction(self, folding: Folding, operands: list[View], axes: set[int], name: str) -> None:
@@ -409,75 +433,12 @@ class Planner:
             outer = merge_loops(tuple(domain[a] for a in kept), [pick(v.strides, kept) for v in operands])
             side_by_side = operands[0].strides[kept[-1]] == operands[0].dtype.itemsize
             if kept[-1] == in_memory[-1] and side_by_side:
-                kernel, loops = kernels.columns_kernel, _joined(_head(outer), inner, _tail(outer))
+                kernel, loops = kernels.columns_kernel, joined(head(outer), inner, tail(outer))
             else:
-                loops = _joined(outer, inner)
+                loops = joined(outer, inner)
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
         self.emit(name, kernel(folding, shape, len(inner.sizes)), loop_record(loops, operands))
 
 
-def wants_batch_last(graph: Graph) -> bool:
-    """Whether samples would fill the registers of a graph's convolutions better than channels do."""
-    samples, channels = [], []
-    for node in graph.nodes:
-        if node.op.name in ("conv", "conv_input_grad", "conv_kernel_grad") and node.attributes["groups"] == 1:
-            lanes = lanes_for(node.output.spec.dtype)
-            image = node.inputs[1] if node.op.name == "conv_kernel_grad" else node.output
-            samples.append(_filled(image.spec.shape[0], lanes))
-            channels.append(_filled(image.spec.shape[-1], lanes))
-    return bool(samples) and min(samples) > min(channels) and min(channels) < 0.75
-
-
-def _filled(count: int, lanes: int) -> float:
-    """The share of lanes in use."""
-    return count / (-(-max(count, 1) // lanes) * lanes)
-
-
-def _is_batch_last(view: View, shape: tuple[int, ...]) -> bool:
-    return view.shape == shape and view.lies_as(batch_last_strides(shape, view.dtype.itemsize))
-
-
-def _long_axes(var: Var) -> list[int]:
-    return [n for n in var.spec.shape if n != 1]
-
-
 def _name(group: Group) -> str:
     return "+".join(n.op.name for n in group.nodes)
-
-
-def loop_record(loops: Loops, operands: Sequence[View]) -> list[Entry]:
-    """Sizes, addresses, strides operand by operand."""
-    record: list[Entry] = [*loops.sizes, *(address_of(v) for v in operands)]
-    for strides in loops.strides:
-        record.extend(strides)
-    return record
-
-
-def pick(strides: Strides, axes: Sequence[int]) -> Strides:
-    """The strides of some axes."""
-    return tuple(strides[a] for a in axes)
-
-
-def _over_domain(target: View, domain: tuple[int, ...], axes: Sequence[int]) -> View:
-    """A reduction's result, standing still along the reduced axes."""
-    if len(target.shape) == len(domain):
-        return target.broadcast(domain)
-    strides = iter(target.strides)
-    spread = tuple(0 if axis in axes else next(strides) for axis in range(len(domain)))
-    return View(target.buffer, target.offset, domain, spread, target.dtype)
-
-
-def _head(loops: Loops) -> Loops:
-    return Loops(loops.sizes[:-1], tuple(s[:-1] for s in loops.strides))
-
-
-def _tail(loops: Loops) -> Loops:
-    return Loops(loops.sizes[-1:], tuple(s[-1:] for s in loops.strides))
-
-
-def _joined(*parts: Loops) -> Loops:
-    sizes = tuple(n for part in parts for n in part.sizes)
-    strides = tuple(
-        tuple(s for own in columns for s in own) for columns in zip(*(p.strides for p in parts), strict=True)
-    )
-    return Loops(sizes, strides)

@@ -1,184 +1,246 @@
-"""Exponentials, logarithms and tanh on whole registers, within about 2 units in the last place.
+"""Exponentials, logarithms, and what is made of them, on whole registers within 2 units in the last place.
 
-The ranges are reduced as in the Cephes library (Moshier 1989), whose coefficients these are. float64 tanh and the rarer
-functions are left to the C library.
+The coefficients are minimax fits of the relative error of the result, made by Remez' exchange algorithm in 60 digits
+(float32: by linear programs), each rounded to the type from the lowest power on and the others fitted anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from pellucid.backends.cpu.emit import Value
+from pellucid.backends.cpu.reals import Reals
 
-from llvmlite import ir
-
-from pellucid.backends.cpu.emit import I1, I32, I64, Emitter, Value
-from pellucid.dtypes import DType
-
-
-@dataclass(frozen=True)
-class Reals:
-    """Arithmetic on registers of one float type."""
-
-    e: Emitter
-    dtype: DType
-
-    @property
-    def single(self) -> bool:
-        """Whether the type is float32."""
-        return self.dtype.itemsize == 4
-
-    def number(self, value: float) -> Value:
-        """A register of one number."""
-        return self.e.constant(value, self.dtype)
-
-    def fma(self, x: Value, y: Value, z: Value) -> Value:
-        """x y + z."""
-        return self.e.on_vectors("fma", x, y, z)
-
-    def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """c0 x^n + ... + cn by Horner's rule."""
-        total = self.number(coefficients[0])
-        for c in coefficients[1:]:
-            total = self.fma(total, x, self.number(c))
-        return total
-
-    @property
-    def integers(self) -> ir.VectorType:
-        """The type of registers of integers as wide as the floats."""
-        return ir.VectorType(I32 if self.single else I64, self.e.lanes)
-
-    def whole(self, value: int) -> Value:
-        """A register of one integer as wide as the floats."""
-        return ir.Constant(self.integers, [ir.Constant(self.integers.element, value)] * self.e.lanes)
-
-    @property
-    def mantissa_bits(self) -> int:
-        """Bits of the fraction."""
-        return 23 if self.single else 52
-
-    @property
-    def bias(self) -> int:
-        """The exponent of 1."""
-        return 127 if self.single else 1023
-
-    def power_of_two(self, n: Value) -> Value:
-        """2^n for integers n within the normal exponents."""
-        bits = self.e.b.shl(self.e.b.add(n, self.whole(self.bias)), self.whole(self.mantissa_bits))
-        return self.e.b.bitcast(bits, self.e.vector_type(self.dtype))
-
-    def less(self, x: Value, y: Value) -> Value:
-        """x < y; false for NaN."""
-        return self.e.b.fcmp_ordered("<", x, y)
-
-    def is_nan(self, x: Value) -> Value:
-        """Whether each lane is NaN."""
-        return self.e.b.fcmp_unordered("uno", x, x)
+#: ln 2 as a float and what is left: (float32, float64).
+_LN2 = ((0.6931471824645996, -1.9046542121259336e-9), (0.6931471805599453, 2.3190468138462996e-17))
+_LOG2_E = 1.4426950408889634
 
 
-_EXP_SINGLE = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-_EXP_P = (1.26177193074810590878e-4, 3.02994407707441961300e-2, 9.99999999999999999910e-1)
-_EXP_Q = (3.00198505138664455042e-6, 2.52448340349684104192e-3, 2.27265548208155028766e-1, 2.0)
+def ln2(r: Reals) -> tuple[Value, Value]:
+    """ln 2 with twice the precision."""
+    high, low = _LN2[0 if r.single else 1]
+    return r.number(high), r.number(low)
 
 
-def exp(r: Reals, x: Value) -> Value:
-    """e^x: x = n ln 2 + f, e^f by a polynomial (float64: a quotient), times 2^n in two steps for tiny results."""
+# Exponentials. q in e^f = 1 + f + f^2 q(f) for |f| <= ln(2) / 2, best for e^f - 1; _EXP_SINGLE is best for e^f.
+
+_EXP_SINGLE = (0.001382146612741053, 0.008368662558495998, 0.041668254882097244, 0.1666652113199234, 0.4999999403953552)
+_EXPM1_SINGLE = (
+    0.0001976070343516767, 0.001393232261762023, 0.008333547040820122, 0.04166649281978607, 0.1666666567325592, 0.5,
+)  # fmt: skip
+_EXP_DOUBLE = (
+    2.5161354005967995e-08, 2.762823050712594e-07, 2.7557116920845493e-06, 2.4801499752852045e-05,
+    0.00019841269986907952, 0.0013888888936179115, 0.008333333333293223, 0.041666666666562414, 0.16666666666666696,
+    0.5000000000000007,
+)  # fmt: skip
+
+
+def split_by_ln2(r: Reals, x: Value, added: int) -> tuple[Value, Value]:
+    """x = n ln 2 + f with n whole: f, and integers with n + ``added`` in their low bits."""
+    high, low = ln2(r)
+    rounder = r.number(r.rounder(added))
+    shifted = r.fma(x, r.number(_LOG2_E), rounder)
+    minus_n = r.e.b.fsub(rounder, shifted)
+    f = r.fma(minus_n, low, r.fma(minus_n, high, x))
+    return f, r.bits(shifted)
+
+
+def _slope_of_exp(r: Reals, f: Value) -> Value:
+    """(e^f - 1) / f for |f| <= ln(2) / 2."""
+    return r.fma(r.polynomial(f, _EXP_SINGLE if r.single else _EXP_DOUBLE), f, r.number(1.0))
+
+
+def _expm1_near_0(r: Reals, f: Value) -> Value:
+    """e^f - 1 for |f| <= ln(2) / 2."""
+    q = r.polynomial(f, _EXPM1_SINGLE if r.single else _EXP_DOUBLE)
+    return r.fma(q, r.e.b.fmul(f, f), f)
+
+
+def exp(r: Reals, x: Value, rest: Value | None = None) -> Value:
+    """e^(x + rest), where the rest is tiny; 2^n is multiplied in two halves, so that tiny results are rounded once."""
     b = r.e.b
     low, high = (-104.0, 89.0) if r.single else (-746.0, 710.0)
-    inside = b.select(r.less(x, r.number(high)), x, r.number(high))
-    inside = b.select(r.less(inside, r.number(low)), r.number(low), inside)
-    n = r.e.on_vectors("rint", b.fmul(inside, r.number(1.4426950408889634)))
-    first, second = (0.693359375, -2.12194440e-4) if r.single else (6.93145751953125e-1, 1.42860682030941723212e-6)
-    f = r.fma(n, r.number(-first), inside)
-    f = r.fma(n, r.number(-second), f)
-    if r.single:
-        y = b.fadd(r.fma(r.polynomial(f, _EXP_SINGLE), b.fmul(f, f), f), r.number(1.0))
-    else:
-        squared = b.fmul(f, f)
-        top = b.fmul(f, r.polynomial(squared, _EXP_P))
-        quotient = b.fdiv(top, b.fsub(r.polynomial(squared, _EXP_Q), top))
-        y = r.fma(quotient, r.number(2.0), r.number(1.0))
-    whole = b.fptosi(n, r.integers)
-    half = b.ashr(whole, r.whole(1))
-    scaled = b.fmul(b.fmul(y, r.power_of_two(half)), r.power_of_two(b.sub(whole, half)))
-    return b.select(r.is_nan(x), x, scaled)
+    f, n = split_by_ln2(r, r.at_least(r.at_most(x, high), low), 2 * r.bias)
+    if rest is not None:
+        f = b.fadd(f, rest)
+    half = b.lshr(n, r.whole(1))
+    other = b.sub(n, half)
+    y = b.fmul(r.fma(_slope_of_exp(r, f), f, r.number(1.0)), r.floats(r.to_exponent(half)))
+    return b.fmul(y, r.floats(r.to_exponent(other)))
 
+
+def expm1(r: Reals, x: Value) -> Value:
+    """e^x - 1 = 2^n (e^f - 1) + (2^n - 1), twice the half of it, because 2^n itself may overflow."""
+    b = r.e.b
+    low, high = (-40.0, 89.0) if r.single else (-80.0, 710.0)
+    f, n = split_by_ln2(r, r.at_least(r.at_most(x, high), low), r.bias - 1)
+    scale = r.floats(r.to_exponent(n))
+    result = r.fma(scale, _expm1_near_0(r, f), b.fsub(scale, r.number(0.5)))
+    # Nearer to 0 it is x itself: -0 and subnormal numbers would not survive the halving.
+    near = r.less(r.size(x), r.number(2.0**-30 if r.single else 2.0**-60))
+    return b.select(near, x, b.fadd(result, result))
+
+
+def tanh(r: Reals, x: Value) -> Value:
+    """(e^2|x| - 1) / (e^2|x| + 1) below 1/2, 1 - 2 / (e^2|x| + 1) above, with the sign of x."""
+    b, zero, one = r.e.b, r.number(0.0), r.number(1.0)
+    size = r.size(x)
+    # The result is 1 from there on.
+    doubled = r.at_most(b.fadd(size, size), 20.0 if r.single else 40.0)
+    f, n = split_by_ln2(r, doubled, r.bias)
+    scale, raised = r.floats(r.to_exponent(n)), _expm1_near_0(r, f)
+    far = r.less(one, doubled)
+    top = b.select(far, r.number(-2.0), r.fma(scale, raised, b.fsub(scale, one)))
+    bottom = r.fma(scale, raised, b.fadd(scale, one))
+    result = b.fadd(b.fdiv(top, bottom), b.select(far, one, zero))
+    return r.with_sign_of(result, x)
+
+
+def sigmoid(r: Reals, x: Value) -> Value:
+    """1 / (1 + e^-x), where e^-x = e^f 2^a 2^b: both sides of the quotient are divided by 2^b, so neither overflows."""
+    b = r.e.b
+    limit = 104.0 if r.single else 746.0
+    f, n = split_by_ln2(r, b.fneg(r.at_least(r.at_most(x, limit), -limit)), 2 * r.bias)
+    half = b.lshr(n, r.whole(1))
+    top = r.floats(r.to_exponent(b.add(b.sub(half, n), r.whole(2 * r.bias))))
+    scale = r.floats(r.to_exponent(half))
+    # scale e^f + top, with the rounding of e^f - 1 alone.
+    bottom = r.fma(scale, b.fmul(f, _slope_of_exp(r, f)), b.fadd(scale, top))
+    return b.fdiv(top, bottom)
+
+
+# Logarithms. float32: L in ln(1 + f) = f - f^2 / 2 + f^3 L(f); float64: A in atanh(s) = s + s^3 A(s^2).
 
 _LOG_SINGLE = (
-    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
-    -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+    -0.07636403292417526, 0.12762200832366943, -0.1315961331129074, 0.14201581478118896, -0.166234090924263,
+    0.2000124156475067, -0.2500081956386566, 0.3333333134651184,
 )  # fmt: skip
-_LOG_P = (
-    1.01875663804580931796e-4, 4.97494994976747001425e-1, 4.70579119878881725854, 1.44989225341610930846e1,
-    1.79368678507819816313e1, 7.70838733755885391666,
+_LOG_DOUBLE = (
+    0.07397683466558884, 0.07657055280384828, 0.09091780950409753, 0.11111099310844164, 0.14285714370946168,
+    0.19999999999708523, 0.3333333333333367,
 )  # fmt: skip
-_LOG_Q = (
-    1.0, 1.12873587189167450590e1, 4.52279145837532221105e1, 8.29875266912776603211e1, 7.11544750618563894466e1,
-    2.31251620126765340583e1,
+# S in ln(1 + d) = d + d^2 S(d), 0 <= d <= 1.
+_SOFT_SINGLE = (
+    -0.003290535882115364, 0.02008643187582493, -0.05745742842555046, 0.10661137104034424, -0.15344882011413574,
+    0.19692102074623108, -0.24958018958568573, 0.33330464363098145, -0.4999993145465851,
 )  # fmt: skip
+
+
+def split_exponent(r: Reals, x: Value) -> tuple[Value, Value]:
+    """m and integers k + bias with x = m 2^k, m in [sqrt(1/2), sqrt 2), for normal x > 0."""
+    b, fraction = r.e.b, r.mantissa_bits
+    root_of_half = 0x3F3504F3 if r.single else 0x3FE6A09E667F3BCD
+    shifted = b.add(r.bits(x), r.whole((r.bias << fraction) - root_of_half))
+    m = b.add(b.and_(shifted, r.whole((1 << fraction) - 1)), r.whole(root_of_half))
+    return r.floats(m), b.lshr(shifted, r.whole(fraction))
+
+
+def _from_biased(r: Reals, k: Value, bias: float) -> Value:
+    """Small integers k >= 0 as floats k - bias; processors before AVX-512 cannot convert 64 bits."""
+    large = 2.0**r.mantissa_bits
+    return r.e.b.fsub(r.floats(r.e.b.or_(k, r.bits(r.number(large)))), r.number(large + bias))
+
+
+def split_any_exponent(r: Reals, x: Value) -> tuple[Value, Value]:
+    """m - 1 and k as floats with x = m 2^k, m in [sqrt(1/2), sqrt 2), for x > 0; any numbers for other x."""
+    b = r.e.b
+    # Subnormal numbers are lifted into the normal range first.
+    smallest, lift = (2.0**-126, 25.0) if r.single else (2.0**-1022, 54.0)
+    tiny = r.less(x, r.number(smallest))
+    m, biased = split_exponent(r, b.select(tiny, b.fmul(x, r.number(2.0**lift)), x))
+    k = _from_biased(r, biased, r.bias)
+    return b.fsub(m, r.number(1.0)), b.select(tiny, b.fsub(k, r.number(lift)), k)
+
+
+def _log_of(r: Reals, f: Value, k: Value) -> Value:
+    """ln(1 + f) + k ln 2 for sqrt(1/2) <= 1 + f < sqrt 2."""
+    b = r.e.b
+    high, low = ln2(r)
+    squared = b.fmul(f, f)
+    if r.single:
+        y = r.fma(k, low, b.fmul(b.fmul(r.polynomial(f, _LOG_SINGLE), f), squared))
+    else:
+        # f - f^2/2 is exact enough, the quotient s = f / (2 + f) only corrects it: ln(1 + f) = 2 atanh(s).
+        s = b.fdiv(f, b.fadd(f, r.number(2.0)))
+        z = b.fmul(s, s)
+        twice = r.polynomial(z, [2 * c for c in _LOG_DOUBLE])
+        y = r.fma(s, r.fma(twice, z, b.fmul(squared, r.number(0.5))), b.fmul(k, low))
+    y = r.fma(squared, r.number(-0.5), y)
+    return r.fma(k, high, b.fadd(f, y))
+
+
+def _log_limits(r: Reals, x: Value, result: Value, low: float) -> Value:
+    """-inf where the logarithm of 0 is taken (x = low), NaN below, inf at inf, NaN at NaN."""
+    b, lowest = r.e.b, r.number(low)
+    result = b.select(r.less(x, r.number(float("inf"))), result, x)
+    outside = b.select(r.equal(x, lowest), r.number(float("-inf")), r.number(float("nan")))
+    return b.select(b.fcmp_unordered(">", x, lowest), result, outside)
 
 
 def log(r: Reals, x: Value) -> Value:
-    """ln x: x = m 2^k with m in [sqrt(1/2), sqrt 2), ln m by a polynomial (float64: a quotient) in m - 1."""
-    b = r.e.b
-    # Subnormal numbers are lifted into the normal range first.
-    smallest, lift = (1.17549435e-38, 25) if r.single else (2.2250738585072014e-308, 54)
-    tiny = r.less(x, r.number(smallest))
-    normal = b.select(tiny, b.fmul(x, r.number(2.0**lift)), x)
-    bits = b.bitcast(normal, r.integers)
-    exponent = b.sub(b.lshr(bits, r.whole(r.mantissa_bits)), r.whole(r.bias - 1))
-    exponent = b.select(tiny, b.sub(exponent, r.whole(lift)), exponent)
-    fraction = b.and_(bits, r.whole((1 << r.mantissa_bits) - 1))
-    m = b.bitcast(b.or_(fraction, r.whole((r.bias - 1) << r.mantissa_bits)), r.e.vector_type(r.dtype))
-    small = r.less(m, r.number(0.70710678118654752440))
-    k = b.sitofp(b.select(small, b.sub(exponent, r.whole(1)), exponent), r.e.vector_type(r.dtype))
-    m = b.fsub(b.select(small, b.fadd(m, m), m), r.number(1.0))
-    squared = b.fmul(m, m)
-    if r.single:
-        y = b.fmul(b.fmul(r.polynomial(m, _LOG_SINGLE), m), squared)
-    else:
-        y = b.fmul(m, b.fmul(squared, b.fdiv(r.polynomial(m, _LOG_P), r.polynomial(m, _LOG_Q))))
-    y = r.fma(k, r.number(-2.121944400546905827679e-4), y)
-    y = r.fma(squared, r.number(-0.5), y)
-    result = r.fma(k, r.number(0.693359375), b.fadd(m, y))
-    return _log_limits(r, x, result)
-
-
-def _log_limits(r: Reals, x: Value, result: Value) -> Value:
-    """-inf at 0, inf at inf, NaN below 0 and at NaN."""
-    b = r.e.b
-    infinite = r.number(float("inf"))
-    result = b.select(b.fcmp_ordered("==", x, r.number(0.0)), r.number(float("-inf")), result)
-    result = b.select(b.fcmp_ordered("==", x, infinite), infinite, result)
-    return b.select(b.fcmp_unordered("<", x, r.number(0.0)), r.number(float("nan")), result)
+    """ln x."""
+    return _log_limits(r, x, _log_of(r, *split_any_exponent(r, x)), 0.0)
 
 
 def log1p(r: Reals, x: Value) -> Value:
-    """ln(1 + x), exact near 0: ln(u) x / (u - 1) with u = 1 + x rounded (Kahan)."""
+    """ln(1 + x), exact near 0: 1 + x = 2^k (1 + f) where f = x 2^-k + (2^-k - 1) is rounded once."""
+    b, one = r.e.b, r.number(1.0)
+    m, biased = split_exponent(r, b.fadd(x, one))
+    scale = r.floats(r.to_exponent(b.sub(r.whole(2 * r.bias), biased)))
+    f = r.fma(x, scale, b.fsub(scale, one))
+    # 2^-k is no normal number for the largest x, where the 1 does not count.
+    f = b.select(r.less(r.number(2.0**60), x), b.fsub(m, one), f)
+    result = _log_of(r, f, _from_biased(r, biased, r.bias))
+    return _log_limits(r, x, r.with_sign_of(result, x), -1.0)
+
+
+def softplus(r: Reals, x: Value) -> Value:
+    """max(x, 0) + ln(1 + e^-|x|)."""
     b = r.e.b
-    u = b.fadd(x, r.number(1.0))
-    moved = b.fsub(u, r.number(1.0))
-    nothing = b.fcmp_ordered("==", moved, r.number(0.0))
-    divisor = b.select(nothing, r.number(1.0), moved)
-    corrected = b.fmul(log(r, u), b.fdiv(x, divisor))
-    infinite = b.fcmp_ordered("==", x, r.number(float("inf")))
-    return b.select(nothing, x, b.select(infinite, x, corrected))
+    decay = exp(r, b.fneg(r.size(x)))
+    start = r.at_least(x, 0.0)
+    if r.single:
+        return b.fadd(start, r.fma(b.fmul(decay, decay), r.polynomial(decay, _SOFT_SINGLE), decay))
+    return b.fadd(start, log1p(r, decay))
 
 
-_TANH = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
+# The error function. erf(x) = x + x N(x^2) near 0; farther out, float32: 1 + F(|x| - 3), float64: 1 - e^-F(|x| - 1).
+
+_ERF_NEAR_SINGLE = (
+    -2.3266650828190905e-08, 7.223588909255341e-07, -1.0874348845391069e-05, 0.00010885266965487972,
+    -0.0008329247939400375, 0.005198289640247822, -0.02684854343533516, 0.11283170431852341, -0.3761255443096161,
+    0.12837915122509003,
+)  # fmt: skip
+_ERF_FAR_SINGLE = (
+    -1.0287277518727933e-06, -9.615856106393039e-05, 0.0003955377615056932, -0.0007673657964915037,
+    0.0010172940092161298, -0.0010354469995945692, 0.0007886451785452664, -0.00041871864232234657,
+    0.00013928345288150012, -2.2073907530284487e-05,
+)  # fmt: skip
+_ERF_NEAR_DOUBLE = (
+    -7.779469237941014e-10, 1.3710980808664983e-08, -1.6206313857921845e-07, 1.6447131585277786e-06,
+    -1.492471230327465e-05, 0.00012055293576976591, -0.0008548325929317516, 0.005223977606118551,
+    -0.02686617064311148, 0.11283791670944185, -0.3761263890318352, 0.12837916709551256,
+)  # fmt: skip
+_ERF_FAR_DOUBLE = (
+    -1.7705063524353073e-11, 3.6856166722964713e-10, -3.250751611934435e-09, 1.4100967287459252e-08,
+    -8.733818874776634e-09, -2.952071496236606e-07, 2.2527050289532073e-06, -9.789314626485622e-06,
+    2.7282753071107034e-05, -2.63390436389581e-05, -0.00023730115904957, 0.0019778975187594054,
+    -0.01003382460552648, 0.04156109797267612, 0.8431072563618538, 2.638967514234732, 1.8496055099332485,
+)  # fmt: skip
 
 
-def tanh_single(r: Reals, x: Value) -> Value:
-    """tanh in float32: a polynomial below 0.625, 1 - 2 / (e^2|x| + 1) above, with the sign of x."""
-    b = r.e.b
-    size = r.e.on_vectors("fabs", x)
-    squared = b.fmul(x, x)
-    near = r.fma(b.fmul(r.polynomial(squared, _TANH), squared), x, x)
-    raised = exp(r, b.fadd(size, size))
-    far = b.fsub(r.number(1.0), b.fdiv(r.number(2.0), b.fadd(raised, r.number(1.0))))
-    far = r.e.on_vectors("copysign", far, x)
-    return b.select(b.fcmp_unordered("<", size, r.number(0.625)), near, far)
-
-
-def all_true(e: Emitter) -> Value:
-    """A register of set bits."""
-    return ir.Constant(ir.VectorType(I1, e.lanes), [I1(1)] * e.lanes)
+def erf(r: Reals, x: Value) -> Value:
+    """The error function: the coefficients of two polynomials are chosen lane by lane, and evaluated at once."""
+    b, one = r.e.b, r.number(1.0)
+    # The result is 1 from there on.
+    size = r.at_most(r.size(x), 4.0 if r.single else 5.9375)
+    near = r.less(size, r.number(2.125 if r.single else 1.0))
+    place = b.select(near, b.fmul(size, size), b.fsub(size, r.number(3.0 if r.single else 1.0)))
+    if r.single:
+        start = b.select(near, size, one)
+        result = r.fma(start, r.either_polynomial(near, place, _ERF_NEAR_SINGLE, _ERF_FAR_SINGLE), start)
+    else:
+        y = r.either_polynomial(near, place, _ERF_NEAR_DOUBLE, _ERF_FAR_DOUBLE)
+        f, n = split_by_ln2(r, b.fneg(y), r.bias)
+        scale = r.floats(r.to_exponent(n))
+        far = r.fma(b.fneg(scale), _expm1_near_0(r, f), b.fsub(one, scale))
+        result = b.select(near, r.fma(size, y, size), far)
+    return r.with_sign_of(result, x)

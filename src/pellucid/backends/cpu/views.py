@@ -1,0 +1,91 @@
+"""Views and loops as the planner needs them: which layout, which axes, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pellucid.backends.cpu.emit import lanes_for
+from pellucid.graph.ir import Graph, Var
+from pellucid.plan.layout import Loops, Strides, View, batch_last_strides
+from pellucid.plan.plan import Entry, address_of
+from pellucid.shapes import size
+
+
+def wants_batch_last(graph: Graph) -> bool:
+    """Whether samples would fill the registers of a graph's convolutions better than channels do."""
+    samples, channels = [], []
+    for node in graph.nodes:
+        if node.op.name in ("conv", "conv_input_grad", "conv_kernel_grad") and node.attributes["groups"] == 1:
+            lanes = lanes_for(node.output.spec.dtype)
+            image = node.inputs[1] if node.op.name == "conv_kernel_grad" else node.output
+            samples.append(_filled(image.spec.shape[0], lanes))
+            channels.append(_filled(image.spec.shape[-1], lanes))
+    return bool(samples) and min(samples) > min(channels) and min(channels) < 0.75
+
+
+def _filled(count: int, lanes: int) -> float:
+    """The share of lanes in use."""
+    return count / (-(-max(count, 1) // lanes) * lanes)
+
+
+def is_batch_last(view: View, shape: tuple[int, ...]) -> bool:
+    """Whether a view is a whole image of a shape whose samples lie side by side."""
+    return view.shape == shape and view.lies_as(batch_last_strides(shape, view.dtype.itemsize))
+
+
+def turned_axes(source: View, target: View) -> tuple[int, int] | None:
+    """The axis along which the target is dense and that along which the source is, where they differ and are long."""
+    item = target.dtype.itemsize
+    if item < 4 or source.dtype != target.dtype or size(target.shape) == 0:
+        return None
+    rows = [a for a, s in enumerate(target.strides) if s == item and target.shape[a] >= 4]
+    columns = [a for a, s in enumerate(source.strides) if s == item and source.shape[a] >= 4]
+    if not rows or not columns or rows[0] == columns[0] or source.strides[rows[0]] == 0:
+        return None
+    return rows[0], columns[0]
+
+
+def long_axes(var: Var) -> list[int]:
+    """The sizes of the axes that are not 1."""
+    return [n for n in var.spec.shape if n != 1]
+
+
+def loop_record(loops: Loops, operands: Sequence[View]) -> list[Entry]:
+    """Sizes, addresses, strides operand by operand."""
+    record: list[Entry] = [*loops.sizes, *(address_of(v) for v in operands)]
+    for strides in loops.strides:
+        record.extend(strides)
+    return record
+
+
+def pick(strides: Strides, axes: Sequence[int]) -> Strides:
+    """The strides of some axes."""
+    return tuple(strides[a] for a in axes)
+
+
+def over_domain(target: View, domain: tuple[int, ...], axes: Sequence[int]) -> View:
+    """A reduction's result, standing still along the reduced axes."""
+    if len(target.shape) == len(domain):
+        return target.broadcast(domain)
+    strides = iter(target.strides)
+    spread = tuple(0 if axis in axes else next(strides) for axis in range(len(domain)))
+    return View(target.buffer, target.offset, domain, spread, target.dtype)
+
+
+def head(loops: Loops) -> Loops:
+    """All loops but the innermost."""
+    return Loops(loops.sizes[:-1], tuple(s[:-1] for s in loops.strides))
+
+
+def tail(loops: Loops) -> Loops:
+    """The innermost loop."""
+    return Loops(loops.sizes[-1:], tuple(s[-1:] for s in loops.strides))
+
+
+def joined(*parts: Loops) -> Loops:
+    """Loops inside of loops."""
+    sizes = tuple(n for part in parts for n in part.sizes)
+    strides = tuple(
+        tuple(s for own in columns for s in own) for columns in zip(*(p.strides for p in parts), strict=True)
+    )
+    return Loops(sizes, strides)
