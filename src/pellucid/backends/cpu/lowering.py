@@ -79,7 +79,11 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
     record += [entry for leaf in leaves for entry in (address_of(leaf), leaf.strides[0])]
-    kernel = kernels.matmul_kernel(a.dtype, len(loops.sizes), finish.ending if finish else None, motions)
+    ending = finish.ending if finish else None
+    if rows == 1 and not loops.sizes:
+        kernel = kernels.single_row_kernel(a.dtype, ending, motions)
+    else:
+        kernel = kernels.matmul_kernel(a.dtype, len(loops.sizes), ending, motions)
     p.emit("matmul" + (f"+{finish.name}" if finish else ""), kernel, record)
     return finish
 

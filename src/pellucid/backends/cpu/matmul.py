@@ -8,12 +8,20 @@ computed while the product is still in registers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pellucid.backends.cpu.elementwise import Ending
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.windows import pieces
 from pellucid.dtypes import DType
 
 # Rows and vectors of the register block: 8 x 3 accumulators and 3 vectors of B leave AVX-512 five registers.
 ROWS, VECTORS = 8, 3
+# Registers of columns for a single row, whose accumulators must hide the latency of the additions.
+_SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
+
+
+Masks = Sequence[Value | None]
 
 
 class _Matmul:
@@ -53,33 +61,42 @@ class _Matmul:
         wide = e.lanes * VECTORS
         wide_end = e.b.mul(e.b.sdiv(self.n, I64(wide)), I64(wide))
         with e.loop(I64(0), wide_end, wide) as j:
-            self.columns(a, b, c, rows, j, VECTORS, None)
+            self.columns(a, b, c, rows, j, [None] * VECTORS)
         with e.loop(wide_end, self.n, e.lanes) as j:
-            self.columns(a, b, c, rows, j, 1, e.mask(e.minus(self.n, j)))
+            self.columns(a, b, c, rows, j, [e.mask(e.minus(self.n, j))])
 
-    def columns(
-        self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], j: Value, vectors: int, mask: Value | None
-    ) -> None:
+    def single_row(self, a: Value, b: Value, c: Value) -> None:
+        """All columns of the only row; threads share them."""
+        e = self.e
+        low, high = e.my_share(self.n, e.lanes)
+        vectors = e.b.sdiv(e.b.add(e.minus(high, low), I64(e.lanes - 1)), I64(e.lanes))
+
+        def piece(first: Value, count: int) -> None:
+            j = e.b.add(low, e.b.mul(first, I64(e.lanes)))
+            masks = [e.mask(e.minus(high, e.b.add(j, I64(v * e.lanes)))) for v in range(count)]
+            self.block(a, b, c, I64(0), j, 1, masks)
+
+        pieces(e, I64(0), vectors, _SINGLE, piece)
+
+    def columns(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], j: Value, masks: Masks) -> None:
         """One block of columns: blocks of rows first, half a block where it is left, then single rows."""
         e = self.e
         start, high = rows
         for size in (ROWS, ROWS // 2, 1):
             end = e.b.add(start, e.b.mul(e.b.sdiv(e.minus(high, start), I64(size)), I64(size)))
             with e.loop(start, end, size) as i:
-                self.block(a, b, c, i, j, size, vectors, mask)
+                self.block(a, b, c, i, j, size, masks)
             start = end
 
-    def block(
-        self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, vectors: int, mask: Value | None
-    ) -> None:
-        """rows x vectors accumulators, K fused multiply-adds each, then the ending."""
-        e, dtype = self.e, self.dtype
+    def block(self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, masks: Masks) -> None:
+        """Accumulators for some rows by a register of columns per mask, K fused multiply-adds each, then the ending."""
+        e, dtype, vectors = self.e, self.dtype, len(masks)
         a_rows = [e.advance(a, e.b.add(i, I64(r)), self.a_row) for r in range(rows)]
         b_start = e.advance(b, j, I64(dtype.itemsize))
 
         def step(inner: Value, sums: list[Value]) -> list[Value]:
             b_row = e.advance(b_start, inner, self.b_row)
-            right = [e.load(self.beside(b_row, v, dtype), dtype, mask) for v in range(vectors)]
+            right = [e.load(self.beside(b_row, v, dtype), dtype, masks[v]) for v in range(vectors)]
             left = [e.splat(e.load_scalar(e.advance(row, inner, self.a_inner), dtype)) for row in a_rows]
             return [
                 e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
@@ -89,12 +106,12 @@ class _Matmul:
         row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
         # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
         ended = [
-            self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for r in range(rows) for v in range(vectors)
+            self.end(sums[r * vectors + v], row_numbers[r], j, v, masks[v]) for r in range(rows) for v in range(vectors)
         ]
         for r in range(rows):
             c_row = e.advance(e.advance(c, row_numbers[r], self.c_row), j, I64(self.out_type.itemsize))
             for v in range(vectors):
-                e.store(self.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, mask)
+                e.store(self.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, masks[v])
 
     def beside(self, address: Value, vector: int, dtype: DType) -> Value:
         """The address of the v-th register from an address on."""
@@ -115,6 +132,13 @@ class _Matmul:
             return e.load(self.beside(e.advance(here, j, I64(kind.itemsize)), vector, kind), kind, mask)
 
         return self.ending.evaluate(e, value, leaf)
+
+
+def single_row_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+    """The address of the product of one row with a matrix; the record is that of :func:`matmul_kernel`."""
+    kernel = _Matmul(dtype, 0, ending, motions)
+    kernel.single_row(*kernel.addresses)
+    return kernel.e.finish()
 
 
 def matmul_kernel(dtype: DType, batch_loops: int, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:

@@ -79,18 +79,33 @@ def expm1(r: Reals, x: Value) -> Value:
     return b.select(near, x, b.fadd(result, result))
 
 
+# T in tanh x = x + x^3 T(x^2) for |x| < 0.5625.
+_TANH_SINGLE = (
+    -0.006169613916426897, 0.021000375971198082, -0.053835757076740265, 0.13332436978816986, -0.3333331346511841,
+)  # fmt: skip
+
+
 def tanh(r: Reals, x: Value) -> Value:
-    """(e^2|x| - 1) / (e^2|x| + 1) below 1/2, 1 - 2 / (e^2|x| + 1) above, with the sign of x."""
-    b, zero, one = r.e.b, r.number(0.0), r.number(1.0)
+    """1 - 2 / (e^2|x| + 1) above about 1/2, with the sign of x; below that (e^2|x| - 1) / (e^2|x| + 1).
+
+    In float32 the quotient would lose half a digit: a polynomial takes its place.
+    """
+    b, one = r.e.b, r.number(1.0)
     size = r.size(x)
     # The result is 1 from there on.
     doubled = r.at_most(b.fadd(size, size), 20.0 if r.single else 40.0)
     f, n = split_by_ln2(r, doubled, r.bias)
     scale, raised = r.floats(r.to_exponent(n)), _expm1_near_0(r, f)
-    far = r.less(one, doubled)
-    top = b.select(far, r.number(-2.0), r.fma(scale, raised, b.fsub(scale, one)))
     bottom = r.fma(scale, raised, b.fadd(scale, one))
-    result = b.fadd(b.fdiv(top, bottom), b.select(far, one, zero))
+    far = r.less(r.number(1.125), doubled)
+    if r.single:
+        squared = b.fmul(size, size)
+        near = r.fma(b.fmul(squared, size), r.polynomial(squared, _TANH_SINGLE), size)
+        result = b.select(far, b.fsub(one, b.fdiv(r.number(2.0), bottom)), near)
+    else:
+        top = r.fma(scale, raised, b.fsub(scale, one))
+        quotient = b.fdiv(b.select(far, r.number(-2.0), top), bottom)
+        result = b.fadd(quotient, b.select(far, one, r.number(0.0)))
     return r.with_sign_of(result, x)
 
 
@@ -102,8 +117,8 @@ def sigmoid(r: Reals, x: Value) -> Value:
     half = b.lshr(n, r.whole(1))
     top = r.floats(r.to_exponent(b.add(b.sub(half, n), r.whole(2 * r.bias))))
     scale = r.floats(r.to_exponent(half))
-    # scale e^f + top, with the rounding of e^f - 1 alone.
-    bottom = r.fma(scale, b.fmul(f, _slope_of_exp(r, f)), b.fadd(scale, top))
+    # scale e^f + top; e^f - 1 goes first, because its rounding is smaller than that of e^f.
+    bottom = b.fadd(r.fma(scale, b.fmul(f, _slope_of_exp(r, f)), top), scale)
     return b.fdiv(top, bottom)
 
 
@@ -202,17 +217,18 @@ def softplus(r: Reals, x: Value) -> Value:
     return b.fadd(start, log1p(r, decay))
 
 
-# The error function. erf(x) = x + x N(x^2) near 0; farther out, float32: 1 + F(|x| - 3), float64: 1 - e^-F(|x| - 1).
+# The error function. Near 0 erf(x) = x + x N(x^2), in float32 x + x N(x^2 - 1.5), where N has no sums that cancel; farther
+# out 1 - e^-F(|x| - 1), in float32 1 + F(|x| - 3).
 
 _ERF_NEAR_SINGLE = (
-    -2.3266650828190905e-08, 7.223588909255341e-07, -1.0874348845391069e-05, 0.00010885266965487972,
-    -0.0008329247939400375, 0.005198289640247822, -0.02684854343533516, 0.11283170431852341, -0.3761255443096161,
-    0.12837915122509003,
+    -2.285535671830985e-08, 4.168985299202177e-07, -4.122178779653041e-06, 3.356373053975403e-05,
+    -0.00024525856133550406, 0.00157432712148875, -0.008694072254002094, 0.04082692041993141, -0.16557864844799042,
+    -0.2514886260032654,
 )  # fmt: skip
 _ERF_FAR_SINGLE = (
-    -1.0287277518727933e-06, -9.615856106393039e-05, 0.0003955377615056932, -0.0007673657964915037,
-    0.0010172940092161298, -0.0010354469995945692, 0.0007886451785452664, -0.00041871864232234657,
-    0.00013928345288150012, -2.2073907530284487e-05,
+    2.893275086535141e-05, -1.2045302355545573e-05, -0.0001560915552545339, 0.0004141840327065438,
+    -0.0007235719240270555, 0.0010069225681945682, -0.0010486022802069783, 0.0007907343679107726,
+    -0.0004173275374341756, 0.0001391739642713219, -2.209752165072132e-05,
 )  # fmt: skip
 _ERF_NEAR_DOUBLE = (
     -7.779469237941014e-10, 1.3710980808664983e-08, -1.6206313857921845e-07, 1.6447131585277786e-06,
@@ -231,9 +247,10 @@ def erf(r: Reals, x: Value) -> Value:
     """The error function: the coefficients of two polynomials are chosen lane by lane, and evaluated at once."""
     b, one = r.e.b, r.number(1.0)
     # The result is 1 from there on.
-    size = r.at_most(r.size(x), 4.0 if r.single else 5.9375)
-    near = r.less(size, r.number(2.125 if r.single else 1.0))
-    place = b.select(near, b.fmul(size, size), b.fsub(size, r.number(3.0 if r.single else 1.0)))
+    size = r.at_most(r.size(x), 3.9375 if r.single else 5.9375)
+    near = r.less(size, r.number(1.9375 if r.single else 1.0))
+    near_start, far_start = (-1.5, 3.0) if r.single else (0.0, 1.0)
+    place = b.select(near, r.fma(size, size, r.number(near_start)), b.fsub(size, r.number(far_start)))
     if r.single:
         start = b.select(near, size, one)
         result = r.fma(start, r.either_polynomial(near, place, _ERF_NEAR_SINGLE, _ERF_FAR_SINGLE), start)
