@@ -8,6 +8,8 @@ Symbol(float32[?, 3] from "dense")
 
 from __future__ import annotations
 
+import copy
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -83,12 +85,43 @@ class Symbol:
 
 
 class Call:
-    """One call of a layer on symbols; a shared layer has several."""
+    """One call of a layer on symbols; a shared layer has several.
+
+    Symbols keep the call that makes them alive, and not the other way round: a model that nobody needs any more frees
+    its parameters at once, not when Python next looks for circles.
+    """
 
     def __init__(self, layer: Any, inputs: tuple[Symbol, ...]) -> None:
         self.layer = layer
         self.inputs = inputs
-        self.outputs: tuple[Symbol, ...] = ()
+        self._specs: tuple[tuple[Sequence[int], DType], ...] = ()
+        self._outputs: list[weakref.ref[Symbol]] = []
+
+    def make(self, *specs: tuple[Sequence[int], DType]) -> tuple[Symbol, ...]:
+        """The symbols of the outputs, of these sample shapes and types."""
+        symbols = tuple(Symbol(shape, dtype, self, None) for shape, dtype in specs)
+        self._specs, self._outputs = specs, [weakref.ref(symbol) for symbol in symbols]
+        return symbols
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Call:
+        twin = memo[id(self)] = Call(None, ())
+        twin.layer, twin.inputs = copy.deepcopy(self.layer, memo), copy.deepcopy(self.inputs, memo)
+        twin._specs = self._specs
+        twin._outputs = [weakref.ref(copy.deepcopy(symbol, memo)) for symbol in self.outputs]
+        return twin
+
+    @property
+    def outputs(self) -> tuple[Symbol, ...]:
+        """The symbols; in place of one that nobody has kept, one like it."""
+        kept = [reference() for reference in self._outputs]
+        return tuple(s or Symbol(*spec, self, None) for s, spec in zip(kept, self._specs, strict=True))
+
+    def __getstate__(self) -> tuple:
+        return self.layer, self.inputs, self._specs, self.outputs
+
+    def __setstate__(self, state: tuple) -> None:
+        self.layer, self.inputs, self._specs, symbols = state
+        self._outputs = [weakref.ref(symbol) for symbol in symbols]
 
 
 def Input(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Symbol:  # noqa: N802 - Keras' name
@@ -121,15 +154,15 @@ def symbolic_call(layer: Any, inputs: tuple[Any, ...]) -> Any:
     with batch_placeholder(_BATCH):
         traced = trace(layer, *(x.with_batch(_BATCH) for x in inputs), capture=True, name=layer.label)
     count = traced.structure.leaf_count
-    outputs = []
+    specs = []
     for var in traced.graph.outputs[:count]:
         if not var.spec.shape or var.spec.shape[0] != _BATCH:
             raise ShapeError(
                 f'layer "{layer.label}": the first axis of its output must be the batch, but the shape for '
                 f"{_BATCH} samples is {show(var.spec.shape)}"
             )
-        outputs.append(Symbol(var.spec.shape[1:], var.spec.dtype, call, None))
-    call.outputs = tuple(outputs)
+        specs.append((var.spec.shape[1:], var.spec.dtype))
+    outputs = call.make(*specs)
     if traced.structure.kind is None:
         return outputs[0]
-    return nest.unflatten(traced.structure, outputs)
+    return nest.unflatten(traced.structure, list(outputs))

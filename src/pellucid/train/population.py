@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from pellucid import backends, seeds
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError
@@ -204,6 +203,8 @@ class Population:
         """Train every member, as many at a time as there are threads."""
         for member in self.members:
             member.history = None
+        from tqdm import tqdm  # only when it is used: importing it takes time
+
         bar = tqdm(total=len(self), unit="member", disable=verbose in (0, "auto"))
         threads = min(backends.num_threads(), len(self))
         with bar, ThreadPoolExecutor(threads, "pellucid-member") as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -30,11 +31,24 @@ class Programs:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
+        # No circle: a model that nobody needs any more frees its memory at once.
+        self._owner = weakref.ref(model)
         self._state: TrainingState | None = None
         self._structure_before: tuple[Hashable, ...] | None = None
         self._structure_now: tuple[Hashable, ...] | None = None
         self.kept: dict[Any, Any] = {}
+
+    def __getstate__(self) -> Any:
+        return self._model  # machine code and addresses are not copied: a copy of the model compiles anew
+
+    def __setstate__(self, model: Any) -> None:
+        self.__init__(model)
+
+    @property
+    def _model(self) -> Any:
+        model = self._owner()
+        assert model is not None, "programs live no longer than their model"
+        return model
 
     def clear(self) -> None:
         """Forget all programs."""

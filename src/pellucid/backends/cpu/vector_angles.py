@@ -14,7 +14,7 @@ _PI = (
     (3.1415927410125732, -8.742277657347586e-8, -3.4302490200117637e-15),
     (3.141592653589793, 1.2246467991473532e-16, -2.9947698097183397e-33),
 )
-#: The largest |x| that is reduced here: n / pi is then still whole to within 0.01.
+#: The largest |x| that is reduced here: up to it |f| <= pi / 2 + 0.01 in spite of rounding, and f keeps its digits.
 _LARGEST = (2.0**17, 2.0**27)
 
 # P in sin f = f + f^3 P(f^2), minimax fits of the relative error for |f| <= pi / 2 + 0.01 (Remez in 60 digits).

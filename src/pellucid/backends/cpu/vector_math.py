@@ -1,7 +1,8 @@
-"""Exponentials, logarithms, and what is made of them, on whole registers within 2 units in the last place.
+"""Exponentials, logarithms and the error function on whole registers: float32 within 2 units in the last place.
 
-The coefficients are minimax fits of the relative error of the result, made by Remez' exchange algorithm in 60 digits
-(float32: by linear programs), each rounded to the type from the lowest power on and the others fitted anew.
+float64 is within 3. The coefficients are minimax fits of the result's relative error, made for this file: by Remez'
+exchange algorithm in 60 digits, or for float32 by linear programs that fit the higher powers anew after each lower
+one was rounded to the type.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def _expm1_near_0(r: Reals, f: Value) -> Value:
 def exp(r: Reals, x: Value, rest: Value | None = None) -> Value:
     """e^(x + rest), where the rest is tiny; 2^n is multiplied in two halves, so that tiny results are rounded once."""
     b = r.e.b
+    # The result is 0 below and infinite above.
     low, high = (-104.0, 89.0) if r.single else (-746.0, 710.0)
     f, n = split_by_ln2(r, r.at_least(r.at_most(x, high), low), 2 * r.bias)
     if rest is not None:
@@ -70,6 +72,7 @@ def exp(r: Reals, x: Value, rest: Value | None = None) -> Value:
 def expm1(r: Reals, x: Value) -> Value:
     """e^x - 1 = 2^n (e^f - 1) + (2^n - 1), twice the half of it, because 2^n itself may overflow."""
     b = r.e.b
+    # The result is -1 below and infinite above.
     low, high = (-40.0, 89.0) if r.single else (-80.0, 710.0)
     f, n = split_by_ln2(r, r.at_least(r.at_most(x, high), low), r.bias - 1)
     scale = r.floats(r.to_exponent(n))
@@ -86,32 +89,41 @@ _TANH_SINGLE = (
 
 
 def tanh(r: Reals, x: Value) -> Value:
-    """1 - 2 / (e^2|x| + 1) above about 1/2, with the sign of x; below that (e^2|x| - 1) / (e^2|x| + 1).
-
-    In float32 the quotient would lose half a digit: a polynomial takes its place.
-    """
-    b, one = r.e.b, r.number(1.0)
+    """1 - 2 / (e^2|x| + 1) with the sign of x; where that would cancel, a polynomial or another quotient."""
+    b = r.e.b
     size = r.size(x)
     # The result is 1 from there on.
     doubled = r.at_most(b.fadd(size, size), 20.0 if r.single else 40.0)
-    f, n = split_by_ln2(r, doubled, r.bias)
-    scale, raised = r.floats(r.to_exponent(n)), _expm1_near_0(r, f)
-    bottom = r.fma(scale, raised, b.fadd(scale, one))
     far = r.less(r.number(1.125), doubled)
-    if r.single:
-        squared = b.fmul(size, size)
-        near = r.fma(b.fmul(squared, size), r.polynomial(squared, _TANH_SINGLE), size)
-        result = b.select(far, b.fsub(one, b.fdiv(r.number(2.0), bottom)), near)
-    else:
-        top = r.fma(scale, raised, b.fsub(scale, one))
-        quotient = b.fdiv(b.select(far, r.number(-2.0), top), bottom)
-        result = b.fadd(quotient, b.select(far, one, r.number(0.0)))
+    f, n = split_by_ln2(r, doubled, r.bias)
+    scale = r.floats(r.to_exponent(n))
+    result = _tanh_single(r, size, far, f, scale) if r.single else _tanh_double(r, far, f, scale)
     return r.with_sign_of(result, x)
+
+
+def _tanh_single(r: Reals, x: Value, far: Value, f: Value, scale: Value) -> Value:
+    """tanh x of x >= 0, where e^2x = scale e^f."""
+    b, one = r.e.b, r.number(1.0)
+    bottom = r.fma(scale, b.fmul(f, _slope_of_exp(r, f)), b.fadd(scale, one))
+    squared = b.fmul(x, x)
+    near = r.fma(b.fmul(squared, x), r.polynomial(squared, _TANH_SINGLE), x)
+    return b.select(far, b.fsub(one, b.fdiv(r.number(2.0), bottom)), near)
+
+
+def _tanh_double(r: Reals, far: Value, f: Value, scale: Value) -> Value:
+    """The same with (e^2x - 1) / (e^2x + 1) near 0, where a polynomial would be long."""
+    b, one = r.e.b, r.number(1.0)
+    raised = _expm1_near_0(r, f)
+    top = r.fma(scale, raised, b.fsub(scale, one))
+    bottom = r.fma(scale, raised, b.fadd(scale, one))
+    quotient = b.fdiv(b.select(far, r.number(-2.0), top), bottom)
+    return b.fadd(quotient, b.select(far, one, r.number(0.0)))
 
 
 def sigmoid(r: Reals, x: Value) -> Value:
     """1 / (1 + e^-x), where e^-x = e^f 2^a 2^b: both sides of the quotient are divided by 2^b, so neither overflows."""
     b = r.e.b
+    # The result is 0 below and 1 above.
     limit = 104.0 if r.single else 746.0
     f, n = split_by_ln2(r, b.fneg(r.at_least(r.at_most(x, limit), -limit)), 2 * r.bias)
     half = b.lshr(n, r.whole(1))
@@ -173,7 +185,8 @@ def _log_of(r: Reals, f: Value, k: Value) -> Value:
     if r.single:
         y = r.fma(k, low, b.fmul(b.fmul(r.polynomial(f, _LOG_SINGLE), f), squared))
     else:
-        # f - f^2/2 is exact enough, the quotient s = f / (2 + f) only corrects it: ln(1 + f) = 2 atanh(s).
+        # ln(1 + f) = 2 atanh(s) with s = f / (2 + f); written as f - f^2 / 2 + s (f^2 / 2 + 2 s^2 A(s^2)), where the
+        # rounding of the quotient hardly counts (as in FreeBSD's log).
         s = b.fdiv(f, b.fadd(f, r.number(2.0)))
         z = b.fmul(s, s)
         twice = r.polynomial(z, [2 * c for c in _LOG_DOUBLE])
@@ -214,11 +227,14 @@ def softplus(r: Reals, x: Value) -> Value:
     start = r.at_least(x, 0.0)
     if r.single:
         return b.fadd(start, r.fma(b.fmul(decay, decay), r.polynomial(decay, _SOFT_SINGLE), decay))
-    return b.fadd(start, log1p(r, decay))
+    one, half = r.number(1.0), r.number(0.5)
+    halved = r.less(r.number(0.4142135623730951), decay)
+    f = b.select(halved, r.fma(decay, half, b.fneg(half)), decay)
+    return b.fadd(start, _log_of(r, f, b.select(halved, one, r.number(0.0))))
 
 
-# The error function. Near 0 erf(x) = x + x N(x^2), in float32 x + x N(x^2 - 1.5), where N has no sums that cancel; farther
-# out 1 - e^-F(|x| - 1), in float32 1 + F(|x| - 3).
+# The error function. Near 0 erf x = x + x N(x^2), in float32 x + x N(x^2 - 1.5), whose sums cancel less; farther out
+# erf x = 1 - e^-F(x - 1), in float32 1 + F(x - 3).
 
 _ERF_NEAR_SINGLE = (
     -2.285535671830985e-08, 4.168985299202177e-07, -4.122178779653041e-06, 3.356373053975403e-05,

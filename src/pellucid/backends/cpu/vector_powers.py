@@ -10,7 +10,7 @@ from pellucid.backends.cpu.emit import Value
 from pellucid.backends.cpu.reals import Pair, Reals
 from pellucid.backends.cpu.vector_math import exp, ln2, split_any_exponent
 
-# T in atanh(s) = s (1 + z (1/3 + z T(z))) with z = s^2, s in the range of m - 1 / m + 1 for sqrt(1/2) <= m <= sqrt 2:
+# T in atanh(s) = s (1 + z (1/3 + z T(z))) with z = s^2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt 2:
 # minimax fits of the relative error (Remez in 60 digits).
 _ATANH_SINGLE = (0.11709950119256973, 0.14273542165756226, 0.20000076293945312)
 _ATANH_DOUBLE = (
@@ -74,10 +74,10 @@ def _signed(r: Reals, x: Value, y: Value, raised: Value) -> Value:
     odd = b.and_(whole, b.fcmp_unordered("!=", r.nearest(half), half))
     result = b.select(odd, r.with_sign_of(raised, x), raised)
     broken = b.and_(r.less(x, r.number(0.0)), b.not_(whole))
-    # NumPy takes -inf as an even limit: only finite numbers have no broken powers.
+    # -inf to a broken power is inf or 0: only finite negative numbers have none.
     broken = b.and_(broken, r.less(r.number(float("-inf")), x))
     result = b.select(broken, r.number(float("nan")), result)
-    # The sign of -1 does not matter for infinite powers, all of which are even.
+    # Infinite powers are even: those of -1 are 1.
     turning = b.and_(r.equal(x, r.number(-1.0)), r.equal(r.size(y), infinity))
     is_one = b.or_(b.or_(r.equal(y, r.number(0.0)), r.equal(x, one)), turning)
     return b.select(is_one, one, result)
