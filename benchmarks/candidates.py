@@ -21,6 +21,7 @@ class Candidate:
         setting: What was set for it, for the report.
         needs: Modules without which it is left out.
         environment: Variables set before its libraries are imported.
+        rest: Seconds after a turn in which its idle threads fall asleep; nobody else is measured meanwhile.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Candidate:
     setting: str
     needs: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    rest: float = 0.05
 
     @property
     def is_peer(self) -> bool:
@@ -98,6 +100,8 @@ CANDIDATES = (
         "sklearn", "sklearn", "sklearn.neural_network", "benchmarks.peers.sklearn_mlp:candidate", _trains_dense,
         "`MLPClassifier.fit` with `max_iter` epochs, no penalty, no early end, `assume_finite`",
         ("sklearn",),
+        # The threads of OpenBLAS (NumPy's and SciPy's) spin for 0.1 s before they sleep.
+        rest=0.2,
     ),
     Candidate(
         "onnxruntime", "onnxruntime", "onnxruntime", "benchmarks.peers.onnx_session:candidate", _infers,

@@ -29,7 +29,7 @@ def measure(fresh: Fresh, candidates: Sequence[Candidate], rounds: int) -> Itera
 
     values: dict[str, list[list[float]]] = {}
     failures: dict[str, str] = {}
-    for candidate in _taking_part(fresh, candidates):
+    for candidate in taking_part(fresh, candidates):
         for _ in range(rounds if candidate.name == OURS else 1):
             with tempfile.TemporaryDirectory() as folder:
                 answers = [_number(fresh, candidate, folder) for _ in fresh.parts]
@@ -46,7 +46,7 @@ def measure(fresh: Fresh, candidates: Sequence[Candidate], rounds: int) -> Itera
         yield Row("fresh", fresh.name + part.title, fresh.unit_name, figures, failures, part.targets)
 
 
-def _taking_part(fresh: Fresh, candidates: Sequence[Candidate]) -> list[Candidate]:
+def taking_part(fresh: Fresh, candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that can train the network; for an import, one of each library."""
     if fresh.task == "import":
         by_library = {c.library: c for c in reversed(candidates) if c.library != "peak"}

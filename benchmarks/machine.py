@@ -55,6 +55,20 @@ def describe() -> Machine:
     )
 
 
+def busy_seconds() -> float:
+    """Seconds that the cores which we may use have been at work for anybody; 0 where that is not told."""
+    totals = Path("/proc/stat")
+    if not totals.exists():
+        return 0.0
+    ticks = 0
+    for line in totals.read_text().splitlines():
+        name, *numbers = line.split()
+        if name[:3] == "cpu" and name[3:].isdigit() and int(name[3:]) in os.sched_getaffinity(0):
+            user, nice, system, _, _, irq, softirq = map(int, numbers[:7])
+            ticks += user + nice + system + irq + softirq
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _processor() -> str:
     """The processor's model; AMD and Intel servers in a cloud often say little more than a family."""
     info = Path("/proc/cpuinfo")

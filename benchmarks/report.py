@@ -24,6 +24,8 @@ _TITLES = {
     "onnxruntime": "onnxruntime",
 }
 _NOTHING = "—"
+#: Others' share of the cores from which a row is marked.
+_CROWDED = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def line(row: Row) -> str:
     figures = "  ".join(f"{name} {quantity(figure.median)}" for name, figure in row.figures.items())
     targets = "  ".join(f"[{cell(verdict)}: {verdict.word}]" for verdict in row.verdicts())
     failed = f"  failed: {', '.join(row.failures)}" if row.failures else ""
-    return f"{row.name}: {figures} {row.unit}  {targets}{failed}"
+    crowded = f"  (others had {row.others:.0%} of the cores)" if row.others > _CROWDED else ""
+    return f"{row.name}: {figures} {row.unit}  {targets}{failed}{crowded}"
 
 
 # Numbers and tables.
@@ -153,8 +156,11 @@ def _introduction(session: Session) -> str:
         lines.append(f"**Not the whole suite:** {session.scope}.")
     if session.missing:
         lines.append(f"Not installed, so left out: {', '.join(session.missing)}.")
-    if machine.load > 0.3:
-        lines.append(f"**Others were using the machine:** its load was {machine.load:.2f} before the start.")
+    if crowded := [f"{row.name} ({row.others:.0%} of the cores)" for row in session.rows if row.others > _CROWDED]:
+        lines.append(
+            "**Others were using the machine**, so that these rows say little (threads that wait for each other in "
+            f"OpenMP suffer most): {'; '.join(crowded)}."
+        )
     return "\n\n".join(lines)
 
 
@@ -241,9 +247,10 @@ def _settings(rows: Sequence[Row]) -> str:
     lines = [f"- {_TITLES[c.name]}: {c.setting}." for c in CANDIDATES if c.name in columns]
     burnt = max((figure.burnt for row in rows for figure in row.figures.values()), default=0.0)
     pause = (
-        f"Nobody's threads are told how to wait (`OMP_WAIT_POLICY` and the like are not set): there are 50 ms between "
-        f"turns, and the most that a candidate's process used while it waited for a turn was {burnt * 1e3:.0f} ms of "
-        f"processor time. All could use {cores()} cores."
+        "Nobody's threads are told how to wait (`OMP_WAIT_POLICY` and the like are not set): there are 50 ms after a "
+        "turn, 200 ms after scikit-learn's, in which idle threads fall asleep. The most that a candidate's process "
+        f"used from the end of a turn to its next was {burnt * 1e3:.0f} ms of processor time. All could use {cores()} "
+        "cores."
     )
     return "\n".join(lines) + f"\n\n{pause}"
 

@@ -22,6 +22,7 @@ class Figure:
         trials: What each way took in the trial.
         burnt: The most processor seconds that it used while it waited for a turn.
         threads: Threads of its process.
+        others: The share of all cores that other processes of the machine had during its turns.
     """
 
     rounds: tuple[float, ...]
@@ -29,6 +30,7 @@ class Figure:
     trials: Mapping[str, float] = field(default_factory=dict)
     burnt: float = 0.0
     threads: int = 0
+    others: float = 0.0
 
     @property
     def median(self) -> float:
@@ -69,6 +71,11 @@ class Row:
         best, ours = self.best(candidates), self.median(OURS)
         return None if best is None or ours is None else best / ours
 
+    @property
+    def others(self) -> float:
+        """The largest share of the cores that others had while a candidate was measured."""
+        return max((figure.others for figure in self.figures.values()), default=0.0)
+
     def verdicts(self) -> list[Verdict]:
         """Every target, and whether it was reached."""
         return [self._verdict(target) for target in self.targets]
@@ -92,6 +99,7 @@ class Row:
                 "trials": dict(figure.trials),
                 "waiting_cpu_seconds": figure.burnt,
                 "threads": figure.threads,
+                "others": figure.others,
             }
             for name, figure in self.figures.items()
         }

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.candidates import Candidate
 from benchmarks.results import Figure, Row
 from benchmarks.serving import Done, Failure, Prepare, Prepared, Turn, serve
-from benchmarks.work import Inference, Kernel, Training, Work
+from benchmarks.work import Inference, Kernel, Training, Work, cores
 
 _SECTIONS = {Training: "training", Inference: "inference", Kernel: "kernels"}
 
@@ -26,7 +27,6 @@ class Plan:
         warm: Turns before them that do not.
         seconds: Length of a turn, at least one pass.
         kernel_seconds: The same for bare products.
-        pause: Seconds before every turn, in which idle threads of the candidate before fall asleep.
         patience: Seconds after which a candidate counts as failed.
     """
 
@@ -34,7 +34,6 @@ class Plan:
     warm: int = 1
     seconds: float = 0.25
     kernel_seconds: float = 0.05
-    pause: float = 0.05
     patience: float = 240.0
 
 
@@ -110,7 +109,8 @@ def _row(work: Work, workers: Sequence[Worker], plan: Plan, absent: dict[str, st
             failures |= {f"{worker.candidate.name}: {way}": text for way, text in answer.failed.items()}
         else:
             failures[worker.candidate.name] = answer.text
-    turns = _turns(list(ready), plan, failures)
+        time.sleep(worker.candidate.rest)
+    turns = take_turns(list(ready), plan, failures)
     return Row(
         section=_SECTIONS[type(work)],
         name=work.name,
@@ -122,29 +122,43 @@ def _row(work: Work, workers: Sequence[Worker], plan: Plan, absent: dict[str, st
     )
 
 
-def _turns(workers: list[Worker], plan: Plan, failures: dict[str, str]) -> dict[Worker, list[Done]]:
+@dataclass(frozen=True)
+class Turned:
+    """A turn as seen from outside: what the candidate says, how long it took, and how busy the machine was."""
+
+    done: Done
+    seconds: float
+    busy: float
+
+
+def take_turns(workers: list[Worker], plan: Plan, failures: dict[str, str]) -> dict[Worker, list[Turned]]:
     """All rounds; in each, another candidate begins."""
-    done: dict[Worker, list[Done]] = {worker: [] for worker in workers}
+    done: dict[Worker, list[Turned]] = {worker: [] for worker in workers}
     for number in range(plan.warm + plan.rounds):
         shift = number % max(len(workers), 1)
         for worker in [*workers[shift:], *workers[:shift]]:
             if worker not in done:
                 continue
-            time.sleep(plan.pause)
+            started, busy = time.perf_counter(), machine.busy_seconds()
             answer = worker.ask(Turn(), plan.patience)
             if isinstance(answer, Done):
-                done[worker].append(answer)
+                busy = machine.busy_seconds() - busy
+                done[worker].append(Turned(answer, time.perf_counter() - started, busy))
+                time.sleep(worker.candidate.rest)
             else:
                 failures[worker.candidate.name] = answer.text
                 del done[worker]
     return done
 
 
-def _figure(prepared: Prepared, done: list[Done], plan: Plan) -> Figure:
+def _figure(prepared: Prepared, turns: list[Turned], plan: Plan) -> Figure:
+    counted = turns[plan.warm :]
+    by_others = sum(turn.busy - turn.done.used for turn in counted)
     return Figure(
-        rounds=tuple(turn.microseconds for turn in done[plan.warm :]),
+        rounds=tuple(turn.done.microseconds for turn in counted),
         variant=prepared.variant,
         trials=prepared.trials,
-        burnt=max(turn.burnt for turn in done),
+        burnt=max(turn.done.burnt for turn in turns),
         threads=prepared.threads,
+        others=max(0.0, by_others / (sum(turn.seconds for turn in counted) * cores())),
     )

@@ -42,7 +42,7 @@ class Prepared:
         variant: The quickest way.
         trials: Microseconds of every way that worked.
         threads: Threads of the process now.
-        first: Seconds of making the first way and of its first run.
+        failed: Why other ways did not work.
     """
 
     variant: str
@@ -58,10 +58,12 @@ class Done:
     Attributes:
         microseconds: Per unit of the work.
         burnt: Processor seconds that this process used while it waited for the turn.
+        used: Processor seconds of the turn.
     """
 
     microseconds: float
     burnt: float
+    used: float
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ class Desk:
             self._unit = order.work.unit
             return prepared
         assert self._run is not None
-        return Done(timed(self._run, self._count) / (self._count * self._unit) * 1e6, burnt)
+        before = time.process_time()
+        microseconds = timed(self._run, self._count) / (self._count * self._unit) * 1e6
+        return Done(microseconds, burnt, time.process_time() - before)
 
 
 def serve(connection: Any, entry: str, environment: dict[str, str], log: Path) -> None:

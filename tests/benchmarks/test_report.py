@@ -1,11 +1,11 @@
 import json
 
 import pytest
-
-from benchmarks import report
 from benchmarks.machine import Machine
 from benchmarks.results import Figure, Row
 from benchmarks.work import JAX, PYTORCH, Ratio
+
+from benchmarks import report
 
 MACHINE = Machine("Test processor", 2, 512, 8.0, "Linux", "3.11", {"torch": "2.13.0"}, {}, 0.0)
 TARGETS = (Ratio(PYTORCH, "PyTorch", 2), Ratio(JAX, "JAX", 4))

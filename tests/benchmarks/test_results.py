@@ -1,5 +1,4 @@
 import pytest
-
 from benchmarks.results import Figure, Row
 from benchmarks.work import JAX, PYTORCH, Limit, Ratio
 

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from benchmarks import fresh, peak
 from benchmarks.candidates import CANDIDATES
 from benchmarks.nets import lenet, mlp
 from benchmarks.runner import Plan, measure, take_turns
 from benchmarks.serving import Done, Failure, choose
 from benchmarks.work import FRESH, Training
+
+from benchmarks import fresh, peak
 
 
 def sleeper(seconds):
@@ -42,7 +42,7 @@ class Scripted:
     """A worker that answers from a list."""
 
     def __init__(self, name, answers, log):
-        self.candidate = SimpleNamespace(name=name)
+        self.candidate = SimpleNamespace(name=name, rest=0)
         self.answers, self.log = list(answers), log
 
     def ask(self, order, patience):
@@ -59,7 +59,7 @@ def test_turns_go_round_and_one_that_fails_is_left_out():
     steady = Scripted("a", map(done, [1.0, 2.0, 3.0]), log)
     failing = Scripted("b", [done(1.0), Failure("gone")], log)
     failures = {}
-    turns = take_turns([steady, failing], Plan(rounds=2, warm=1, pause=0), failures)
+    turns = take_turns([steady, failing], Plan(rounds=2, warm=1), failures)
     assert log == ["a", "b", "b", "a", "a"]
     assert [turn.done.microseconds for turn in turns[steady]] == [1.0, 2.0, 3.0]
     assert (failing in turns, failures) == (False, {"b": "gone"})

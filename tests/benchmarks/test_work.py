@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-
-from benchmarks import __main__ as command
 from benchmarks.nets import lenet, mlp
 from benchmarks.work import TRAININGS, Convolution, Kernel, MatMul, Training, kernels
+
+from benchmarks import __main__ as command
 
 
 def test_shapes_through_lenet():
