@@ -18,7 +18,7 @@ Run = Callable[[int], object]
 Variants = Mapping[str, Callable[[], Run]]
 
 #: A trial is the best of so many runs, or of as many as fit in so many seconds.
-_TRIAL_RUNS, _TRIAL_SECONDS = 3, 1.5
+_TRIAL_RUNS, _TRIAL_SECONDS = 3, 0.6
 
 
 @dataclass(frozen=True)

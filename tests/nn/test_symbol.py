@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +14,8 @@ import pytest
 
 from pellucid import Model
 from pellucid.errors import ConfigurationError, ShapeError
-from pellucid.nn import Add, Conv2D, Dense, Embedding, Flatten, Input, Lambda, Multiply, Subtract
+from pellucid.nn import Add, Conv2D, Dense, Embedding, Flatten, Input, Lambda, Layer, Multiply, Subtract
+from pellucid.train import structure
 
 
 def test_an_input_shows_its_shape_type_and_name() -> None:
@@ -100,3 +106,69 @@ def test_a_wrong_symbol_names_the_layer_before_any_data_exist() -> None:
         "matmul: inner sizes differ: 5 (x, axis 1) != 4 (w, axis 0)\n"
         '  x: float32[?, 5]\n  w: float32[4, 3]   "logits.kernel"\n  in layer "logits"\n'
     )
+
+
+class Halves(Layer):
+    """Two outputs."""
+
+    def call(self, x: Any) -> Any:
+        n = x.spec.shape[-1] // 2
+        return x[:, :n], x[:, n:]
+
+
+def test_an_output_that_nobody_keeps_is_one_of_the_call_all_the_same() -> None:
+    x = Input((6,))
+    second = Halves()(x)[1]
+    call = second.call
+    assert call is not None
+    gone, kept = call.outputs
+    assert (gone.shape, gone.dtype, gone.call) == ((None, 3), np.float32, call)
+    assert kept is second
+    assert call.outputs[0] is gone
+    del gone, kept
+    found = Model(x, Dense(2, kernel_initializer="ones")(second)).predict(np.arange(12.0).reshape(2, 6))
+    np.testing.assert_array_equal(found, [[12, 12], [30, 30]])
+
+
+def test_models_that_use_different_outputs_have_different_structures() -> None:
+    def model(first: int, second: int) -> Model:
+        x = Input((8,))
+        halves = Halves(name="a")(Halves(name="b")(x)[first])
+        return Model(x, Dense(2, name="c")(halves[second]))
+
+    kinds = [structure.of_model(model(i, j)) for i in (0, 1) for j in (0, 1)]
+    assert len(set(kinds)) == 4
+
+
+@pytest.mark.parametrize("way", ["deepcopy", "pickle"])
+def test_a_copy_of_symbols_is_connected_as_they_are(way: str) -> None:
+    x = Input((4,))
+    hidden = Dense(3)(x)
+    y = Dense(2)(hidden)
+    symbols = (x, hidden, y)
+    copied = copy.deepcopy(symbols) if way == "deepcopy" else pickle.loads(pickle.dumps(symbols))
+    assert copied[1].call.outputs == (copied[1],)
+    assert copied[2].call.inputs == (copied[1],)
+    assert copied[2].call.outputs == (copied[2],)
+    assert copied[1] is not hidden
+    numbers = np.ones((1, 4))
+    np.testing.assert_array_equal(Model(copied[0], copied[2]).predict(numbers), Model(x, y).predict(numbers))
+
+
+@pytest.fixture
+def without_gc() -> Iterator[None]:
+    """Python looks for no circles in the test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_layers_live_no_longer_than_their_symbols(without_gc: None) -> None:
+    layer = Dense(3)
+    symbol = layer(Input((4,)))
+    alive = weakref.ref(layer)
+    del layer
+    assert alive() is not None
+    del symbol
+    assert alive() is None

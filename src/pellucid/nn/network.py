@@ -24,6 +24,8 @@ class Network:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.calls = _in_order(self.inputs, self.outputs)
+        # Outputs that nothing uses stay as they are too: their ids are theirs as long as the network lives.
+        self._symbols = [call.outputs for call in self.calls]
         self.layers = tuple({id(call.layer): call.layer for call in self.calls}.values())
         _name_inputs(self.inputs)
         name_layers(self.layers)

@@ -8,7 +8,6 @@ Symbol(float32[?, 3] from "dense")
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -99,29 +98,25 @@ class Call:
 
     def make(self, *specs: tuple[Sequence[int], DType]) -> tuple[Symbol, ...]:
         """The symbols of the outputs, of these sample shapes and types."""
-        symbols = tuple(Symbol(shape, dtype, self, None) for shape, dtype in specs)
-        self._specs, self._outputs = specs, [weakref.ref(symbol) for symbol in symbols]
-        return symbols
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Call:
-        twin = memo[id(self)] = Call(None, ())
-        twin.layer, twin.inputs = copy.deepcopy(self.layer, memo), copy.deepcopy(self.inputs, memo)
-        twin._specs = self._specs
-        twin._outputs = [weakref.ref(copy.deepcopy(symbol, memo)) for symbol in self.outputs]
-        return twin
+        self._specs = specs
+        return self._keep([Symbol(shape, dtype, self, None) for shape, dtype in specs])
 
     @property
     def outputs(self) -> tuple[Symbol, ...]:
-        """The symbols; in place of one that nobody has kept, one like it."""
+        """The symbols; in place of one that nobody has kept there is a new one like it, from then on the only one."""
         kept = [reference() for reference in self._outputs]
-        return tuple(s or Symbol(*spec, self, None) for s, spec in zip(kept, self._specs, strict=True))
+        return self._keep([s or Symbol(*spec, self, None) for s, spec in zip(kept, self._specs, strict=True)])
+
+    def _keep(self, symbols: Sequence[Symbol]) -> tuple[Symbol, ...]:
+        self._outputs = [weakref.ref(symbol) for symbol in symbols]
+        return tuple(symbols)
 
     def __getstate__(self) -> tuple:
         return self.layer, self.inputs, self._specs, self.outputs
 
     def __setstate__(self, state: tuple) -> None:
         self.layer, self.inputs, self._specs, symbols = state
-        self._outputs = [weakref.ref(symbol) for symbol in symbols]
+        self._keep(symbols)
 
 
 def Input(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Symbol:  # noqa: N802 - Keras' name

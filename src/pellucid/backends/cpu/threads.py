@@ -137,6 +137,9 @@ class Job:
         self.address = self._entries.ctypes.data
         self._line = np.array([[self.address, 0, 1]], np.int64)
 
+    def __reduce__(self) -> Any:
+        raise TypeError("A plan of the engine holds addresses of its memory: it cannot be copied.")
+
     def script(self, first: int, steps: int) -> np.ndarray:
         """The script that makes some steps of this job alone."""
         self._line[0, runner.LINE_FIRST :] = first, steps
