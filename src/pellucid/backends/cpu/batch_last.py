@@ -46,8 +46,8 @@ class _Forward:
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
-        vectors = e.b.sdiv(e.b.add(self.batch, I64(e.lanes - 1)), I64(e.lanes))
-        blocks = e.b.sdiv(e.b.add(vectors, I64(_VECTORS[0] - 1)), I64(_VECTORS[0]))
+        vectors = e.ceiling(self.batch, e.lanes)
+        blocks = e.ceiling(vectors, _VECTORS[0])
         low, high = e.my_share(e.b.mul(blocks, self.out_height))
         with e.loop(low, high) as item:
             block, o = e.b.sdiv(item, self.out_height), e.b.srem(item, self.out_height)
@@ -104,7 +104,7 @@ class _Forward:
 
             def element(r: Value, sums: list[Value]) -> list[Value]:
                 x_here, w_here = e.advance(x_row, r, self.x_c), e.advance(w_row, r, self.w_r)
-                left = [e.load(self.beside(x_here, v, dtype), dtype, masks[v]) for v in vectors]
+                left = [e.load(e.beside(x_here, v, dtype), dtype, masks[v]) for v in vectors]
                 right = [e.splat(e.load_scalar(e.b.add(w_here, I64(d * dtype.itemsize)), dtype)) for d in range(outs)]
                 return [
                     e.multiply_add(left[v], right[d], sums[d * len(masks) + v]) for d in range(outs) for v in vectors
@@ -126,7 +126,7 @@ class _Forward:
             target = self.at(self.out, self.out_strides, here)
             for v, mask in enumerate(masks):
                 value = self.end(sums[d * len(masks) + v], here, start, v, mask)
-                target_v = self.beside(e.advance(target, start, I64(self.result.itemsize)), v, self.result)
+                target_v = e.beside(e.advance(target, start, I64(self.result.itemsize)), v, self.result)
                 e.store(target_v, value, self.result, mask)
 
     def at(self, base: Value, strides: list[Value], place: tuple[Value, Value, Value]) -> Value:
@@ -134,10 +134,6 @@ class _Forward:
         for stride, i in zip(strides, place, strict=True):
             base = self.e.advance(base, i, stride)
         return base
-
-    def beside(self, address: Value, vector: int, dtype: DType) -> Value:
-        """The address of the v-th register from an address on."""
-        return self.e.b.add(address, I64(vector * self.e.lanes * dtype.itemsize))
 
     def end(self, value: Value, place: tuple[Value, Value, Value], start: Value, vector: int, mask: Value) -> Value:
         """The ending's expression of one register."""
@@ -151,7 +147,7 @@ class _Forward:
             here = self.at(address, strides, place)
             if how == "stays":
                 return e.splat(e.load_scalar(here, dtype))
-            return e.load(self.beside(e.advance(here, start, I64(dtype.itemsize)), vector, dtype), dtype, mask)
+            return e.load(e.beside(e.advance(here, start, I64(dtype.itemsize)), vector, dtype), dtype, mask)
 
         return self.ending.evaluate(e, value, leaf)
 
@@ -183,7 +179,7 @@ class _KernelGrad:
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
-        row_blocks, out_blocks = self.ceiling(self.rows, _ROWS[0]), self.ceiling(self.outs, _GRAD_OUTS[0])
+        row_blocks, out_blocks = e.ceiling(self.rows, _ROWS[0]), e.ceiling(self.outs, _GRAD_OUTS[0])
         low, high = e.my_share(e.b.mul(e.b.mul(self.taps, row_blocks), out_blocks))
         chunk = _CHUNK * e.lanes
         with e.loop(I64(0), self.batch, chunk) as start:
@@ -194,10 +190,6 @@ class _KernelGrad:
                 rows = self.piece(e.b.srem(rest, row_blocks), _ROWS[0], self.rows)
                 self.item(e.b.sdiv(rest, row_blocks), rows, outs, samples)
         return e.finish()
-
-    def ceiling(self, n: Value, unit: int) -> Value:
-        """n / unit, rounded up."""
-        return self.e.b.sdiv(self.e.b.add(n, I64(unit - 1)), I64(unit))
 
     def piece(self, number: Value, unit: int, stop: Value) -> tuple[Value, Value]:
         """First and last of the number-th piece of a range."""

@@ -35,8 +35,8 @@ class _RowsGrad:
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
-        row_blocks = e.b.sdiv(e.b.add(self.rows, I64(_ROWS[0] - 1)), I64(_ROWS[0]))
-        registers = e.b.sdiv(e.b.add(self.outs, I64(e.lanes - 1)), I64(e.lanes))
+        row_blocks = e.ceiling(self.rows, _ROWS[0])
+        registers = e.ceiling(self.outs, e.lanes)
         low, high = e.my_share(e.b.mul(self.taps, row_blocks))
         with e.loop(I64(0), self.batch) as n, e.loop(low, high) as item:
             k, first = e.b.sdiv(item, row_blocks), e.b.mul(e.b.srem(item, row_blocks), I64(_ROWS[0]))

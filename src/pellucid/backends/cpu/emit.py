@@ -159,7 +159,7 @@ class Emitter:
 
     def my_share(self, count: Value, unit: int = 1) -> tuple[Value, Value]:
         """The part of ``range(count)`` that belongs to this thread, cut at multiples of ``unit``."""
-        blocks = self.b.sdiv(self.b.add(count, I64(unit - 1)), I64(unit))
+        blocks = self.ceiling(count, unit)
         low = self.b.mul(self.b.sdiv(self.b.mul(blocks, self.thread), self.threads), I64(unit))
         after = self.b.add(self.thread, I64(1))
         high = self.b.mul(self.b.sdiv(self.b.mul(blocks, after), self.threads), I64(unit))
@@ -172,6 +172,10 @@ class Emitter:
     def minus(self, x: Value, y: Value) -> Value:
         """x - y of int64."""
         return self.b.sub(x, y)
+
+    def ceiling(self, n: Value, unit: int) -> Value:
+        """n / unit of int64, rounded up."""
+        return self.b.sdiv(self.b.add(n, I64(unit - 1)), I64(unit))
 
     def advance(self, address: Value, index: Value, stride: Value) -> Value:
         """address + index * stride."""
@@ -201,6 +205,10 @@ class Emitter:
     def store_scalar(self, address: Value, value: Value, dtype: DType) -> None:
         """One element."""
         self.b.store(self._to_memory(value, dtype), self.pointer(address), align=dtype.itemsize)
+
+    def beside(self, address: Value, vector: int, dtype: DType) -> Value:
+        """The address of the v-th register from an address on."""
+        return self.b.add(address, I64(vector * self.lanes * dtype.itemsize))
 
     def load(self, address: Value, dtype: DType, mask: Value | None = None) -> Value:
         """Neighbouring elements; lanes outside the mask are 0."""

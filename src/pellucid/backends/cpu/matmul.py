@@ -69,7 +69,7 @@ class _Matmul:
         """All columns of the only row; threads share them."""
         e = self.e
         low, high = e.my_share(self.n, e.lanes)
-        vectors = e.b.sdiv(e.b.add(e.minus(high, low), I64(e.lanes - 1)), I64(e.lanes))
+        vectors = e.ceiling(e.minus(high, low), e.lanes)
 
         def piece(first: Value, count: int) -> None:
             j = e.b.add(low, e.b.mul(first, I64(e.lanes)))
@@ -96,7 +96,7 @@ class _Matmul:
 
         def step(inner: Value, sums: list[Value]) -> list[Value]:
             b_row = e.advance(b_start, inner, self.b_row)
-            right = [e.load(self.beside(b_row, v, dtype), dtype, masks[v]) for v in range(vectors)]
+            right = [e.load(e.beside(b_row, v, dtype), dtype, masks[v]) for v in range(vectors)]
             left = [e.splat(e.load_scalar(e.advance(row, inner, self.a_inner), dtype)) for row in a_rows]
             return [
                 e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
@@ -111,11 +111,7 @@ class _Matmul:
         for r in range(rows):
             c_row = e.advance(e.advance(c, row_numbers[r], self.c_row), j, I64(self.out_type.itemsize))
             for v in range(vectors):
-                e.store(self.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, masks[v])
-
-    def beside(self, address: Value, vector: int, dtype: DType) -> Value:
-        """The address of the v-th register from an address on."""
-        return self.e.b.add(address, I64(vector * self.e.lanes * dtype.itemsize))
+                e.store(e.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, masks[v])
 
     def end(self, value: Value, row: Value, j: Value, vector: int, mask: Value | None) -> Value:
         """The ending's expression of one register of the product."""
@@ -129,7 +125,7 @@ class _Matmul:
             here = e.advance(address, row, stride)
             if how == "stays":
                 return e.splat(e.load_scalar(here, kind))
-            return e.load(self.beside(e.advance(here, j, I64(kind.itemsize)), vector, kind), kind, mask)
+            return e.load(e.beside(e.advance(here, j, I64(kind.itemsize)), vector, kind), kind, mask)
 
         return self.ending.evaluate(e, value, leaf)
 
