@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pellucid import Input, Sequential, backends, compile, ops, set_num_threads, set_seed
-from pellucid.backends.cpu import memory, runner, target, threads
+from pellucid.backends.cpu import runner, target
 from pellucid.backends.cpu.emit import I64, POINTER
 from pellucid.backends.loop import LoopData, LoopForm
 from pellucid.graph import rewrite, trace
@@ -22,19 +22,7 @@ FLUSH = 1 << 15 | 1 << 6
 x86 = pytest.mark.skipif(not target.is_x86(), reason="MXCSR is a register of x86 processors")
 
 
-class Shared(threads.Pace):
-    """Always on all threads."""
-
-    def choose(self, steps, may_share):
-        return may_share, steps
-
-
-@pytest.fixture(autouse=True)
-def every_plan_is_shared(monkeypatch):
-    monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
-    monkeypatch.setattr(memory, "Pace", Shared)
-    yield
-    set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("every_plan_is_shared")
 
 
 def in_loop(function, x):

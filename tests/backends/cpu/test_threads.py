@@ -6,25 +6,12 @@ import numpy as np
 import pytest
 
 from pellucid import Input, Sequential, backends, compile, ops, set_num_threads, set_seed
-from pellucid.backends.cpu import memory, threads
+from pellucid.backends.cpu import threads
 from pellucid.errors import ConfigurationError
 from pellucid.nn import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from pellucid.optim import Adam
 
-
-class Shared(threads.Pace):
-    """Always on all threads, three steps at a time."""
-
-    def choose(self, steps, may_share):
-        return may_share, min(steps, 3)
-
-
-@pytest.fixture(autouse=True)
-def every_plan_is_shared(monkeypatch):
-    monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
-    monkeypatch.setattr(memory, "Pace", Shared)
-    yield
-    set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("every_plan_is_shared")
 
 
 def trained(count: int) -> dict[str, bytes]:

@@ -1,0 +1,21 @@
+"""What tests of several threads share."""
+
+import pytest
+
+from pellucid import set_num_threads
+from pellucid.backends.cpu import memory, threads
+
+
+class Shared(threads.Pace):
+    """Always on all threads, three steps at a time."""
+
+    def choose(self, steps, may_share):
+        return may_share, min(steps, 3)
+
+
+@pytest.fixture
+def every_plan_is_shared(monkeypatch):
+    monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
+    monkeypatch.setattr(memory, "Pace", Shared)
+    yield
+    set_num_threads(None)
