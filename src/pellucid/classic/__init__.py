@@ -1,0 +1,1 @@
+"""The lectures' single units, linear models and boosting relatives."""
