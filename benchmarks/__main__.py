@@ -14,7 +14,7 @@ from benchmarks import fresh, machine, report, runner
 from benchmarks.candidates import Candidate, choose, libraries
 from benchmarks.results import Row
 from benchmarks.runner import Plan
-from benchmarks.work import FRESH, INFERENCES, TRAININGS, Work, kernels
+from benchmarks.work import ESTIMATIONS, FRESH, INFERENCES, TRAININGS, Work, kernels
 
 _ROOT = Path(__file__).parents[1]
 _QUICK = Plan(rounds=2, seconds=0.05, kernel_seconds=0.02)
@@ -60,7 +60,7 @@ def places(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
 def groups(only: str | None, quick: bool) -> list[list[Work]]:
     """The work, in groups that share processes: a training has fresh ones, small things do not need them."""
     trainings = [work.shortened(_QUICK_STEPS) if quick else work for work in TRAININGS]
-    all_groups: list[Sequence[Work]] = [*([work] for work in trainings), INFERENCES, kernels()]
+    all_groups: list[Sequence[Work]] = [*([work] for work in trainings), INFERENCES, kernels(), ESTIMATIONS]
     found = [[work for work in group if not only or only in work.name] for group in all_groups]
     return [group for group in found if group]
 

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.work import Inference, Kernel, Training, Work
+from benchmarks.work import Estimation, Inference, Kernel, Training, Work
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,16 @@ def _trains(work: Work) -> bool:
     return isinstance(work, Training)
 
 
-def _trains_dense(work: Work) -> bool:
-    return isinstance(work, Training) and work.net.is_dense
+def _fits_dense(work: Work) -> bool:
+    return isinstance(work, Estimation) or (isinstance(work, Training) and work.net.is_dense)
+
+
+def _networks_and_kernels(work: Work) -> bool:
+    return not isinstance(work, Estimation)
 
 
 def _whole_networks(work: Work) -> bool:
-    return not isinstance(work, Kernel)
+    return isinstance(work, (Training, Inference))
 
 
 def _infers(work: Work) -> bool:
@@ -59,7 +63,7 @@ def _infers(work: Work) -> bool:
 CANDIDATES = (
     Candidate(
         "ours", "pellucid", "pellucid", "benchmarks.peers.ours:candidate", lambda work: True,
-        "`Model.fit`, the function of `Model.predictor()`, `pellucid.compile`; nothing set",
+        "`Model.fit`, the function of `Model.predictor()`, `pellucid.compile`, `pellucid.estimators`; nothing set",
     ),
     Candidate(
         "ours, predict", "pellucid", "pellucid", "benchmarks.peers.ours:predict", _infers,
@@ -71,7 +75,7 @@ CANDIDATES = (
         "need at the measured peak",
     ),
     Candidate(
-        "torch eager", "torch", "torch", "benchmarks.peers.pytorch:eager", lambda work: True,
+        "torch eager", "torch", "torch", "benchmarks.peers.pytorch:eager", _networks_and_kernels,
         "default threads; the quicker of the plain and the fused optimiser, and of contiguous and channels_last "
         "images; batches gathered by index; inference under `inference_mode`",
         ("torch",),
@@ -97,8 +101,9 @@ CANDIDATES = (
         {"KERAS_BACKEND": "jax"},
     ),
     Candidate(
-        "sklearn", "sklearn", "sklearn.neural_network", "benchmarks.peers.sklearn_mlp:candidate", _trains_dense,
-        "`MLPClassifier.fit` with `max_iter` epochs, no penalty, no early end, `assume_finite`",
+        "sklearn", "sklearn", "sklearn.neural_network", "benchmarks.peers.sklearn_mlp:candidate", _fits_dense,
+        "`MLPClassifier.fit` with `max_iter` epochs, no penalty, no early end, `assume_finite`; under Estimators as it "
+        "is",
         ("sklearn",),
         # The threads of OpenBLAS (NumPy's and SciPy's) spin for 0.1 s before they sleep.
         rest=0.2,

@@ -109,6 +109,7 @@ def markdown(session: Session) -> str:
         ("training", "Training", _training, _ABOUT_TRAINING),
         ("inference", "Inference", _inference, _ABOUT_INFERENCE),
         ("kernels", "Bare products", _kernels, _ABOUT_KERNELS),
+        ("estimators", "Estimators", _estimators, _ABOUT_ESTIMATORS),
         ("fresh", "Start and memory", _fresh, _ABOUT_FRESH),
     ]
     parts = ["# Benchmarks", _introduction(session), _targets(session.rows)]
@@ -133,6 +134,11 @@ _ABOUT_KERNELS = (
     "Single products through `pellucid.compile`, call included, in GFLOP/s (multiplications with a border's zeros are "
     "not counted), and their share of the peak, which a kernel of independent multiply-adds in registers showed in "
     "turns with them. PyTorch: the operation on its own, images in the quicker layout."
+)
+_ABOUT_ESTIMATORS = (
+    "Milliseconds of a whole `fit` as a user of scikit-learn calls it: checks of parameters and data, initial values, "
+    "shuffles, all epochs until the stopping rule ends them. Inputs are scaled, float64 where nothing else is said. "
+    "Both take the same epochs from the same numbers to the same network, because `random_state` means the same."
 )
 _ABOUT_FRESH = (
     "Each in a process of its own. A first fit is 10 steps after all imports, from building the model to the end of "
@@ -208,6 +214,13 @@ def _inference(rows: Sequence[Row]) -> str:
     columns = _columns(rows)
     header = ["network", *(_TITLES[name] for name in columns), "onnxruntime / ours", "target"]
     return table(header, ([*_medians(row, columns), _cells(row), _words(row)] for row in rows))
+
+
+def _estimators(rows: Sequence[Row]) -> str:
+    columns = _columns(rows)
+    header = ["fit", *(_TITLES[name] for name in columns), "scikit-learn / ours", "target"]
+    ratios = [quantity(row.ratio(("sklearn",))) for row in rows]
+    return table(header, ([*_medians(row, columns), r, _words(row)] for row, r in zip(rows, ratios, strict=True)))
 
 
 def _cells(row: Row) -> str:

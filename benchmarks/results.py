@@ -43,8 +43,8 @@ class Row:
     """One piece of work and what every candidate took for it.
 
     Attributes:
-        section: ``"training"``, ``"inference"``, ``"kernels"`` or ``"fresh"``.
-        unit: ``"us"``, ``"s"`` or ``"MB"``.
+        section: ``"training"``, ``"inference"``, ``"kernels"``, ``"estimators"`` or ``"fresh"``.
+        unit: ``"us"``, ``"ms"``, ``"s"`` or ``"MB"``.
         failures: Why a candidate has no figure, by name; of a way that does not work too.
         flops: Operations behind a figure, where a rate is shown.
     """

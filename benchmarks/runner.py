@@ -13,9 +13,9 @@ from benchmarks import machine
 from benchmarks.candidates import Candidate
 from benchmarks.results import Figure, Row
 from benchmarks.serving import Done, Failure, Prepare, Prepared, Turn, serve
-from benchmarks.work import Inference, Kernel, Training, Work, cores
+from benchmarks.work import Estimation, Inference, Kernel, Training, Work, cores
 
-_SECTIONS = {Training: "training", Inference: "inference", Kernel: "kernels"}
+_SECTIONS = {Training: "training", Inference: "inference", Kernel: "kernels", Estimation: "estimators"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _row(work: Work, workers: Sequence[Worker], plan: Plan, absent: dict[str, st
     return Row(
         section=_SECTIONS[type(work)],
         name=work.name,
-        unit="us",
+        unit="ms" if isinstance(work, Estimation) else "us",
         figures={w.candidate.name: _figure(ready[w], done, plan) for w, done in turns.items()},
         failures=failures,
         targets=work.targets,

@@ -10,6 +10,7 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -174,7 +175,36 @@ class Kernel:
         return [random.standard_normal(shape, np.float32) / prod(shape) ** 0.25 for shape in self.product.shapes]
 
 
-Work = Training | Inference | Kernel
+@dataclass(frozen=True)
+class Estimation:
+    """Whole fits of a multi-layer perceptron as scikit-learn's users call it, from arrays to the fitted estimator.
+
+    Attributes:
+        data: A data set of scikit-learn, or ``"noise"`` for 10,000 samples of 784 random numbers.
+        settings: Parameters that differ from the defaults.
+        folds: Cross-validation in so many folds, with four values of ``alpha``; 0 for one fit.
+    """
+
+    name: str
+    data: str
+    settings: tuple[tuple[str, Any], ...] = ()
+    folds: int = 0
+    targets: tuple[Target, ...] = ()
+    #: A thousandth of a fit in microseconds is a fit in milliseconds.
+    unit: int = 1000
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs, scaled to mean 0 and deviation 1, and targets."""
+        if self.data == "noise":
+            random = np.random.default_rng(0)
+            return random.standard_normal((10_000, 784), np.float32), random.integers(0, 10, 10_000)
+        from sklearn import datasets, preprocessing
+
+        x, y = getattr(datasets, f"load_{self.data}")(return_X_y=True)
+        return preprocessing.StandardScaler().fit_transform(x), y
+
+
+Work = Training | Inference | Kernel | Estimation
 
 
 @dataclass(frozen=True)
@@ -231,6 +261,26 @@ TRAININGS = (
     Training("32x32x3 network, batch 64", colour(), 64, 15, targets=_aims(1.15, 3)),
     Training("LSTM 128 on 28x28, batch 128", lstm(), 128, 30, targets=_aims(1.3, 1.3)),
 )  # fmt: skip
+
+_SKLEARN = (Ratio(("sklearn",), "scikit-learn", 3.0),)
+
+ESTIMATIONS = (
+    *(
+        Estimation(f"{kind} on {data}, default settings", data, targets=_SKLEARN)
+        for kind, data in (
+            ("MLPClassifier", "iris"),
+            ("MLPClassifier", "wine"),
+            ("MLPClassifier", "breast_cancer"),
+            ("MLPClassifier", "digits"),
+            ("MLPRegressor", "diabetes"),
+        )
+    ),
+    Estimation("MLPClassifier on digits, SGD", "digits", (("solver", "sgd"),), targets=_SKLEARN),
+    Estimation("MLPClassifier on digits, early stopping", "digits", (("early_stopping", True),), targets=_SKLEARN),
+    Estimation("MLPClassifier on digits, L-BFGS", "digits", (("solver", "lbfgs"),)),
+    Estimation("MLPClassifier on 10,000 x 784, 5 epochs, float32", "noise", (("max_iter", 5),), targets=_SKLEARN),
+    Estimation("MLPClassifier on breast_cancer, search of 4 alphas in 5 folds", "breast_cancer", folds=5),
+)
 
 _ONNX = (Ratio(("onnxruntime",), "onnxruntime", 1.0),)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pellucid import cli, load_model
+from pellucid import cli, data, load_model
 
 FRUIT = ("apple", "cherry", "pear")
 RUN_FILES = ["history.csv", "learning_curve.png", "model.safetensors", "run.json"]
@@ -397,7 +397,7 @@ def test_a_folder_with_files_is_not_overwritten(run, tmp_path):
     [
         (
             ["iriss"],
-            "Unknown data set 'iriss'; known are: breast_cancer, digits, iris, mnist, wine.\nHint: did you mean",
+            f"Unknown data set 'iriss'; known are: {', '.join(data.names())}.\nHint: did you mean 'iris'?",
         ),
         (
             ["iris", "--model", "lenet"],

@@ -20,6 +20,7 @@ from pellucid.fields import (
     optional,
     param,
     positive,
+    require,
 )
 
 
@@ -122,3 +123,10 @@ def test_lookup_takes_an_object_or_a_name() -> None:
         lookup("layer", "dens", Configured, table)
     with pytest.raises(ConfigurationError, match=r"^layer must be a name or a Configured, not 3\.$"):
         lookup("layer", 3, Configured, table)
+
+
+def test_an_argument_of_a_function_is_checked_like_a_setting() -> None:
+    assert require("circles", "samples", 2, Integer(2)) is None
+    with pytest.raises(ConfigurationError) as caught:
+        require("circles", "samples", 1, Integer(2))
+    assert str(caught.value) == "circles: samples must be a whole number of at least 2, not 1."

@@ -8,7 +8,7 @@ import pytest
 
 HEAVY = (
     "sklearn", "scipy.stats", "matplotlib", "rich", "tqdm", "numba", "jax", "torch", "pandas", "polars", "cyclopts",
-    "pooch", "tensorboardX",
+    "pooch", "tensorboardX", "skimage", "scipy.optimize", "scipy.fft",
 )  # fmt: skip
 
 

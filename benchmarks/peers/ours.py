@@ -9,7 +9,7 @@ import numpy as np
 import pellucid
 from benchmarks.nets import Conv, Dense, Flatten, Layer, Lstm, Net, Pool
 from benchmarks.serving import Variants
-from benchmarks.work import MOMENTUM, RATES, Convolution, Inference, Kernel, MatMul, Training, Work
+from benchmarks.work import MOMENTUM, RATES, Convolution, Estimation, Inference, Kernel, MatMul, Training, Work
 from pellucid import nn, ops, optim
 
 
@@ -22,6 +22,11 @@ def candidate(work: Work) -> Variants:
             return {"predictor": _predictor(work)}
         case Kernel():
             return {"compile": _product(work)}
+        case Estimation():
+            from benchmarks.peers.estimating import fits  # scikit-learn is imported for these rows alone
+            from pellucid import estimators
+
+            return {"fit": lambda: fits(work, estimators)}
 
 
 def predict(work: Work) -> Variants:

@@ -6,15 +6,19 @@ import warnings
 from functools import partial
 
 import sklearn
+from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
+from benchmarks.peers.estimating import fits
 from benchmarks.serving import Run, Variants
-from benchmarks.work import MOMENTUM, RATES, Training, Work
+from benchmarks.work import MOMENTUM, RATES, Estimation, Training, Work
 
 
 def candidate(work: Work) -> Variants:
     """``MLPClassifier.fit``."""
+    if isinstance(work, Estimation):
+        return {"fit": lambda: fits(work, neural_network)}
     assert isinstance(work, Training)
     return {"fit": partial(_fit, work)}
 

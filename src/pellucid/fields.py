@@ -99,6 +99,21 @@ def optional(check: Check) -> Check:
     return checked
 
 
+def require(owner: str, name: str, value: Any, check: Check) -> None:
+    """Check an argument of a function by the same rules, and with the same words, as a setting of a class.
+
+    Raises:
+        ConfigurationError: The value does not pass.
+
+    >>> require("circles", "samples", 0, Integer(2))
+    Traceback (most recent call last):
+    pellucid.errors.ConfigurationError: circles: samples must be a whole number of at least 2, not 0.
+    """
+    message = check(value)
+    if message:
+        raise ConfigurationError(f"{owner}: {name} must be {message}, not {value!r}.")
+
+
 def param(
     *,
     default: Any = dataclasses.MISSING,

@@ -7,7 +7,7 @@ from benchmarks.candidates import CANDIDATES
 from benchmarks.nets import lenet, mlp
 from benchmarks.runner import Plan, measure, take_turns
 from benchmarks.serving import Done, Failure, choose
-from benchmarks.work import FRESH, Training
+from benchmarks.work import FRESH, Estimation, Training
 
 from benchmarks import fresh, peak
 
@@ -96,3 +96,12 @@ def test_ours_is_measured_in_a_process_of_its_own(tmp_path):
     assert row.failures == {}
     assert len(row.figures["ours"].rounds) == 2
     assert row.figures["ours"].median > 0
+
+
+def test_fits_are_whole_fits_in_milliseconds(tmp_path):
+    work = Estimation("wine", "wine", (("max_iter", 3),))
+    candidates = [c for c in CANDIDATES if c.name in {"ours", "sklearn"}]
+    (row,) = measure([work], candidates, Plan(rounds=2, seconds=0.01), tmp_path)
+    assert (row.section, row.unit, dict(row.failures)) == ("estimators", "ms", {})
+    assert all(0.1 < figure.median < 1000 for figure in row.figures.values())
+    assert list(row.figures) == ["ours", "sklearn"]

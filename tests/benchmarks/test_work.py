@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from benchmarks.nets import lenet, mlp
-from benchmarks.work import TRAININGS, Convolution, Kernel, MatMul, Training, kernels
+from benchmarks.work import ESTIMATIONS, TRAININGS, Convolution, Estimation, Kernel, MatMul, Training, kernels
 
 from benchmarks import __main__ as command
 
@@ -34,8 +34,14 @@ def test_data_of_a_training():
     assert Training("work", mlp(4, 3), 8, 5, whole=True).samples == 8
 
 
+def test_data_of_an_estimation():
+    x, y = Estimation("work", "wine").arrays()
+    assert (x.shape, y.shape) == ((178, 13), (178,))
+    np.testing.assert_allclose([x.mean(), x.std()], [0, 1], atol=1e-12)
+
+
 def test_names_tell_rows_apart():
-    for rows in (TRAININGS, kernels()):
+    for rows in (TRAININGS, kernels(), ESTIMATIONS):
         assert len({row.name for row in rows}) == len(rows)
 
 

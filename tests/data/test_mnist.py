@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import socket
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.data.mirror import Mirror
 
 from pellucid.data import load
 from pellucid.data import mnist as module
@@ -27,59 +25,6 @@ def small(name: str, rows: int = 5) -> bytes:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """PELLUCID_DATA set to an empty folder."""
-    folder = tmp_path / "own"
-    folder.mkdir()
-    monkeypatch.setenv("PELLUCID_DATA", str(folder))
-    return folder
-
-
-class Mirror:
-    """A web server of this process that hands out the given files and counts the requests."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = files
-        self.requests: list[str] = []
-        self.cut = 0
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                name = self.path.rsplit("/", 1)[-1]
-                mirror.requests.append(name)
-                if name not in mirror.files:
-                    self.send_error(404)
-                    return
-                content = mirror.files[name]
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content[: len(content) - mirror.cut])
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}/mnist/"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[dict[str, bytes]], Mirror]]:
-    started: list[Mirror] = []
-
-    def start(files: dict[str, bytes]) -> Mirror:
-        started.append(Mirror(files))
-        return started[-1]
-
-    yield start
-    for mirror in started:
-        mirror.server.shutdown()
-        mirror.server.server_close()
-
-
-@pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """Small files in place of the published ones: their checksums are pinned, their gzip files returned."""
     files = tuple(
@@ -87,13 +32,6 @@ def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     )
     monkeypatch.setattr(module, "_FILES", files)
     return {f"{name}.gz": gzip.compress(small(name)) for name in NAMES}
-
-
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def test_the_real_files_have_the_known_sizes_mean_and_deviation(

@@ -5,15 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from pellucid import dtypes
+from pellucid.data.scaling import Standardization
 from pellucid.data.schema import TableSchema, Task
 from pellucid.errors import DataError
 from pellucid.shapes import show
 
 Examples = tuple[np.ndarray, np.ndarray]
+
+
+class Encoder(Protocol):
+    """What turns things as they come (texts, sounds) into examples of a data set."""
+
+    def encode(self, raw: Any) -> np.ndarray:
+        """Examples x [N, ...] of N things."""
+        ...
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -32,6 +42,7 @@ class Dataset:
         source: Where they come from.
         licence: Under which terms.
         schema: For tables: how further tables are encoded in the same way.
+        encoder: For texts and sounds: how further ones are encoded in the same way.
 
     Raises:
         DataError: The parts contradict each other.
@@ -51,6 +62,7 @@ class Dataset:
     source: str = ""
     licence: str = ""
     schema: TableSchema | None = None
+    encoder: Encoder | None = None
 
     def __post_init__(self) -> None:
         if self.task not in ("classification", "regression"):
@@ -106,6 +118,23 @@ class Dataset:
         """
         parts = [(x.reshape(len(x), math.prod(self.input_shape)), y) for x, y in (self.train, self.test)]
         return replace(self, train=parts[0], test=parts[1])
+
+    def standardized(self) -> Dataset:
+        """The same data set with every feature at mean 0 and deviation 1 over the training examples.
+
+        x' = (x - mean) / std, for the test examples too; constant features become 0. The encoder and the schema are
+        left out, as what they give is not standardised; ``Standardization.of(data.x_train)`` does that.
+
+        Raises:
+            DataError: There are no training examples.
+
+        >>> x, y = np.array([[1.0], [3.0]], "float32"), np.zeros(2, "float32")
+        >>> Dataset("pair", "regression", (x, y), (x + 2, y)).standardized().x_test.tolist()
+        [[1.0], [3.0]]
+        """
+        scale = Standardization.of(self.x_train)
+        parts = [(scale(x).astype(np.float32, copy=False), y) for x, y in (self.train, self.test)]
+        return replace(self, train=parts[0], test=parts[1], schema=None, encoder=None)
 
     def __repr__(self) -> str:
         what = f"classification into {self.n_classes} classes" if self.task == "classification" else "regression"

@@ -9,8 +9,6 @@ Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 
 from pellucid import config
 from pellucid.data.dataset import Dataset, Examples
+from pellucid.data.fetch import fetch
 from pellucid.data.idx import decode_idx, read_content
 from pellucid.errors import DataError
 from pellucid.shapes import show
@@ -28,7 +27,6 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 
-_TIMEOUT_SECONDS = 30
 _OWN_FILES_HINT = "put the four MNIST files into a folder and set PELLUCID_DATA to it"
 
 
@@ -138,26 +136,9 @@ def _is_published(file: _File, content: bytes) -> bool:
 
 
 def _fetch(file: _File, folder: Path, mirrors: Sequence[str]) -> bytes:
-    """The unpacked content of a file, from the cache if it is whole there, else from the first mirror that has it."""
     path = folder / f"{file.name}.gz"
-    if path.is_file():
-        try:
-            return _checked_content(file, path)
-        except DataError:
-            pass  # Damaged, or left half-written by another program: downloaded anew.
-    failures = []
-    for mirror in mirrors:
-        address = f"{mirror.rstrip('/')}/{file.name}.gz"
-        try:
-            return _download(file, address, path)
-        # The exceptions of the download library are OSErrors.
-        except (OSError, DataError) as error:
-            failures.append(f"{address}: {error.message if isinstance(error, DataError) else error}")
-    raise DataError(
-        f"MNIST could not be downloaded: every attempt to get {file.name}.gz failed.",
-        details=failures,
-        hint=_OWN_FILES_HINT,
-    )
+    addresses = [f"{mirror.rstrip('/')}/{path.name}" for mirror in mirrors]
+    return fetch(path, addresses, lambda place: _checked_content(file, place), "MNIST", _OWN_FILES_HINT)
 
 
 def _checked_content(file: _File, path: Path) -> bytes:
@@ -166,21 +147,3 @@ def _checked_content(file: _File, path: Path) -> bytes:
         found = hashlib.sha256(content).hexdigest()
         raise DataError(f"the checksum is wrong: SHA-256 {found[:16]}..., expected {file.sha256[:16]}...")
     return content
-
-
-def _download(file: _File, address: str, path: Path) -> bytes:
-    """Download next to the final place, check, then rename: no other process ever sees half a file."""
-    import pooch
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{file.name}-", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        fetch = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, chunk_size=1 << 16)
-        fetch(address, str(part), None)  # type: ignore[arg-type]
-        content = _checked_content(file, part)
-        os.replace(part, path)
-        return content
-    finally:
-        part.unlink(missing_ok=True)

@@ -10,16 +10,32 @@ from typing import Any
 
 from pellucid.data.builtin import breast_cancer, digits, iris, wine
 from pellucid.data.dataset import Dataset
+from pellucid.data.faces import faces
 from pellucid.data.mnist import mnist
+from pellucid.data.patterns import five_by_five, parity
+from pellucid.data.sms_spam import sms_spam
+from pellucid.data.spoken_digits import spoken_digits
+from pellucid.data.synthetic import circles, curve, linearly_separable, non_linearly_separable, spirals, xor
 from pellucid.data.table import load_csv
 from pellucid.errors import ConfigurationError, nearest, unknown_name
 
 LOADERS: dict[str, Callable[..., Dataset]] = {
     "breast_cancer": breast_cancer,
+    "circles": circles,
+    "curve": curve,
     "digits": digits,
+    "faces": faces,
+    "five_by_five": five_by_five,
     "iris": iris,
+    "linearly_separable": linearly_separable,
     "mnist": mnist,
+    "non_linearly_separable": non_linearly_separable,
+    "parity": parity,
+    "sms_spam": sms_spam,
+    "spirals": spirals,
+    "spoken_digits": spoken_digits,
     "wine": wine,
+    "xor": xor,
 }
 
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -30,8 +46,9 @@ def load(name: str | os.PathLike[str], **options: Any) -> Dataset:
 
     Args:
         name: One of :func:`names`, or the path of a file ending in .csv, .tsv or .txt.
-        options: Arguments of the data set's own loader: ``test_fraction`` and ``seed`` for most; ``target`` (the
-            column to learn) and those of :func:`load_csv` for a path.
+        options: Arguments of the data set's own loader: ``test_fraction`` and ``seed`` for most, ``samples`` and
+            ``noise`` for those that are drawn; ``target`` (the column to learn) and those of :func:`load_csv` for a
+            path.
 
     Returns:
         The data set, x float32 [N, ...] and y [N], split into training and test examples.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.op import Spec
+from pellucid.plan.barriers import Access
 from pellucid.plan.layout import View
 
 
@@ -28,11 +29,23 @@ Entry = int | Address
 
 @dataclass(frozen=True)
 class Instruction:
-    """A call of a kernel: its address and its record; ``name`` is for readers."""
+    """A call of a kernel.
+
+    Attributes:
+        name: What it does, for readers.
+        kernel: The kernel's address.
+        record: What the kernel reads.
+        access: What it touches.
+        number: Its number in the order in which the graph gives it.
+        waits: Whether threads wait for each other after it.
+    """
 
     name: str
     kernel: int
     record: tuple[Entry, ...]
+    access: Access
+    number: int = 0
+    waits: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,5 +71,5 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [f"{len(self.instructions)} instructions, arena of {self.arena:,} bytes"]
-        lines += [f"  {i.name}" for i in self.instructions]
+        lines += [f"  {i.name}{' |' if i.waits else ''}" for i in self.instructions]
         return "\n".join(lines)

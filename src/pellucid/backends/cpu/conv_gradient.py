@@ -74,6 +74,9 @@ class _RowsGrad:
             x_here = e.advance(e.advance(x, o, self.x_o), p, self.x_p)
             ct_here = e.advance(e.advance(ct, o, self.ct_o), p, self.ct_p)
             places = [e.advance(ct_here, d, I64(dtype.itemsize)) for d in lanes[0]]
+            # Every thread reads all images: the next one is on its way while this one is worked on.
+            for here, to_next in [(x_here, self.x_n), *((place, self.ct_n) for place in places)]:
+                e.prefetch(e.b.add(here, to_next))
             right = [e.load(place, dtype, mask) for place, mask in zip(places, lanes[1], strict=False)]
             left = [e.splat(e.load_scalar(e.b.add(x_here, I64(i * dtype.itemsize)), dtype)) for i in range(count)]
             pairs = [(a, b) for a in left for b in right]

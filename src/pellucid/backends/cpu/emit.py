@@ -206,6 +206,11 @@ class Emitter:
         """One element."""
         self.b.store(self._to_memory(value, dtype), self.pointer(address), align=dtype.itemsize)
 
+    def prefetch(self, address: Value) -> None:
+        """Ask for a cache line that will be read soon; the address may lie anywhere."""
+        read, second_level, data = I32(0), I32(2), I32(1)
+        self.intrinsic("llvm.prefetch.p0", ir.VoidType(), self.pointer(address), read, second_level, data)
+
     def beside(self, address: Value, vector: int, dtype: DType) -> Value:
         """The address of the v-th register from an address on."""
         return self.b.add(address, I64(vector * self.lanes * dtype.itemsize))

@@ -102,7 +102,7 @@ def _convolve(
         record += [address_of(leaf), *leaf.strides[:-1]]
     ending = taken.ending if taken else None
     kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, _motions(leaves, last=False))
-    p.emit("conv" + (f"+{taken.name}" if taken else ""), kernel, record)
+    p.emit("conv" + (f"+{taken.name}" if taken else ""), kernel, record, [target])
     return taken
 
 
@@ -111,7 +111,7 @@ def _convolve_narrow(p: Planner, x: View, w: View, target: View, attributes: Map
     record: list[Entry] = [x.shape[0], 1, w.shape[-1], w.shape[-2]]
     record += [*target.shape[1:-1], *w.shape[:-2], *(address_of(v) for v in (x, w, target))]
     record += [*_image_strides(x, attributes)[:-1], *w.strides[:-1], *target.strides[:-1]]
-    p.emit("narrow_conv", kernels.narrow_conv_kernel(x.dtype, len(x.shape) - 2), record)
+    p.emit("narrow_conv", kernels.narrow_conv_kernel(x.dtype, len(x.shape) - 2), record, [target])
 
 
 def _convolve_last(
@@ -132,7 +132,7 @@ def _convolve_last(
         record += [address_of(leaf), *leaf.strides[1:]]
     ending = taken.ending if taken else None
     kernel = kernels.conv_last_kernel(x.dtype, ending, _motions(leaves, last=True))
-    p.emit("conv" + (f"+{taken.name}" if taken else ""), kernel, record)
+    p.emit("conv" + (f"+{taken.name}" if taken else ""), kernel, record, [target])
     return taken
 
 
@@ -208,7 +208,7 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     record: list[Entry] = [x.shape[0], groups, target.shape[-2], target.shape[-1] // groups]
     record += [*ct.shape[1:-1], *target.shape[:-2], *(address_of(v) for v in (x, ct, target))]
     record += [*_image_strides(x, attributes), *ct.strides[:-1], *target.strides[:-1]]
-    p.emit("conv_kernel_grad", kernels.conv_kernel_grad_kernel(x.dtype, len(x.shape) - 2), record)
+    p.emit("conv_kernel_grad", kernels.conv_kernel_grad_kernel(x.dtype, len(x.shape) - 2), record, [target])
     return target
 
 
@@ -225,7 +225,7 @@ def _kernel_grad_last(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [address_of(v) for v in (x, ct, target)]
     record += [x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0], x.strides[3]]
     record += [*ct.strides[1:], target.strides[0] if rank == 2 else 0, target.strides[-2]]
-    p.emit("conv_kernel_grad", kernels.conv_last_grad_kernel(x.dtype), record)
+    p.emit("conv_kernel_grad", kernels.conv_last_grad_kernel(x.dtype), record, [target])
 
 
 def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> None:
@@ -237,7 +237,7 @@ def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [address_of(v) for v in (x, ct, target)]
     record += [x.strides[0], x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0]]
     record += [*ct.strides[:-1], target.strides[0] if rank == 2 else 0, target.strides[-2]]
-    p.emit("conv_kernel_grad", kernels.conv_rows_grad_kernel(x.dtype), record)
+    p.emit("conv_kernel_grad", kernels.conv_rows_grad_kernel(x.dtype), record, [target])
 
 
 # Pooling.
@@ -260,14 +260,22 @@ def _window_entries(image: Ints, out: Ints, attributes: Mapping[str, Any]) -> li
     return [n for i, o, k, s, (before, _) in columns for n in (i, o, k, s, 1, before)]
 
 
-def _pooling(p: Planner, name: str, attributes: Mapping[str, Any], views: list[View], kernel: int, last: bool) -> None:
+def _pooling(
+    p: Planner,
+    name: str,
+    attributes: Mapping[str, Any],
+    views: list[View],
+    kernel: int,
+    last: bool,
+    writes: list[View],
+) -> None:
     """A pooling kernel on an image, its output, and whatever has the output's shape."""
     image, out = views[:2]
     record = _window_entries(image.shape[1:-1], out.shape[1:-1], attributes)
     outer, lanes, _ = _by_lanes(p, image, last)
     record += [outer, lanes, *(address_of(v) for v in views)]
     record += [stride for v in views for stride in _by_lanes(p, v, last)[2]]
-    p.emit(name, kernel, record)
+    p.emit(name, kernel, record, writes)
 
 
 def _window_sum(p: Planner, node: Node) -> View:
@@ -278,7 +286,7 @@ def _window_sum(p: Planner, node: Node) -> View:
     if size(target.shape) and size(source.shape):
         kernel = kernels.window_sum_kernel(source.dtype, len(source.shape) - 2, spreading)
         views = [target, source] if spreading else [source, target]
-        _pooling(p, node.op.name, node.attributes, views, kernel, last)
+        _pooling(p, node.op.name, node.attributes, views, kernel, last, [target])
     return target
 
 
@@ -297,7 +305,7 @@ def _max_pool_index(p: Planner, node: Node) -> View:
         p.views[taken.output] = flat
         views.append(value)
     kernel = kernels.max_pool_index_kernel(source.dtype, len(source.shape) - 2, taken is not None)
-    _pooling(p, "max_pool", node.attributes, views, kernel, last)
+    _pooling(p, "max_pool", node.attributes, views, kernel, last, views[1:])
     return target
 
 
@@ -336,7 +344,7 @@ def unpooled(p: Planner, node: Node) -> View | None:
     if not apart or not all(n == o * k and k == s and before == 0 for n, o, k, s, (before, _) in whole):
         p.fill(target, 0)
     kernel = kernels.unpool_kernel(source.dtype, len(shape) - 2, not apart)
-    _pooling(p, "unpool", a, [target, source, index], kernel, last)
+    _pooling(p, "unpool", a, [target, source, index], kernel, last, [target])
     return target.reshape(node.output.spec.shape)
 
 

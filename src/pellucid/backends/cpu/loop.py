@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pellucid.backends.cpu import kernels, runner
+from pellucid.backends.cpu.ahead import Rows
 from pellucid.backends.cpu.memory import Memory, work_of
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.threads import POOL
 from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Graph, Var
-from pellucid.plan.layout import byte_size, contiguous_strides
+from pellucid.plan.layout import View, byte_size, contiguous_strides, dense
 from pellucid.plan.plan import Address, Entry, Plan, address_of
 from pellucid.shapes import size
 
@@ -83,6 +84,7 @@ class LoopPlan:
         self.state = [p.bind(var) for var in state]
         carried = form.new_state(graph)
         p.compute(carried, form.logs(graph))
+        self._fetch_ahead(rows, types)
         self.logs = self._write_logs(form.logs(graph))
         p.replace_state(carried)
         self.plan: Plan = p.freeze((*self.fixed, *self.state))
@@ -116,31 +118,45 @@ class LoopPlan:
         rows, width = var.spec.shape[0], size(var.spec.shape[1:])
         record: list[Entry] = [Address(self._cursors, 0), rows, width, Address(order, 0), Address(source, 0)]
         record += [width * dtype.itemsize, address_of(target), width * var.spec.dtype.itemsize]
-        p.emit("gather_rows", kernels.gather_rows_kernel(dtype, var.spec.dtype), record)
+        flat = View(
+            target.buffer, 0, (rows, width), (width * var.spec.dtype.itemsize, var.spec.dtype.itemsize), target.dtype
+        )
+        p.emit("gather_rows", kernels.gather_rows_kernel(dtype, var.spec.dtype), record, [target], [flat])
         return source, order
 
+    def _fetch_ahead(self, rows: Sequence[Var], types: Sequence[DType]) -> None:
+        """Have the widest rows of the next step fetched in this one."""
+        widths = [size(var.spec.shape[1:]) * dtype.itemsize for var, dtype in zip(rows, types, strict=True)]
+        if widths:
+            widest = widths.index(max(widths))
+            source, order = (Address(buffer, 0) for buffer in self.sources[widest])
+            count = rows[widest].spec.shape[0]
+            self._p.fetch(Rows(Address(self._cursors, 0), count, order, source, widths[widest]))
+
     def _read_series(self, series: Sequence[Var]) -> list[int]:
-        tables, items = [], []
+        tables, items, targets = [], [], []
         for var in series:
             tables.append(self._p.new_buffer())
             target = self._p.views[var] = self._p.temporary(var.spec)
+            targets.append(target)
             items.append([Address(tables[-1], 0), byte_size(var.spec), address_of(target), 0, byte_size(var.spec)])
-        self._move("series", items)
+        self._move("series", items, targets)
         return tables
 
     def _write_logs(self, logs: Sequence[Var]) -> list[int]:
-        tables, items = [], []
+        tables, items, targets = [], [], []
         for var in logs:
             tables.append(self._p.new_buffer())
             source = self._p.contiguous(self._p.views[var])
+            targets.append(dense(tables[-1], var.spec))
             items.append([address_of(source), 0, Address(tables[-1], 0), byte_size(var.spec), byte_size(var.spec)])
-        self._move("logs", items)
+        self._move("logs", items, targets)
         return tables
 
-    def _move(self, name: str, items: list[list[Entry]]) -> None:
+    def _move(self, name: str, items: list[list[Entry]], writes: list[View]) -> None:
         if items:
             record = [Address(self._cursors, 0), len(items), *(entry for item in items for entry in item)]
-            self._p.emit(name, kernels.move_kernel(), record)
+            self._p.emit(name, kernels.move_kernel(), record, writes)
 
 
 def _run_script(script: Script, lent: dict[int, Memory]) -> None:

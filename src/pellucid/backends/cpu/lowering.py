@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.backends.cpu import images, kernels
+from pellucid.backends.cpu import images, kernels, matmul
 from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.lanes import LANES
-from pellucid.backends.cpu.planner import FLAG, LOWERINGS, PRODUCTS, Finish, Planner
+from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Finish, Planner
 from pellucid.backends.cpu.tasks import REDUCTIONS
 from pellucid.backends.cpu.views import pick
 from pellucid.graph.ir import Node
@@ -79,13 +79,25 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
     record += [entry for leaf in leaves for entry in (address_of(leaf), leaf.strides[0])]
-    ending = finish.ending if finish else None
-    if rows == 1 and not loops.sizes:
-        kernel = kernels.single_row_kernel(a.dtype, ending, motions)
+    form = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions)
+    name, by_rows = "matmul" + (f"+{finish.name}" if finish else ""), []
+    if loops.sizes:
+        kernel = kernels.matmul_kernel(*form)
+    elif rows == 1:
+        kernel = kernels.single_row_kernel(a.dtype, *form[2:])
     else:
-        kernel = kernels.matmul_kernel(a.dtype, len(loops.sizes), ending, motions)
-    p.emit("matmul" + (f"+{finish.name}" if finish else ""), kernel, record)
+        weights = p.is_input(node.inputs[1]) or p.is_replaced(finish, node)
+        by_columns = matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
+        by_rows = [] if by_columns else [_matrix(v) for v in (operands[0], target, *leaves)]
+        kernel = kernels.matmul_kernel(*form, False, by_columns)
+        p.may_fetch(rows * columns, lambda: kernels.matmul_kernel(*form, True, by_columns))
+    p.emit(name, kernel, record, [target], by_rows)
     return finish
+
+
+def _matrix(view: View) -> View:
+    """The last two axes of a view."""
+    return View(view.buffer, view.offset, view.shape[-2:], view.strides[-2:], view.dtype)
 
 
 def _along_axis(p: Planner, node: Node, adding: bool) -> View:
@@ -118,7 +130,7 @@ def _argmax(p: Planner, node: Node) -> View:
     record: list[Entry] = [*loops.sizes, source.shape[axis], source.strides[axis]]
     record += [address_of(target), address_of(source)]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
-    p.emit("argmax", kernels.argmax_kernel(source.dtype, len(loops.sizes)), record)
+    p.emit("argmax", kernels.argmax_kernel(source.dtype, len(loops.sizes)), record, [target])
     return target
 
 
@@ -155,7 +167,8 @@ def _follow(
     record: list[Entry] = [*loops.sizes, indexed.shape[axis], indexed.strides[axis], Address(FLAG, 0), p.next_number]
     record += [address_of(plain), address_of(indexed), address_of(indices)]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
-    p.emit(node.op.name, kernels.along_axis_kernel(target.dtype, indices.dtype, len(loops.sizes), adding), record)
+    kernel = kernels.along_axis_kernel(target.dtype, indices.dtype, len(loops.sizes), adding)
+    p.emit(node.op.name, kernel, record, [FLAG_VIEW, target])
     return target
 
 
@@ -164,14 +177,14 @@ def _random(p: Planner, node: Node) -> View:
     kind = "bits" if node.op.name == "random_bits" else "uniform"
     if size(target.shape):
         record = [size(target.shape), address_of(key), address_of(target)]
-        p.emit(node.op.name, kernels.random_kernel(kind, target.dtype), record)
+        p.emit(node.op.name, kernels.random_kernel(kind, target.dtype), record, [target])
     return target
 
 
 def _fold_in(p: Planner, node: Node) -> View:
     key, number = (p.contiguous(p.views[v]) for v in node.inputs)
     target = p.temporary(node.output.spec)
-    p.emit("fold_in", kernels.fold_in_kernel(), [address_of(v) for v in (key, number, target)])
+    p.emit("fold_in", kernels.fold_in_kernel(), [address_of(v) for v in (key, number, target)], [target])
     return target
 
 
@@ -187,7 +200,7 @@ def _along(p: Planner, node: Node, kernel: Callable[[Any, int], int]) -> View:
     record: list[Entry] = [source.shape[axis], source.strides[axis], target.strides[axis], *loops.sizes]
     record += [address_of(source), address_of(target)]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
-    p.emit(node.op.name, kernel(source.dtype, len(loops.sizes)), record)
+    p.emit(node.op.name, kernel(source.dtype, len(loops.sizes)), record, [target])
     return target
 
 

@@ -8,17 +8,47 @@ computed while the product is still in registers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from pellucid.backends.cpu.ahead import Ahead
 from pellucid.backends.cpu.elementwise import Ending
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.windows import pieces
 from pellucid.dtypes import DType
+from pellucid.plan.barriers import ROW_BLOCK
 
 # Rows and vectors of the register block: 8 x 3 accumulators and 3 vectors of B leave AVX-512 five registers.
 ROWS, VECTORS = 8, 3
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
+
+
+def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, stays: bool) -> bool:
+    """Whether two threads had better share the columns of a product than its rows.
+
+    Weights that are larger than the activations had better not move: a thread that computes some columns reads and
+    updates these columns of the weights alone, step after step, and they stay in the cache of its core.
+
+    Args:
+        rows: Rows of the result.
+        columns: Columns of the result.
+        inner: The inner size.
+        dtype: The type of the elements.
+        stays: Whether the right operand or the result are weights.
+    """
+    registers, blocks = math.ceil(columns / lanes_for(dtype)), math.ceil(rows / ROWS)
+    sharing_rows = math.ceil(blocks / 2) * ROWS * _column_cost(registers)
+    sharing_columns = rows * _column_cost(math.ceil(registers / 2))
+    samples, features = sorted((inner, rows))
+    large = features * columns > samples * (features + columns)
+    return stays and large and registers > 1 and sharing_columns <= 1.03 * sharing_rows
+
+
+def _column_cost(registers: int) -> int:
+    """Cycles per row block and inner step: multiply-adds of full blocks, loads of single registers."""
+    full, left = divmod(registers, VECTORS)
+    return full * ROWS * VECTORS + left * (ROWS + 1)
 
 
 Masks = Sequence[Value | None]
@@ -31,7 +61,15 @@ class _Matmul:
     each leaf of the ending its address and row stride.
     """
 
-    def __init__(self, dtype: DType, batch_loops: int, ending: Ending | None, motions: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        dtype: DType,
+        batch_loops: int,
+        ending: Ending | None,
+        motions: tuple[str, ...],
+        fetching: bool = False,
+        by_columns: bool = False,
+    ) -> None:
         self.dtype, self.ending, self.motions = dtype, ending, motions
         self.e = e = Emitter(lanes_for(dtype))
         self.m, self.n, self.k = e.field(), e.field(), e.field()
@@ -42,28 +80,37 @@ class _Matmul:
         self.leaf_types = ending.memory_types if ending else []
         self.leaves = [(e.field(), e.field()) for _ in self.leaf_types]
         self.out_type = ending.expression.dtype if ending else dtype
+        self.ahead = Ahead(e) if fetching else None
+        self.by_columns = by_columns
 
     def nest(self, loop: int, a: Value, b: Value, c: Value) -> None:
         """The loops over batches."""
         e = self.e
         if loop == len(self.batches):
-            rows = e.my_share(self.m, ROWS) if loop == 0 else (I64(0), self.m)
-            self.product(a, b, c, rows)
+            alone = loop > 0 or self.by_columns
+            rows = (I64(0), self.m) if alone else e.my_share(self.m, ROW_BLOCK)
+            columns = e.my_share(self.n, e.lanes) if self.by_columns and loop == 0 else (I64(0), self.n)
+            self.product(a, b, c, rows, columns)
             return
         share = e.my_share(self.batches[loop]) if loop == 0 else (I64(0), self.batches[loop])
         with e.loop(*share) as i:
             moved = (e.advance(x, i, s) for x, s in zip((a, b, c), self.batch_strides[loop], strict=True))
             self.nest(loop + 1, *moved)
 
-    def product(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value]) -> None:
-        """All columns of some rows: wide blocks of columns first, then single vectors, the last one masked."""
+    def product(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]) -> None:
+        """Some columns of some rows: wide blocks of columns first, then single vectors, the last one masked."""
         e = self.e
         wide = e.lanes * VECTORS
-        wide_end = e.b.mul(e.b.sdiv(self.n, I64(wide)), I64(wide))
-        with e.loop(I64(0), wide_end, wide) as j:
+        start, stop = columns
+        count = e.minus(stop, start)
+        wide_end = e.b.add(start, e.b.mul(e.b.sdiv(count, I64(wide)), I64(wide)))
+        if self.ahead is not None:
+            across = e.b.add(e.b.sdiv(count, I64(wide)), e.ceiling(e.minus(stop, wide_end), e.lanes))
+            self.ahead.begin(e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), ROWS)))
+        with e.loop(start, wide_end, wide) as j:
             self.columns(a, b, c, rows, j, [None] * VECTORS)
-        with e.loop(wide_end, self.n, e.lanes) as j:
-            self.columns(a, b, c, rows, j, [e.mask(e.minus(self.n, j))])
+        with e.loop(wide_end, stop, e.lanes) as j:
+            self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))])
 
     def single_row(self, a: Value, b: Value, c: Value) -> None:
         """All columns of the only row; threads share them."""
@@ -91,6 +138,8 @@ class _Matmul:
     def block(self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, masks: Masks) -> None:
         """Accumulators for some rows by a register of columns per mask, K fused multiply-adds each, then the ending."""
         e, dtype, vectors = self.e, self.dtype, len(masks)
+        if self.ahead is not None:
+            self.ahead.some()
         a_rows = [e.advance(a, e.b.add(i, I64(r)), self.a_row) for r in range(rows)]
         b_start = e.advance(b, j, I64(dtype.itemsize))
 
@@ -137,11 +186,19 @@ def single_row_kernel(dtype: DType, ending: Ending | None = None, motions: tuple
     return kernel.e.finish()
 
 
-def matmul_kernel(dtype: DType, batch_loops: int, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+def matmul_kernel(
+    dtype: DType,
+    batch_loops: int,
+    ending: Ending | None = None,
+    motions: tuple[str, ...] = (),
+    fetching: bool = False,
+    by_columns: bool = False,
+) -> int:
     """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s.
 
-    ``motions`` says how each leaf of the ending moves along a row: ``"stays"`` or ``"next"``.
+    ``motions`` says how each leaf of the ending moves along a row: ``"stays"`` or ``"next"``. ``fetching``: it fetches
+    the next step's rows meanwhile; the record of :class:`~pellucid.backends.cpu.ahead.Ahead` follows its own.
     """
-    kernel = _Matmul(dtype, batch_loops, ending, motions)
+    kernel = _Matmul(dtype, batch_loops, ending, motions, fetching, by_columns)
     kernel.nest(0, *kernel.addresses)
     return kernel.e.finish()

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from pellucid.backends.cpu.planner import FLAG
+from pellucid.backends.cpu.runner import ROW
 from pellucid.backends.cpu.threads import POOL, Job, Pace
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
@@ -51,8 +52,9 @@ class Memory:
         self._offset_of = np.array([e.offset for _, e in open_entries], np.int64)
         starts = np.cumsum([0, *(len(i.record) for i in self.plan.instructions)])
         first = self._records.ctypes.data
-        rows = [(i.kernel, first + 8 * int(s)) for i, s in zip(self.plan.instructions, starts, strict=False)]
-        self.job = Job(np.array(rows, np.int64).reshape(-1, 2), flush)
+        numbered = zip(self.plan.instructions, starts, strict=False)
+        rows = [(i.kernel, first + 8 * int(s), i.waits) for i, s in numbered]
+        self.job = Job(np.array(rows, np.int64).reshape(-1, ROW), flush)
 
     def bind(self, buffers: list[int], addresses: list[int]) -> None:
         """Say where buffers outside of the arena lie."""
@@ -101,7 +103,7 @@ class Memory:
         if self._flag[0]:
             number, index, axis = (int(n) for n in self._flag)
             self._flag[:] = 0
-            name = self.plan.instructions[number - 1].name
+            name = next(i.name for i in self.plan.instructions if i.number == number - 1)
             raise DataError(f"{name}: the index {index} lies outside 0..{axis - 1}.")
 
 

@@ -10,9 +10,12 @@ from llvmlite import ir
 from pellucid.backends.cpu.emit import I1, I64, POINTER, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import Place, convert
 from pellucid.dtypes import DType, int64
+from pellucid.plan.barriers import ROW_BLOCK
 
 #: Bytes from the cursor of one thread to that of the next.
 CURSOR_STRIDE = 64
+#: The place in a cursor's line of how many steps follow the present one without a return.
+STEPS_LEFT = 1
 
 
 def _step(e: Emitter) -> Value:
@@ -30,7 +33,7 @@ def gather_rows_kernel(source: DType, target: DType) -> int:
     step, rows, width, order = _step(e), e.field(), e.field(), e.field()
     (data, data_stride), (batch, batch_stride) = ((e.field(), e.field()) for _ in range(2))
     own = e.advance(order, e.b.mul(step, rows), I64(8))
-    with e.loop(*e.my_share(rows)) as i:
+    with e.loop(*e.my_share(rows, ROW_BLOCK)) as i:
         number = e.load_scalar(e.advance(own, i, I64(8)), int64)
         row, into = e.advance(data, number, data_stride), e.advance(batch, i, batch_stride)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pellucid.backends.cpu import elementwise, kernels
+from pellucid.backends.cpu.ahead import Rows
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
@@ -24,8 +25,10 @@ from pellucid.backends.cpu.views import (
     turned_axes,
     wants_batch_last,
 )  # fmt: skip
+from pellucid.dtypes import int64
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
+from pellucid.plan.barriers import Access, Touch, by_rows, phases
 from pellucid.plan.fuse import Group
 from pellucid.plan.layout import (
     View,
@@ -43,6 +46,8 @@ from pellucid.shapes import size
 
 #: The first buffer holds three int64 that kernels set where an index lies outside its axis.
 FLAG = 0
+#: The flag as a kernel that sets it writes it.
+FLAG_VIEW = View(FLAG, 0, (3,), (8,), int64)
 
 
 #: How each operation that is neither elementwise nor a reduction becomes a view; lowering.py fills it in.
@@ -83,6 +88,7 @@ class Planner:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self._inputs = frozenset(graph.inputs)
         self.views: dict[Var, View] = {}
         self.batch_last = wants_batch_last(graph)
         self._converted: dict[tuple[View, bool], View] = {}
@@ -96,8 +102,8 @@ class Planner:
         self._constants: list[tuple[int, np.ndarray]] = []
         self._outputs: list[tuple[int, Spec]] = []
         self._scalars: dict[Var, float | int | bool] = {}
-        self._touched: dict[int, tuple[int, int]] = {}
         self._inside: dict[Var, Var] = {}
+        self._fetchers: list[tuple[int, int, Callable[[], int]]] = []
 
     def build(self) -> Plan:
         """The plan of one run of the graph."""
@@ -176,11 +182,17 @@ class Planner:
 
     def freeze(self, inputs: tuple[int, ...]) -> Plan:
         """The plan of the instructions so far."""
+        parts = phases([i.access for i in self.instructions])
+        touched: dict[int, tuple[int, int]] = {}
+        for now, part in enumerate(parts):
+            for touch in (t for i in part for a in [self.instructions[i].access] for t in (*a.reads, *a.writes)):
+                touched[touch.buffer] = (touched.get(touch.buffer, (now, now))[0], now)
         numbers = sorted(self._sizes)
-        lifetimes = [Lifetime(self._sizes[n], *self._touched.get(n, (0, 0))) for n in numbers]
-        offsets, arena = place(lifetimes)
+        # What is alive in the same phase lies apart: threads are at different instructions of it.
+        offsets, arena = place([Lifetime(self._sizes[n], *touched.get(n, (0, 0))) for n in numbers])
+        ordered = [(i, i == part[-1]) for part in parts for i in part]
         return Plan(
-            tuple(self.instructions),
+            tuple(replace(self.instructions[i], number=i, waits=last) for i, last in ordered),
             inputs,
             tuple(self._constants),
             tuple(zip(numbers, offsets, strict=True)),
@@ -201,6 +213,14 @@ class Planner:
         buffer = self.new_buffer()
         self.views[var] = dense(buffer, var.spec)
         return buffer
+
+    def is_input(self, var: Var) -> bool:
+        """Whether a variable comes from outside: data of the step, or state."""
+        return var in self._inputs
+
+    def is_replaced(self, finish: Finish | None, node: Node) -> bool:
+        """Whether a product is computed in the place of old state."""
+        return (finish.output if finish else node.output) in self._inside
 
     def users_of(self, var: Var) -> Sequence[Node]:
         """The nodes that read a variable."""
@@ -267,16 +287,41 @@ class Planner:
         """The number of the next instruction."""
         return len(self.instructions)
 
-    def emit(self, name: str, kernel: int, record: Sequence[Entry]) -> None:
-        """Append a call."""
-        now = len(self.instructions)
-        self.instructions.append(
-            Instruction(name, kernel, tuple(int(x) if not isinstance(x, Address) else x for x in record))
+    def emit(
+        self, name: str, kernel: int, record: Sequence[Entry], writes: Iterable[View], rows: Iterable[View] = ()
+    ) -> None:
+        """Append a call.
+
+        Args:
+            name: What it does, for readers.
+            kernel: The address of the kernel.
+            record: What the kernel reads; every buffer that it touches is in it.
+            writes: What the kernel writes.
+            rows: Matrices of which each thread touches only its share of the rows, cut at multiples of ``ROW_BLOCK``.
+        """
+        touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
+        written = {view.buffer for view in writes}
+        shared = _row_touches(rows)
+        access = Access(
+            tuple(shared.get(b) or Touch(b) for b in touched if b not in written),
+            tuple(shared.get(b) or Touch(b) for b in touched if b in written),
         )
-        for entry in record:
-            if isinstance(entry, Address):
-                first, _ = self._touched.get(entry.buffer, (now, now))
-                self._touched[entry.buffer] = (first, now)
+        entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
+        self.instructions.append(Instruction(name, kernel, entries, access))
+
+    def may_fetch(self, elements: int, kernel: Callable[[], int]) -> None:
+        """Say that the next instruction's kernel can fetch rows meanwhile, and how large its result is."""
+        self._fetchers.append((elements, self.next_number, kernel))
+
+    def fetch(self, rows: Rows) -> None:
+        """Let the product with the most register blocks fetch the next step's rows."""
+        if not self._fetchers:
+            return
+        _, number, kernel = max(self._fetchers, key=lambda f: f[:2])
+        plain = self.instructions[number]
+        self.instructions[number] = replace(
+            plain, name=f"{plain.name}, fetching", kernel=kernel(), record=(*plain.record, *rows.record)
+        )
 
     def copy(self, source: View, target: View) -> None:
         """Copy a view's elements into another view of the same shape."""
@@ -295,7 +340,7 @@ class Planner:
         record: list[Entry] = [*outer.sizes[:loops], target.shape[row], target.shape[column]]
         record += [address_of(target), address_of(source), target.strides[column], source.strides[row]]
         record += [s for pair in zip(*outer.strides, strict=True) for s in pair][: 2 * loops]
-        self.emit("transpose", kernels.transposing_kernel(target.dtype, loops), record)
+        self.emit("transpose", kernels.transposing_kernel(target.dtype, loops), record, [target])
 
     def fill(self, target: View, number: float) -> None:
         """Write one number everywhere."""
@@ -332,7 +377,7 @@ class Planner:
         operands = [v.transpose(axes) for v in (target, *(leaf.broadcast(target.shape) for leaf in leaves))]
         loops = merge_loops(operands[0].shape, [v.strides for v in operands])
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
-        self.emit(name, kernels.map_kernel(expression, shape), loop_record(loops, operands))
+        self.emit(name, kernels.map_kernel(expression, shape), loop_record(loops, operands), [target])
 
     def _expression(self, nodes: Sequence[Node], inputs: Sequence[Var]) -> tuple[Expression, list[View]]:
         """The expression of elementwise nodes, and the views of the leaves that are read from memory."""
@@ -369,7 +414,8 @@ class Planner:
         record[3] = self.next_number
         record += [entry for view in tables for entry in (address_of(view), *view.strides)]
         program = RowProgram(leaves, tuple(steps), tuple(number[v] for v in group.outputs))
-        self.emit("rows: " + "+".join(n.op.name for n in group.nodes), kernels.rows_kernel(program), record)
+        name = "rows: " + "+".join(n.op.name for n in group.nodes)
+        self.emit(name, kernels.rows_kernel(program), record, [FLAG_VIEW, *tables[-len(group.outputs) :]], tables)
 
     def _as_rows(self, view: View, kind: str, group: RowGroup) -> View:
         """A view of two axes, rows and columns; one stands still where there is one number for all."""
@@ -437,7 +483,16 @@ class Planner:
             else:
                 loops = joined(outer, inner)
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
-        self.emit(name, kernel(folding, shape, len(inner.sizes)), loop_record(loops, operands))
+        self.emit(name, kernel(folding, shape, len(inner.sizes)), loop_record(loops, operands), operands[:1])
+
+
+def _row_touches(rows: Iterable[View]) -> dict[int, Touch]:
+    """How matrices are touched, where all views of a buffer are cut alike."""
+    found: dict[int, Touch] = {}
+    for view in rows:
+        touch = by_rows(view)
+        found[view.buffer] = touch if found.get(view.buffer, touch) == touch else Touch(view.buffer)
+    return found
 
 
 def _name(group: Group) -> str:

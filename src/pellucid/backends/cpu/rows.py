@@ -13,6 +13,7 @@ from pellucid.backends.cpu.elementwise import JOINS, neutral
 from pellucid.backends.cpu.emit import I64, Emitter, Value, element_type, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place, larger
 from pellucid.dtypes import DType, int64
+from pellucid.plan.barriers import ROW_BLOCK
 from pellucid.plan.rows import COLUMN, NARROW, REDUCTIONS, SCALAR, WIDE
 
 #: The most columns of a row, so that what is kept of a block of rows lies in the first cache.
@@ -121,7 +122,7 @@ class _Rows:
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
-        low, high = e.my_share(self.rows, e.lanes)
+        low, high = e.my_share(self.rows, ROW_BLOCK)
         last = max((self._pass_of(n) for n in range(len(self.program.steps))), default=0)
         with e.loop(low, high, e.lanes) as row:
             mask = e.mask(e.minus(high, row))

@@ -13,7 +13,7 @@ from llvmlite import ir
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I32, I64, POINTER, Value
-from pellucid.backends.cpu.moves import CURSOR_STRIDE
+from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
 
 # Places in the shared array, a cache line (8 int64) apart.
 GENERATION, ARRIVED, RELEASED, STOP, SCRIPT, LENGTH, THREADS = (8 * i for i in range(7))
@@ -22,6 +22,9 @@ SHARED = 8 * 7
 # Places in a job: its table of kernels and their number, the threads' cursors, and 1 where denormal numbers count as 0.
 TABLE, COUNT, CURSORS, FLUSH = range(4)
 JOB_SIZE = 4
+
+#: Numbers in a row of a job's table: a kernel, its record, and whether threads wait for each other after it.
+ROW = 3
 
 # Places in a line of a script: the address of a job, the number of its first step and how many to make.
 LINE_JOB, LINE_FIRST, LINE_STEPS = range(3)
@@ -172,14 +175,16 @@ class _Writer:
         signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
 
         def call(i: Value) -> None:
-            row = self.b.inttoptr(self.b.add(table, self.b.mul(i, I64(2 * 8))), POINTER)
+            row = self.b.inttoptr(self.b.add(table, self.b.mul(i, I64(ROW * 8))), POINTER)
             kernel = self.b.inttoptr(self.b.load(row, typ=I64), signature.as_pointer())
-            record = self.b.load(self.b.gep(row, [I64(1)], source_etype=I64), typ=I64)
-            self.b.call(kernel, [self.b.inttoptr(record, POINTER), thread, threads])
-            self.barrier(shared, threads)
+            self.b.call(kernel, [self.b.inttoptr(self.number(row, 1), POINTER), thread, threads])
+            with self.b.if_then(self.b.icmp_signed("!=", self.number(row, 2), I64(0))):
+                self.barrier(shared, threads)
 
         def step(i: Value) -> None:
             self.b.store(self.b.add(first, i), cursor)
+            left = self.b.sub(self.b.sub(steps, i), I64(1))
+            self.b.store(left, self.b.gep(cursor, [I64(STEPS_LEFT)], source_etype=I64))
             self.repeat(count, call)
             # After the last barrier only the calling thread may touch the job: it may be used for other steps by now.
             with self.b.if_then(self.b.icmp_signed("==", thread, I64(0))):
@@ -192,7 +197,7 @@ class _Writer:
 def runner() -> int:
     """The address of ``run(shared, script, length, thread, threads)``: the share of one thread in a script of jobs.
 
-    Each row of a job's table is a kernel and its record.
+    Each row of a job's table is a kernel, its record, and whether threads wait for each other after it.
     """
     w = _Writer("run", ir.VoidType(), [POINTER, POINTER, I64, I64, I64])
     w.run(*w.function.args)

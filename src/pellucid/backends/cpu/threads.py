@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -29,12 +30,17 @@ _WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes
 def usable_cores() -> int:
     """Cores that this process may use: by its affinity, and by the quota of its control group."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota()
+    quota = _quota(int(time.monotonic()))
     return max(1, min(cores, quota or cores, Job.MOST_THREADS))
 
 
-def _quota() -> int | None:
-    """Whole cores of the control group's quota, rounded up; None where there is none."""
+@lru_cache(maxsize=1)
+def _quota(now: int) -> int | None:
+    """Whole cores of the control group's quota, rounded up; None where there is none.
+
+    It is read once a second: reading takes as long as a step of a small network.
+    """
+    del now
     try:
         limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if limit == "max" else max(1, -(-int(limit) // int(period)))
@@ -63,20 +69,19 @@ class Pace:
     same bits either way, so the choice may change from run to run.
     """
 
-    #: Every so many runs the slower way is tried again.
-    RETRY = 23
     #: Seconds after which Python has its turn, roughly; and of a trial of the slower way.
     TURN, TRIAL = 0.03, 0.004
+    #: A trial of the slower way may take one part in so many of the time.
+    RETRY = 50
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
-        self._runs = 0
+        self._since_trial = 0.0
         self._last: bool | None = None
         self._settling = False
 
     def choose(self, steps: int, may_share: bool) -> tuple[bool, int]:
         """Whether the next run shall be shared, and how many of the steps it shall make."""
-        self._runs += 1
         shared, seconds = False, self.TURN
         if may_share and self._settling:
             shared, seconds = bool(self._last), self.TRIAL
@@ -84,21 +89,28 @@ class Pace:
             shared, seconds = True not in self._seconds, self.TRIAL
         elif may_share:
             shared = self._seconds[True] <= self._seconds[False]
-            if self._runs % self.RETRY == 0:
+            if self._since_trial > self.RETRY * self._cost_of_trial(not shared):
                 shared, seconds = not shared, self.TRIAL
+                self._since_trial = 0.0
         cost = self._seconds.get(shared, self._seconds.get(not shared))
         return shared, 1 if cost is None else max(1, min(steps, int(seconds / max(cost, 1e-9))))
+
+    def _cost_of_trial(self, shared: bool) -> float:
+        """Seconds: of two short runs, or of one step that is longer than both."""
+        return max(2 * self.TRIAL, self._seconds[shared])
 
     def note(self, shared: bool, steps: int, seconds: float) -> None:
         """Take in what a run has cost.
 
-        The first run after a change does not count: it wakes workers and fills caches. Another one follows it.
+        The first run after a change does not count where it is short: it wakes workers and fills caches. Another one
+        follows it.
         """
-        if shared is not self._last:
-            self._last, self._settling = shared, True
-            return
-        self._settling = False
+        changed, self._last = shared is not self._last, shared
         cost = seconds / steps
+        self._settling = changed and (shared not in self._seconds or seconds < 2 * self.TRIAL)
+        if self._settling:
+            return
+        self._since_trial += seconds
         before = self._seconds.get(shared, cost)
         # Better times count at once; a worse one may be an accident.
         self._seconds[shared] = cost if cost < before else 0.8 * before + 0.2 * cost
@@ -113,7 +125,7 @@ class Job:
     """A plan as the native loop sees it.
 
     Args:
-        table: A row for each kernel: its address, and that of its record.
+        table: A row for each kernel: its address, that of its record, and whether threads wait for each other after it.
         flush: Whether denormal numbers count as 0, which is fast; else they are what IEEE 754 says.
 
     Attributes:

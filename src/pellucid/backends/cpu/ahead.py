@@ -1,0 +1,85 @@
+"""Fetching the next batch while a product is computed.
+
+The rows of a shuffled batch lie anywhere in memory, so that no processor foresees them: gathered when they are needed
+they cost as much as the arithmetic of a small network. A product has arithmetic enough to wait behind: in front of each
+of its register blocks it asks for a few cache lines of the next step's rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from pellucid.backends.cpu.emit import I64, Emitter, Value
+from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
+from pellucid.dtypes import int64
+from pellucid.plan.barriers import ROW_BLOCK
+from pellucid.plan.plan import Entry
+
+_LINE = 64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A data set whose rows a loop gathers.
+
+    Attributes:
+        cursors: Address of the loop's cursors.
+        count: Rows of a batch.
+        order: Address of the order of the rows.
+        data: Address of the data set.
+        width: Bytes of a row.
+    """
+
+    cursors: Entry
+    count: int
+    order: Entry
+    data: Entry
+    width: int
+
+    @property
+    def record(self) -> tuple[Entry, ...]:
+        """What :class:`Ahead` reads."""
+        return (self.cursors, self.count, self.order, self.data, self.width)
+
+
+class Ahead:
+    """The part of a kernel that fetches: the rows that this thread will gather.
+
+    Record: cursors, rows of a batch, order, data set, bytes of a row.
+    """
+
+    def __init__(self, e: Emitter) -> None:
+        self.e = e
+        cursor = e.advance(e.field(), e.thread, I64(CURSOR_STRIDE))
+        self.rows, order, self.data, self.width = (e.field() for _ in range(4))
+        step, left = (e.load_scalar(e.b.add(cursor, I64(8 * n)), int64) for n in (0, STEPS_LEFT))
+        self.order = e.advance(order, e.b.mul(e.b.add(step, I64(1)), self.rows), I64(8))
+        self.more = e.b.icmp_signed(">", left, I64(0))
+        self.offset, self.row = (e.b.alloca(ir.IntType(64)) for _ in range(2))
+
+    def begin(self, blocks: Value) -> None:
+        """Divide the lines of this thread's rows among the blocks that it will compute."""
+        e = self.e
+        low, high = e.my_share(self.rows, ROW_BLOCK)
+        lines = e.b.mul(e.minus(high, low), e.ceiling(self.width, _LINE))
+        blocks = e.b.select(e.b.icmp_signed(">", blocks, I64(1)), blocks, I64(1))
+        quota = e.b.sdiv(e.minus(e.b.add(lines, blocks), I64(1)), blocks)
+        self.quota = e.b.select(self.more, quota, I64(0))
+        self.high = high
+        e.b.store(I64(0), self.offset)
+        e.b.store(low, self.row)
+
+    def some(self) -> None:
+        """Ask for the lines of one block."""
+        e, b = self.e, self.e.b
+        with e.loop(I64(0), self.quota):
+            row, offset = b.load(self.row, typ=I64), b.load(self.offset, typ=I64)
+            with b.if_then(b.icmp_signed("<", row, self.high)):
+                number = e.load_scalar(e.advance(self.order, row, I64(8)), int64)
+                e.prefetch(b.add(e.advance(self.data, number, self.width), offset))
+                following = b.add(offset, I64(_LINE))
+                ended = b.icmp_signed(">=", following, self.width)
+                b.store(b.select(ended, I64(0), following), self.offset)
+                b.store(b.select(ended, b.add(row, I64(1)), row), self.row)
