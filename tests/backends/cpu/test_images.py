@@ -92,6 +92,27 @@ def test_pooling_after_a_convolution_or_before(n, c, size, window, strides, padd
     agree(value_and_gradients(function), *arrays(n + c, (n, *size, 2), (2, 2, 2, c)))
 
 
+@given(
+    n=st.sampled_from([1, 3, 17, 32]),
+    c=CHANNELS,
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    strides=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    padding=st.sampled_from(["valid", "same"]),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_pooling_without_a_gradient_finds_the_same_elements_without_their_places(
+    n, c, size, window, strides, padding, dtype
+):
+    (x,) = arrays(n + c, (n, *size, c), dtype=dtype)
+    x[:, 1, 1], x[:, 0, 2, 0] = np.nan, -np.inf
+    found, expected = (
+        np.asarray(compile(lambda x: ops.max_pool(x, window, strides, padding), backend=b)(x))
+        for b in ("cpu", "reference")
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_pooling_lets_nan_and_infinity_win_in_both_layouts():
     for n in (2, 32):
         (x,) = arrays(0, (n, 4, 4, 3))

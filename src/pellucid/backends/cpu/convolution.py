@@ -17,7 +17,7 @@ from pellucid.backends.cpu.windows import carry, element, over, pieces
 from pellucid.dtypes import DType
 
 # Output positions (forward) or taps (gradient) along the last axis that share one load of a register.
-_POSITIONS, _TAPS = 8, 5
+_POSITIONS, _TAPS = (8, 4, 2, 1), 5
 # Output channels of the narrow convolution that share one load of the image.
 _OUTPUTS = 6
 
@@ -28,8 +28,8 @@ class _Convolution:
     Record: N, G, C, D; output sizes; taps; then the addresses and strides that each kernel names.
     """
 
-    def __init__(self, dtype: DType, rank: int) -> None:
-        self.e = e = Emitter(lanes_for(dtype))
+    def __init__(self, dtype: DType, rank: int, lanes: int | None = None) -> None:
+        self.e = e = Emitter(lanes or lanes_for(dtype))
         self.dtype, self.rank = dtype, rank
         self.batch, self.groups, self.channels, self.outs = (e.field() for _ in range(4))
         self.out = [e.field() for _ in range(rank)]
@@ -80,8 +80,8 @@ class _Forward(_Convolution):
     the ending its address and its strides by batch and position.
     """
 
-    def __init__(self, dtype: DType, rank: int, ending: Ending | None, motions: tuple[str, ...]) -> None:
-        super().__init__(dtype, rank)
+    def __init__(self, dtype: DType, rank: int, ending: Ending | None, motions: tuple[str, ...], lanes: int) -> None:
+        super().__init__(dtype, rank, lanes)
         self.ending, self.motions = ending, motions
         self.x, self.w, self.target = self.fields(3)
         self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
@@ -114,40 +114,40 @@ class _Forward(_Convolution):
         out_row = element(e, e.advance(self.target, n, self.o_batch), self.o_place[:-1], heads)
         rows = [element(e, e.advance(a, n, batch), place[:-1], heads) for a, batch, place in self.leaves]
         pieces(
-            e, start, stop, (_POSITIONS, 1),
+            e, start, stop, _POSITIONS,
             lambda first, count: self.positions((x_row, out_row, rows), group, first, count),
         )  # fmt: skip
 
     def positions(self, places: tuple[Value, Value, list[Value]], group: Value, start: Value, count: int) -> None:
         """count accumulators for each register of output channels, then the ending."""
         e, (x_row, out_row, rows) = self.e, places
-        starts = self.places(x_row, start, self.x_place[-1], count)
+        x_start = e.advance(x_row, start, self.x_place[-1])
         with e.loop(I64(0), self.outs, e.lanes) as d:
             mask = e.mask(e.minus(self.outs, d))
             lane = e.b.add(e.b.mul(group, self.outs), d)
             w_lane = e.advance(self.w, lane, I64(self.dtype.itemsize))
-            totals = self.taps_of(starts, w_lane, mask)
+            totals = self.taps_of(x_start, count, w_lane, mask)
             values = [self.ended(t, rows, e.b.add(start, I64(i)), lane, mask) for i, t in enumerate(totals)]
             for place, value in zip(self.places(out_row, start, self.o_place[-1], count), values, strict=True):
                 e.store(e.advance(place, lane, I64(self.result.itemsize)), value, self.result, mask)
 
-    def taps_of(self, starts: list[Value], w_lane: Value, mask: Value) -> list[Value]:
+    def taps_of(self, x_start: Value, count: int, w_lane: Value, mask: Value) -> list[Value]:
         """The sums over taps and input channels for some positions."""
         e = self.e
+        # One address moves; the distances between the positions stay, and cost nothing in a load.
+        distances = [e.b.mul(self.x_place[-1], I64(number)) for number in range(count)]
 
         def tap(taps: list[Value], sums: list[Value]) -> list[Value]:
-            w_here = element(e, w_lane, self.w_tap, taps)
-            shift = element(e, I64(0), self.x_tap, taps)
-            here = [e.b.add(s, shift) for s in starts]
+            w_here, x_here = element(e, w_lane, self.w_tap, taps), element(e, x_start, self.x_tap, taps)
 
             def channel(c: Value, sums: list[Value]) -> list[Value]:
                 right = e.load(e.advance(w_here, c, self.w_channel), self.dtype, mask)
-                moved = e.b.mul(c, self.x_channel)
-                return self.multiply_each([e.b.add(h, moved) for h in here], right, sums)
+                x_now = e.advance(x_here, c, self.x_channel)
+                return self.multiply_each([e.b.add(x_now, d) for d in distances], right, sums)
 
             return e.reduce_loop(I64(0), self.channels, 1, sums, channel)
 
-        return carry(e, self.taps, [e.constant(0, self.dtype)] * len(starts), tap)
+        return carry(e, self.taps, [e.constant(0, self.dtype)] * count, tap)
 
     def ended(self, value: Value, rows: list[Value], place: Value, lane: Value, mask: Value) -> Value:
         """The ending's expression of one register; ``rows`` are the leaves' addresses in this row."""
@@ -166,13 +166,28 @@ class _Forward(_Convolution):
         return self.ending.evaluate(e, value, leaf)
 
 
-def conv_kernel(dtype: DType, rank: int, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+def lanes_of_channels(channels: int, dtype: DType) -> int:
+    """The width of registers for so many output channels: two half registers take no longer than a whole one.
+
+    >>> from pellucid.dtypes import float64
+    >>> lanes_of_channels(2, float64) <= lanes_for(float64)
+    True
+    """
+    lanes = lanes_for(dtype)
+    while lanes > 4 and 2 * channels <= lanes:
+        lanes //= 2
+    return lanes
+
+
+def conv_kernel(
+    dtype: DType, rank: int, ending: Ending | None = None, motions: tuple[str, ...] = (), lanes: int = 0
+) -> int:
     """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
 
     The record is :class:`_Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
-    ``"stays"`` or ``"next"``.
+    ``"stays"`` or ``"next"``. ``lanes``: channels in a register; 0 stands for as many as there is room for.
     """
-    return _Forward(dtype, rank, ending, motions).write()
+    return _Forward(dtype, rank, ending, motions, lanes).write()
 
 
 def narrow_conv_kernel(dtype: DType, rank: int) -> int:

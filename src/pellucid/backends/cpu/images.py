@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import elementwise, kernels
+from pellucid.backends.cpu.convolution import lanes_of_channels
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.planner import Finish, Planner
 from pellucid.graph.ir import Node, Var
@@ -94,16 +95,26 @@ def _convolve(
 ) -> Finish | None:
     """The convolution of a padded image; the ending that it took in."""
     target, leaves, taken = _finished(p, output, finish, last=False)
-    groups = attributes["groups"]
-    record: list[Entry] = [x.shape[0], groups, w.shape[-2], w.shape[-1] // groups]
-    record += [*target.shape[1:-1], *w.shape[:-2], *(address_of(v) for v in (x, w, target))]
+    groups, channels, taps = attributes["groups"], w.shape[-2], w.shape[:-2]
+    if _in_one_run(x, w, attributes):
+        channels, taps = taps[-1] * channels, (*taps[:-1], 1)
+    record: list[Entry] = [x.shape[0], groups, channels, w.shape[-1] // groups]
+    record += [*target.shape[1:-1], *taps, *(address_of(v) for v in (x, w, target))]
     record += [*_image_strides(x, attributes), *w.strides[:-1], *target.strides[:-1]]
     for leaf in leaves:
         record += [address_of(leaf), *leaf.strides[:-1]]
     ending = taken.ending if taken else None
-    kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, _motions(leaves, last=False))
+    lanes = lanes_of_channels(w.shape[-1] // groups, x.dtype)
+    kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, _motions(leaves, last=False), lanes)
     p.emit("conv" + (f"+{taken.name}" if taken else ""), kernel, record, [target])
     return taken
+
+
+def _in_one_run(x: View, w: View, attributes: Mapping[str, Any]) -> bool:
+    """Whether the channels of all taps along the last axis follow each other in memory, as if they were one tap's."""
+    plain = attributes["groups"] == 1 and attributes["dilation"][-1] == 1
+    channels = w.shape[-2]
+    return plain and x.strides[-2] == channels * x.strides[-1] and w.strides[-3] == channels * w.strides[-2]
 
 
 def _convolve_narrow(p: Planner, x: View, w: View, target: View, attributes: Mapping[str, Any]) -> None:
@@ -297,16 +308,42 @@ def _max_pool_index(p: Planner, node: Node) -> View:
     if size(target.shape) == 0:
         return target
     taken = _taken_by(p, node)
+    inside = _windows_are_inside(source.shape[1:-1], target.shape[1:-1], node.attributes)
+    if taken is not None and inside and _only_the_elements(p, node):
+        value = _taken_elements(p, taken, source, target, last)
+        kernel = kernels.max_pool_kernel(source.dtype, len(source.shape) - 2)
+        _pooling(p, "max_pool", node.attributes, [source, value], kernel, last, [value])
+        return target
     views = [source, target]
     if taken is not None:
-        value = p.temporary(Spec(target.shape, source.dtype), batch_last=last)
-        flat = value.reshape(taken.output.spec.shape)
-        assert flat is not None
-        p.views[taken.output] = flat
-        views.append(value)
-    kernel = kernels.max_pool_index_kernel(source.dtype, len(source.shape) - 2, taken is not None)
+        views.append(_taken_elements(p, taken, source, target, last))
+    kernel = kernels.max_pool_index_kernel(source.dtype, len(source.shape) - 2, taken is not None, inside)
     _pooling(p, "max_pool", node.attributes, views, kernel, last, views[1:])
     return target
+
+
+def _taken_elements(p: Planner, taken: Node, source: View, target: View, last: bool) -> View:
+    """The place of the elements that a node takes from the windows."""
+    value = p.temporary(Spec(target.shape, source.dtype), batch_last=last)
+    flat = value.reshape(taken.output.spec.shape)
+    assert flat is not None
+    p.views[taken.output] = flat
+    return value
+
+
+def _only_the_elements(p: Planner, node: Node) -> bool:
+    """Whether the places that a pooling node finds serve to take the elements, and nothing else."""
+    through = p.users_of(node.output)
+    shown = set(map(id, p.graph.outputs))
+    if len(through) != 1 or id(node.output) in shown or id(through[0].output) in shown:
+        return False
+    return len(p.users_of(through[0].output)) == 1
+
+
+def _windows_are_inside(image: Ints, out: Ints, attributes: Mapping[str, Any]) -> bool:
+    """Whether no window reaches over an edge of the image."""
+    axes = zip(image, out, attributes["window"], attributes["strides"], attributes["pads"], strict=True)
+    return all(before == 0 and (o - 1) * step + n <= width for width, o, n, step, (before, _) in axes)
 
 
 def _taken_by(p: Planner, node: Node) -> Node | None:

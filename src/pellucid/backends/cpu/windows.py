@@ -147,6 +147,15 @@ class _Pooling:
         base, strides = self.arrays[array]
         return element(self.e, base, strides, [outer, *place, lane])
 
+    def window_at(
+        self, array: int, outer: Value, place: list[Value], lane: Value
+    ) -> Callable[[Sequence[Value]], Value]:
+        """Where a tap of an output position begins, as a function of the tap."""
+        first = self.address(array, outer, self.positions(place, [I64(0)] * self.rank), lane)
+        strides = self.arrays[array][1][1:-1]
+        by_tap = [self.e.b.mul(s, d) for s, d in zip(strides, self.window.dilation, strict=True)]
+        return lambda taps: element(self.e, first, by_tap, taps)
+
     def positions(self, place: list[Value], taps: list[Value]) -> list[Value]:
         """Where a tap of an output position lies in the image."""
         return [self.window.position(a, place[a], taps[a]) for a in range(self.rank)]
@@ -193,31 +202,56 @@ def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
     return e.finish()
 
 
-def max_pool_index_kernel(dtype: DType, rank: int, taking: bool) -> int:
+def max_pool_index_kernel(dtype: DType, rank: int, taking: bool, inside: bool = False) -> int:
     """The address of the search for each window's first largest element; NaN counts as the largest; see ``_Pooling``.
 
     The output is the element's number in the image, as int64; ``taking`` writes the element too, to a third array.
+    ``inside``: every window lies inside the image, and nothing is tested.
     """
     k = _Pooling(dtype, rank, 3 if taking else 2)
     e, place_of = k.e, Place(k.e, dtype, dtype)
 
     def at(outer: Value, place: list[Value], lane: Value, mask: Value) -> None:
+        window = k.window_at(0, outer, place, lane)
+
         def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
             best, where = carried
             positions = k.positions(place, taps)
 
             def look() -> list[Value]:
-                x = e.load(k.address(0, outer, positions, lane), dtype, mask)
+                x = e.load(window(taps), dtype, mask)
                 # The first element inside the image wins over nothing.
                 wins = e.b.or_(e.b.icmp_signed("<", where, e.constant(0, int32)), larger(place_of, x, best))
                 return [e.b.select(wins, x, best), e.b.select(wins, k.number(positions), where)]
 
+            if inside:
+                return look()
             return _keep_if(e, _all_inside(e, k.window, positions), carried, look)
 
         best, winner = carry(e, k.window.taps, [e.constant(0, dtype), e.constant(-1, int32)], tap)
         e.store(k.address(1, outer, place, lane), e.b.sext(winner, e.vector_type(int64)), int64, mask)
         if taking:
             e.store(k.address(2, outer, place, lane), best, dtype, mask)
+
+    k.each(at, alone=False)
+    return e.finish()
+
+
+def max_pool_kernel(dtype: DType, rank: int) -> int:
+    """The address of each window's largest element, where all windows lie inside the image; see ``_Pooling``."""
+    k = _Pooling(dtype, rank, 2)
+    e, place_of = k.e, Place(k.e, dtype, dtype)
+
+    def at(outer: Value, place: list[Value], lane: Value, mask: Value) -> None:
+        window = k.window_at(0, outer, place, lane)
+
+        def tap(taps: list[Value], carried: list[Value]) -> list[Value]:
+            x = e.load(window(taps), dtype, mask)
+            return [e.b.select(larger(place_of, x, carried[0]), x, carried[0])]
+
+        first = e.load(window([I64(0)] * rank), dtype, mask)
+        (best,) = carry(e, k.window.taps, [first], tap)
+        e.store(k.address(1, outer, place, lane), best, dtype, mask)
 
     k.each(at, alone=False)
     return e.finish()
