@@ -15,6 +15,7 @@ def fused(function, *args, limit=24):
         lambda node: node.op.name in elementwise,
         lambda node: node.op.name in elementwise | {"sum"},
         limit,
+        product=lambda node: node.op.name == "matmul",
     )
     return [[node.op.name for node in group.nodes] for group in found]
 
@@ -64,3 +65,20 @@ def test_groups_stay_below_the_limit_and_compute_everything_once():
     found = fused(function, X, limit=4)
     assert max(len(names) for names in found) == 4
     assert sum(len(names) for names in found) == 10
+
+
+def test_in_a_sum_of_products_each_addition_ends_its_own_one():
+    def function(a, b):
+        return a @ b + b @ a + ops.exp(a) @ b
+
+    w = np.ones((3, 3), "float32")
+    found = fused(function, w, w)
+    assert sorted(found) == [["add"], ["add"], ["exp"], ["matmul"], ["matmul"], ["matmul"]]
+
+
+def test_one_product_and_all_that_follows_it_is_one_group():
+    def function(a, b):
+        return ops.tanh(a @ b + ops.exp(b)) * b
+
+    w = np.ones((3, 3), "float32")
+    assert fused(function, w, w) == [["matmul"], ["exp", "add", "tanh", "mul"]]

@@ -47,6 +47,24 @@ class Access:
     writes: tuple[Touch, ...]
 
 
+def access_of(touched: Iterable[int], written: Iterable[int], rows: Iterable[View]) -> Access:
+    """What an instruction touches.
+
+    Args:
+        touched: All its buffers.
+        written: Those that it writes; it may read them as well.
+        rows: Matrices of which each thread touches only its share of the rows; where two views of a buffer are cut
+            differently, all of it counts as touched.
+    """
+    found: dict[int, Touch] = {}
+    for view in rows:
+        touch = by_rows(view)
+        found[view.buffer] = touch if found.get(view.buffer, touch) == touch else Touch(view.buffer)
+    written = frozenset(written)
+    reads = tuple(found.get(b) or Touch(b) for b in touched if b not in written)
+    return Access(reads, tuple(found.get(b) or Touch(b) for b in touched if b in written))
+
+
 class _Phase:
     """What was touched since the threads waited for each other."""
 

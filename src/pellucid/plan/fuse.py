@@ -31,6 +31,7 @@ def groups(
     joins: Callable[[Node], bool],
     takes: Callable[[Node], bool],
     limit: int = 24,
+    product: Callable[[Node], bool] = lambda node: False,
 ) -> list[Group]:
     """The nodes of a graph in groups, in an order in which each can run.
 
@@ -39,9 +40,16 @@ def groups(
         joins: Whether a node can be computed inside the group of the node that uses it.
         takes: Whether a node can have others computed inside its group.
         limit: Largest number of nodes in a group, so that kernels stay small.
+        product: Whether a node can take a group in as its ending. A group ends one product: in a sum of products each
+            addition is the ending of its own one, and no product is written to memory only to be read again.
     """
     users = _users(graph)
     outputs = set(graph.outputs)
+
+    def ends_product(node: Node) -> bool:
+        sources = (var.record for var in node.inputs if len(users[var]) == 1 and var not in outputs)
+        return any(source is not None and product(source) for source in sources)
+
     leader: dict[Var, Node] = {}
     members: dict[Node, list[Node]] = {}
     for node in reversed(graph.nodes):
@@ -51,6 +59,7 @@ def groups(
             if len(leaders) == 1:
                 (candidate,) = leaders.values()
                 fits = takes(candidate) and _domain(candidate) == node.output.spec.shape
+                fits = fits and not (ends_product(node) and any(map(ends_product, members[candidate])))
                 if fits and len(members[candidate]) < limit:
                     chosen = candidate
         chosen = chosen or node

@@ -39,6 +39,27 @@ def test_bias_and_activation_are_computed_at_the_end_of_the_product():
     assert [i.name for i in executable.plan.instructions] == ["matmul+add+relu"]
 
 
+@pytest.mark.parametrize(
+    ("leaf", "names"),
+    [
+        ((50,), ["matmul+add+tanh"]),
+        ((4, 3, 50), ["matmul+add+tanh"]),
+        ((4, 3, 1), ["matmul+add+tanh"]),
+        ((3, 1), ["matmul", "add+tanh"]),  # stands still and goes on by turns along the rows
+    ],
+)
+def test_a_stack_of_matrices_by_one_matrix_is_one_product_with_its_ending(leaf, names):
+    def layer(x, w, b):
+        return ops.tanh(ops.matmul(x, w) + b)
+
+    r = np.random.default_rng(0)
+    x, w, b = (r.normal(size=s).astype("float32") for s in ((4, 3, 20), (20, 50), leaf))
+    compiled = compile(layer, backend="cpu")
+    np.testing.assert_allclose(np.asarray(compiled(x, w, b)), np.tanh(x @ w + b), atol=1e-5)
+    executable = backends.get("cpu").compile(compiled.graph(x, w, b))
+    assert [i.name for i in executable.plan.instructions] == names
+
+
 def test_a_product_that_is_used_twice_is_stored():
     def function(x, w):
         z = ops.matmul(x, w)

@@ -66,11 +66,8 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     if size(node.output.spec.shape) == 0:
         p.place_for(node.output)
         return None
-    leaves = finish.leaves if finish else []
-    motions = tuple(motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
-    if "stride" in motions:
-        finish, leaves, motions = None, [], ()
-    target = p.place_for(finish.output if finish else node.output, strided=True)
+    finish, leaves, target = _ended(p, node, finish)
+    motions = _motions(leaves)
     batch = target.shape[:-2]
     operands = [a.broadcast((*batch, *a.shape[-2:])), b.broadcast((*batch, *b.shape[-2:])), target]
     loops = merge_loops(batch, [v.strides[:-2] for v in operands]) if size(batch) > 1 else Loops((), ((), (), ()))
@@ -93,6 +90,35 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         p.may_fetch(rows * columns, lambda: kernels.matmul_kernel(*form, True, by_columns))
     p.emit(name, kernel, record, [target], by_rows)
     return finish
+
+
+def _motions(leaves: list[View]) -> tuple[str, ...]:
+    return tuple(motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
+
+
+def _ended(p: Planner, node: Node, finish: Finish | None) -> tuple[Finish | None, list[View], View]:
+    """The ending, if a matrix product can take it in, its leaves, and where the result goes.
+
+    An ending of more axes than the product is one of its rows: the product of stacked matrices is one of all rows.
+    """
+    if finish is not None and "stride" not in _motions(finish.leaves):
+        if finish.output.spec.ndim == node.output.spec.ndim:
+            return finish, finish.leaves, p.place_for(finish.output, strided=True)
+        leaves = [matrix for view in finish.leaves if (matrix := _as_matrix(view)) is not None]
+        if len(leaves) == len(finish.leaves):
+            target = _as_matrix(p.place_for(finish.output))
+            assert target is not None
+            return finish, leaves, target
+    return None, [], p.place_for(node.output, strided=True)
+
+
+def _as_matrix(view: View) -> View | None:
+    """All axes but the last as one, where they follow each other evenly."""
+    lead = merge_loops(view.shape[:-1], [view.strides[:-1]])
+    if len(lead.sizes) > 1:
+        return None
+    shape = (size(view.shape[:-1]), view.shape[-1])
+    return View(view.buffer, view.offset, shape, (lead.strides[0][0], view.strides[-1]), view.dtype)
 
 
 def _matrix(view: View) -> View:

@@ -28,7 +28,7 @@ from pellucid.backends.cpu.views import (
 from pellucid.dtypes import int64
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
-from pellucid.plan.barriers import Access, Touch, by_rows, phases
+from pellucid.plan.barriers import access_of, phases
 from pellucid.plan.fuse import Group
 from pellucid.plan.layout import (
     View,
@@ -300,12 +300,7 @@ class Planner:
             rows: Matrices of which each thread touches only its share of the rows, cut at multiples of ``ROW_BLOCK``.
         """
         touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
-        written = {view.buffer for view in writes}
-        shared = _row_touches(rows)
-        access = Access(
-            tuple(shared.get(b) or Touch(b) for b in touched if b not in written),
-            tuple(shared.get(b) or Touch(b) for b in touched if b in written),
-        )
+        access = access_of(touched, {view.buffer for view in writes}, rows)
         entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
         self.instructions.append(Instruction(name, kernel, entries, access))
 
@@ -446,6 +441,10 @@ class Planner:
             finish = Finish(ending, leaves, task.root.output, _name(task.elementwise))
         taken = PRODUCTS[node.op.name](self, node, finish)
         if task is not None and taken is None:
+            if task.through is not None and task.through is not node.output:
+                view = self.views[node.output].reshape(task.through.spec.shape)
+                assert view is not None
+                self.views[task.through] = view
             self._map(task.elementwise)
 
     def _reduce(self, group: Group, task: Task | None = None) -> None:
@@ -484,15 +483,6 @@ class Planner:
                 loops = joined(outer, inner)
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
         self.emit(name, kernel(folding, shape, len(inner.sizes)), loop_record(loops, operands), operands[:1])
-
-
-def _row_touches(rows: Iterable[View]) -> dict[int, Touch]:
-    """How matrices are touched, where all views of a buffer are cut alike."""
-    found: dict[int, Touch] = {}
-    for view in rows:
-        touch = by_rows(view)
-        found[view.buffer] = touch if found.get(view.buffer, touch) == touch else Touch(view.buffer)
-    return found
 
 
 def _name(group: Group) -> str:

@@ -67,7 +67,12 @@ def tasks_of(graph: Graph) -> list[Task]:
     """The tasks of a graph, in an order in which each can run."""
     by_rows = row_groups(graph, _is_elementwise, WIDEST)
     inside = {node for group in by_rows for node in group.nodes}
-    found = groups(graph, lambda n: _is_elementwise(n) and n not in inside, lambda n: _takes(n) and n not in inside)
+    found = groups(
+        graph,
+        lambda n: _is_elementwise(n) and n not in inside,
+        lambda n: _takes(n) and n not in inside,
+        product=lambda n: n.op.name in _PRODUCTS,
+    )
     found = [group for group in found if group.root not in inside]
     users: dict[Var, list[Group | RowGroup]] = {}
     for group in (*found, *by_rows):
@@ -108,9 +113,9 @@ def _end(
         (end,) = own
         if isinstance(end, RowGroup):
             return None
-        if end.root.op.name != "reshape" or root.op.name in _PRODUCTS:
+        if end.root.op.name != "reshape":
             break
-        if _long_axes(end.root.output) != _long_axes(var):
+        if not _passes(root, var, end.root.output):
             return None
         var = end.root.output
         reshapes.append(var)
@@ -118,6 +123,13 @@ def _end(
     if not fits or _lanes([end]) != _lanes([group]):
         return None
     return end, var, reshapes
+
+
+def _passes(root: Node, var: Var, reshaped: Var) -> bool:
+    """Whether an ending can be computed through a reshape: of a matrix whose rows stay, of a sum whose axes stay."""
+    if root.op.name == "matmul":
+        return reshaped.spec.ndim > 1 and reshaped.spec.shape[-1] == root.output.spec.shape[-1]
+    return root.op.name in REDUCTIONS and _long_axes(reshaped) == _long_axes(var)
 
 
 def _long_axes(var: Var) -> list[int]:
