@@ -41,6 +41,26 @@ print([name for name in {HEAVY!r} if name in sys.modules])
     assert python(code) == "[]\n"
 
 
+@pytest.mark.parametrize("name", ["classic", "estimators", "plot"])
+def test_packages_on_large_libraries_are_loaded_when_they_are_asked_for(name):
+    code = f"""
+import sys, pellucid
+print("pellucid.{name}" in sys.modules, "{name}" in dir(pellucid), pellucid.{name}.__name__)
+"""
+    assert python(code) == f"False True pellucid.{name}\n"
+
+
+def test_a_name_that_the_package_lacks_is_an_attribute_error():
+    code = """
+import pellucid
+try:
+    pellucid.clasic
+except AttributeError as error:
+    print(error)
+"""
+    assert python(code) == "module 'pellucid' has no attribute 'clasic'\n"
+
+
 @pytest.mark.parametrize("module", ["pellucid", "pellucid.cli"])
 def test_importing_prints_and_warns_nothing(module):
     assert python(f"import {module}") == ""

@@ -13,6 +13,9 @@ Three levels, one engine: models (``Sequential``, ``Model``), tensors (``Tensor`
     2
 """
 
+import importlib
+from typing import Any
+
 from pellucid import data, errors, nn, ops, optim
 from pellucid.autodiff import grad, hessian, hvp, jacobian, value_and_grad, vjp
 from pellucid.backends import set_num_threads
@@ -36,6 +39,20 @@ from pellucid.train import (
     TensorBoard,
     load_model,
 )
+
+# Built on scikit-learn or matplotlib, and so loaded when they are asked for.
+_LATER = ("classic", "estimators", "plot")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
 
 __version__ = "0.1.0"
 

@@ -96,7 +96,20 @@ def test_the_environment_says_how_many_threads(monkeypatch):
         threads.POOL.size()
 
 
-def test_by_default_every_usable_core_is_used():
+def test_the_limit_that_other_libraries_know_holds_by_default(monkeypatch):
+    """joblib sets it in its workers, so that processes do not take each other's cores."""
+    monkeypatch.delenv("PELLUCID_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "usable_cores", lambda: 4)
+    for value, expected in (("1", 1), ("2", 2), ("64", 4), ("", 4), ("0", 4), ("2,1", 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert threads.POOL.size() == expected
+    monkeypatch.setenv("PELLUCID_NUM_THREADS", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert threads.POOL.size() == 3
+
+
+def test_by_default_every_usable_core_is_used(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert 1 <= threads.usable_cores() <= (os.cpu_count() or 1)
     assert threads.POOL.size() == threads.usable_cores()
 

@@ -205,7 +205,8 @@ class Pool:
             if not given.isdigit():
                 raise ConfigurationError(f"{config.THREADS.variable} must be a whole number, not {given!r}.")
             return check(int(given))
-        return usable_cores()
+        limit = config.OPENMP_THREADS.read()  # may be a list for nested loops, or what only OpenMP knows
+        return min(usable_cores(), int(limit)) if limit.isdigit() and int(limit) else usable_cores()
 
     def run(self, script: np.ndarray, threads: int) -> None:
         """Make the steps of a script: lines of a job's address, its first step, and how many to make.
