@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pellucid.backends.cpu import kernels, runner
-from pellucid.backends.cpu.ahead import Rows
 from pellucid.backends.cpu.memory import Memory, work_of
 from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.sources import Source
 from pellucid.backends.cpu.threads import POOL
 from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script
 from pellucid.dtypes import DType
@@ -78,13 +78,14 @@ class LoopPlan:
         self._p = p = Planner(graph)
         rows, fixed, series, state = form.split(graph)
         self._cursors = p.new_buffer()
-        self.sources = [self._gather(var, dtype) for var, dtype in zip(rows, types, strict=True)]
+        sources = [Source(p, var, dtype, self._cursors) for var, dtype in zip(rows, types, strict=True)]
+        self.sources = [(source.data, source.order) for source in sources]
         self.fixed = [p.bind(var) for var in fixed]
         self.series = self._read_series(series)
         self.state = [p.bind(var) for var in state]
         carried = form.new_state(graph)
         p.compute(carried, form.logs(graph))
-        self._fetch_ahead(rows, types)
+        p.fetch([source.rows for source in sources])
         self.logs = self._write_logs(form.logs(graph))
         p.replace_state(carried)
         self.plan: Plan = p.freeze((*self.fixed, *self.state))
@@ -110,28 +111,6 @@ class LoopPlan:
     def give_back(self, memory: Memory) -> None:
         """Keep a memory for the next one who takes it."""
         self._idle.append(memory)
-
-    def _gather(self, var: Var, dtype: DType) -> tuple[int, int]:
-        """The instruction that brings rows in; the buffers of its data set and of its order."""
-        p, source, order = self._p, self._p.new_buffer(), self._p.new_buffer()
-        target = p.views[var] = p.temporary(var.spec)
-        rows, width = var.spec.shape[0], size(var.spec.shape[1:])
-        record: list[Entry] = [Address(self._cursors, 0), rows, width, Address(order, 0), Address(source, 0)]
-        record += [width * dtype.itemsize, address_of(target), width * var.spec.dtype.itemsize]
-        flat = View(
-            target.buffer, 0, (rows, width), (width * var.spec.dtype.itemsize, var.spec.dtype.itemsize), target.dtype
-        )
-        p.emit("gather_rows", kernels.gather_rows_kernel(dtype, var.spec.dtype), record, [target], [flat])
-        return source, order
-
-    def _fetch_ahead(self, rows: Sequence[Var], types: Sequence[DType]) -> None:
-        """Have the widest rows of the next step fetched in this one."""
-        widths = [size(var.spec.shape[1:]) * dtype.itemsize for var, dtype in zip(rows, types, strict=True)]
-        if widths:
-            widest = widths.index(max(widths))
-            source, order = (Address(buffer, 0) for buffer in self.sources[widest])
-            count = rows[widest].spec.shape[0]
-            self._p.fetch(Rows(Address(self._cursors, 0), count, order, source, widths[widest]))
 
     def _read_series(self, series: Sequence[Var]) -> list[int]:
         tables, items, targets = [], [], []

@@ -83,7 +83,7 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     elif rows == 1:
         kernel = kernels.single_row_kernel(a.dtype, *form[2:])
     else:
-        weights = p.is_input(node.inputs[1]) or p.is_replaced(finish, node)
+        weights = p.is_input(node.inputs[1]) or p.is_replaced(finish.output if finish else node.output)
         by_columns = matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
         by_rows = [] if by_columns else [_matrix(v) for v in (operands[0], target, *leaves)]
         kernel = kernels.matmul_kernel(*form, False, by_columns)

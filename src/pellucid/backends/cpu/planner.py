@@ -11,17 +11,15 @@ from pellucid.backends.cpu import elementwise, kernels
 from pellucid.backends.cpu.ahead import Rows
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
+from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
 from pellucid.backends.cpu.tasks import REDUCTIONS, Task, tasks_of
 from pellucid.backends.cpu.views import (
-    head,
     is_batch_last,
-    joined,
     long_axes,
     loop_record,
     over_domain,
     pick,
-    tail,
     turned_axes,
     wants_batch_last,
 )  # fmt: skip
@@ -103,6 +101,8 @@ class Planner:
         self._outputs: list[tuple[int, Spec]] = []
         self._scalars: dict[Var, float | int | bool] = {}
         self._inside: dict[Var, Var] = {}
+        #: Data of the step -> what computes an elementwise group of it while bringing it in, if it can.
+        self.sources: dict[Var, Callable[[Finish], bool]] = {}
         self._fetchers: list[tuple[int, int, Callable[[], int]]] = []
 
     def build(self) -> Plan:
@@ -218,9 +218,13 @@ class Planner:
         """Whether a variable comes from outside: data of the step, or state."""
         return var in self._inputs
 
-    def is_replaced(self, finish: Finish | None, node: Node) -> bool:
-        """Whether a product is computed in the place of old state."""
-        return (finish.output if finish else node.output) in self._inside
+    def is_replaced(self, var: Var) -> bool:
+        """Whether a variable is computed in the place of old state."""
+        return var in self._inside
+
+    def forget(self, view: View) -> None:
+        """Take back a temporary that nothing uses."""
+        del self._sizes[view.buffer]
 
     def users_of(self, var: Var) -> Sequence[Node]:
         """The nodes that read a variable."""
@@ -288,9 +292,15 @@ class Planner:
         return len(self.instructions)
 
     def emit(
-        self, name: str, kernel: int, record: Sequence[Entry], writes: Iterable[View], rows: Iterable[View] = ()
+        self,
+        name: str,
+        kernel: int,
+        record: Sequence[Entry],
+        writes: Iterable[View],
+        rows: Iterable[View] = (),
+        number: int | None = None,
     ) -> None:
-        """Append a call.
+        """Append a call, or put it in the place of another one.
 
         Args:
             name: What it does, for readers.
@@ -298,20 +308,23 @@ class Planner:
             record: What the kernel reads; every buffer that it touches is in it.
             writes: What the kernel writes.
             rows: Matrices of which each thread touches only its share of the rows, cut at multiples of ``ROW_BLOCK``.
+            number: The call that this one replaces; by default, and where it is the next number, none.
         """
         touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
         access = access_of(touched, {view.buffer for view in writes}, rows)
         entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
-        self.instructions.append(Instruction(name, kernel, entries, access))
+        number = self.next_number if number is None else number
+        self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access)]
 
     def may_fetch(self, elements: int, kernel: Callable[[], int]) -> None:
         """Say that the next instruction's kernel can fetch rows meanwhile, and how large its result is."""
         self._fetchers.append((elements, self.next_number, kernel))
 
-    def fetch(self, rows: Rows) -> None:
-        """Let the product with the most register blocks fetch the next step's rows."""
-        if not self._fetchers:
+    def fetch(self, sources: Sequence[Rows]) -> None:
+        """Let the product with the most register blocks fetch the next step's rows of the widest data."""
+        if not self._fetchers or not sources:
             return
+        rows = max(sources, key=lambda source: source.width)
         _, number, kernel = max(self._fetchers, key=lambda f: f[:2])
         plain = self.instructions[number]
         self.instructions[number] = replace(
@@ -385,7 +398,19 @@ class Planner:
         expression = Expression(tuple(v.spec.dtype for v in inputs), constants, tuple(terms))
         return expression, [self.views[v] for v in inputs if v not in self._scalars and v in self.views]
 
+    def _comes_in_ended(self, group: Group) -> bool:
+        """Whether the data that a group alone uses are brought in as the group's result."""
+        for var in group.inputs:
+            bring = self.sources.get(var)
+            alone = bring is not None and all(user in group.nodes for user in self.users_of(var))
+            if bring is not None and alone and var.spec.shape == group.root.output.spec.shape:
+                ending, leaves = self._ending(Task(group, None, var))
+                return bring(Finish(ending, leaves, group.root.output, _name(group)))
+        return False
+
     def _map(self, group: Group) -> None:
+        if self._comes_in_ended(group):
+            return
         expression, leaves = self._expression(group.nodes, group.inputs)
         shape = group.root.output.spec.shape
         images = self.batch_last and len(shape) >= 3 and any(is_batch_last(v, shape) for v in leaves)
@@ -464,25 +489,7 @@ class Planner:
         if size(target.shape) == 0:
             return
         operands = [over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
-        self._emit_reduction(Folding(expression, root.op.name, ending), operands, set(axes), name)
-
-    def _emit_reduction(self, folding: Folding, operands: list[View], axes: set[int], name: str) -> None:
-        """Rows or columns, whichever walks through memory in order."""
-        main = operands[1] if len(operands) > 1 else operands[0]
-        domain = main.shape
-        in_memory = sorted((a for a, n in enumerate(domain) if n != 1), key=lambda a: -abs(main.strides[a]))
-        kept, reduced = [a for a in in_memory if a not in axes], [a for a in in_memory if a in axes]
-        inner = merge_loops(tuple(domain[a] for a in reduced), [pick(v.strides, reduced) for v in operands])
-        kernel, loops = kernels.reduce_kernel, inner
-        if kept:
-            outer = merge_loops(tuple(domain[a] for a in kept), [pick(v.strides, kept) for v in operands])
-            side_by_side = operands[0].strides[kept[-1]] == operands[0].dtype.itemsize
-            if kept[-1] == in_memory[-1] and side_by_side:
-                kernel, loops = kernels.columns_kernel, joined(head(outer), inner, tail(outer))
-            else:
-                loops = joined(outer, inner)
-        shape = elementwise.shape_of(loops, [v.dtype for v in operands])
-        self.emit(name, kernel(folding, shape, len(inner.sizes)), loop_record(loops, operands), operands[:1])
+        self.emit(name, *reduction(Folding(expression, root.op.name, ending), operands, set(axes)), operands[:1])
 
 
 def _name(group: Group) -> str:

@@ -1,0 +1,87 @@
+"""Data on their way into a loop's step: gathered, converted, and scaled where the network begins with that."""
+
+from __future__ import annotations
+
+from pellucid.backends.cpu import kernels
+from pellucid.backends.cpu.ahead import Rows
+from pellucid.backends.cpu.elementwise import motion
+from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.planner import Finish, Planner
+from pellucid.dtypes import DType
+from pellucid.graph.ir import Var
+from pellucid.plan.layout import View, merge_loops
+from pellucid.plan.plan import Address, Entry, address_of
+from pellucid.shapes import size
+
+
+class Source:
+    """A data set, the order of its rows, and the instruction that brings a batch of them in.
+
+    Args:
+        p: The planner of the step.
+        var: What the step knows the batch as.
+        dtype: Type of the data set's elements.
+        cursors: Buffer of the loop's cursors.
+
+    Attributes:
+        data: Buffer of the data set.
+        order: Buffer of the order.
+    """
+
+    def __init__(self, p: Planner, var: Var, dtype: DType, cursors: int) -> None:
+        self.data, self.order = p.new_buffer(), p.new_buffer()
+        self._p, self._var, self._dtype, self._cursors = p, var, dtype, cursors
+        self._rows, self._width = var.spec.shape[0], size(var.spec.shape[1:])
+        self._number = p.next_number
+        p.views[var] = p.temporary(var.spec)
+        self._emit(p.views[var], None, [])
+        if all(var is not output for output in p.graph.outputs):
+            p.sources[var] = self.take
+
+    @property
+    def rows(self) -> Rows:
+        """What fetches the next step's rows has to know."""
+        cursors, order, data = (Address(buffer, 0) for buffer in (self._cursors, self.order, self.data))
+        return Rows(cursors, self._rows, order, data, self._width * self._dtype.itemsize)
+
+    def take(self, finish: Finish) -> bool:
+        """Compute an elementwise group of the batch while it comes in, instead of the batch itself; whether it can be.
+
+        Whatever else the group reads must be the same for all rows: numbers, or one for each element of a row.
+        """
+        expression = finish.ending.expression
+        types = [self._var.spec.dtype, *expression.leaves, *(term.dtype for term in expression.terms)]
+        leaves = [_same_for_all_rows(view) for view in finish.leaves]
+        alike = len({lanes_for(dtype) for dtype in types if dtype.kind == "f"} | {lanes_for(self._var.spec.dtype)}) == 1
+        if not alike or any(leaf is None for leaf in leaves) or self._p.is_replaced(finish.output):
+            return False
+        # The batch comes in before anything is computed.
+        computed = {touch.buffer for made in self._p.instructions for touch in made.access.writes}
+        if any(leaf.buffer in computed for leaf in finish.leaves):
+            return False
+        before = self._p.views.pop(self._var)
+        self._emit(self._p.place_for(finish.output), finish, [leaf for leaf in leaves if leaf is not None])
+        self._p.forget(before)
+        return True
+
+    def _emit(self, target: View, finish: Finish | None, leaves: list[View]) -> None:
+        width, item = self._width, target.dtype.itemsize
+        record: list[Entry] = [Address(self._cursors, 0), self._rows, width, Address(self.order, 0)]
+        record += [Address(self.data, 0), width * self._dtype.itemsize, address_of(target), width * item]
+        record += [address_of(leaf) for leaf in leaves]
+        motions = tuple(motion(leaf.strides[0], leaf.dtype.itemsize) for leaf in leaves)
+        kernel = kernels.gather_rows_kernel(
+            self._dtype, self._var.spec.dtype, finish.ending if finish else None, motions
+        )
+        flat = View(target.buffer, 0, (self._rows, width), (width * item, item), target.dtype)
+        name = "gather_rows" + (f"+{finish.name}" if finish else "")
+        self._p.emit(name, kernel, record, [target], [flat], number=self._number)
+
+
+def _same_for_all_rows(view: View) -> View | None:
+    """The row of a view that has the same one everywhere, if it is a run of memory or one number."""
+    row = merge_loops(view.shape[1:], [view.strides[1:]])
+    stride = row.strides[0][0]
+    if (view.shape[0] > 1 and view.strides[0] != 0) or len(row.sizes) > 1 or stride not in (0, view.dtype.itemsize):
+        return None
+    return View(view.buffer, view.offset, row.sizes, (stride,), view.dtype)
