@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -354,6 +355,32 @@ def test_a_bad_table_is_explained(run, tmp_path, content, target, text):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("name", "rows"), [("five_by_five", 5), ("parity", 256)])
+def test_where_there_is_nothing_to_hold_out_all_samples_are_trained_on(run, tmp_path, name, rows):
+    code, out, err = run("train", name, "--epochs", 200, "--out", "run")
+    assert (code, err) == (0, "")
+    note = "no validation: these samples are all that there are, so that nothing is held out and all are trained on"
+    assert note in out
+    assert f"the training data again, as there are no others ({rows} samples): accuracy " in out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["results"]["accuracy"] > 0.9  # of two or five classes
+    history = table((tmp_path / "run" / "history.csv").read_text())
+    assert list(history[0]) == ["epoch", "loss", "accuracy", "seconds"]
+    assert len(history) == 200
+
+
+def test_classes_of_one_sample_each_are_trained_on_without_validation(run, monkeypatch):
+    x = np.eye(4, dtype="float32")
+    singles = data.Dataset(
+        "singles", "classification", (x[:3], np.arange(3, dtype="int32")), (x[3:], np.zeros(1, "int32")),
+        target_names=("a", "b", "c"),
+    )  # fmt: skip
+    monkeypatch.setattr(cli.data, "load", lambda name, **options: singles)
+    code, out, _ = run("train", "iris", "--epochs", 3, "--out", "run")
+    assert code == 0
+    assert "no validation: no class has a second sample, so that nothing is held out" in out
+    assert "held-out test data (1 samples): " in out
+
+
 # Recipes.
 
 
@@ -474,6 +501,8 @@ def test_help_lists_the_commands(run):
     assert code == 0
     for option in ("target", "model", "epochs", "batch-size", "learning-rate", "optimizer", "seed", "backend", "out"):
         assert f"--{option}" in out
+    for name in data.names():
+        assert re.search(rf"\b{name}\b", out)
 
 
 def test_the_version_is_that_of_the_package(run):

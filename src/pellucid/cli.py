@@ -30,11 +30,13 @@ app = App(name="pellucid", help="Deep learning you can see through.", version=pe
 _TABLES = (".csv", ".tsv", ".txt")
 _Option = Parameter(show_default=False)
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+_VALIDATION = 0.1  # share of the training data that is set apart
+_DATA_HELP = f"{', '.join(data.names())}; or the path of a .csv file."
 
 
 @app.command
 def train(
-    dataset: str,
+    dataset: Annotated[str, Parameter(help=_DATA_HELP)],
     /,
     *,
     target: str | None = None,
@@ -57,7 +59,7 @@ def train(
     Parameters
     ----------
     dataset
-        digits, iris, wine, breast_cancer, mnist, or the path of a .csv file.
+        A data set's name, or the path of a .csv file.
     target
         The column of a .csv file to learn.
     task
@@ -96,7 +98,8 @@ def train(
     settings = given | asdict(options) | {"epochs_trained": len(history), "stopped_by": history.stopped_by}
     record = RunRecord(dataset, examples.task, examples.target_names, settings, results, examples.schema)
     run_folder.write(folder, network, history, record)
-    print(f"\nheld-out test data ({len(examples.x_test)} samples): {_spoken(results)}")
+    tested = "the training data again, as there are no others" if _tests_on_training(examples) else "held-out test data"
+    print(f"\n{tested} ({len(examples.x_test)} samples): {_spoken(results)}")
     print(f"run folder: {folder}")
     if history.interrupted:
         sys.exit(_INTERRUPTED)
@@ -104,21 +107,40 @@ def train(
 
 def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int) -> Any:
     """Fit; a run that diverges keeps what it had learned until then."""
+    stopping = EarlyStopping(patience=10 if options.patience is None else options.patience)
+    lacking = _nothing_to_hold_out(examples)
+    if lacking:
+        print(f"no validation: {lacking}, so that nothing is held out and all are trained on, for all epochs\n")
     try:
         return network.fit(
             examples.x_train,
             examples.y_train,
             epochs=options.epochs,
             batch_size=options.batch_size,
-            validation_split=0.1,
-            callbacks=[EarlyStopping(patience=10 if options.patience is None else options.patience)],
+            validation_split=0.0 if lacking else _VALIDATION,
+            callbacks=[] if lacking else [stopping],
             seed=seed,
         )
     except NonFiniteError as error:
         if not len(network.history):
             raise
-        print(f"\n{error}\nkept: the best weights of the epochs before", file=sys.stderr)
+        kept = "last" if lacking else "best"
+        print(f"\n{error}\nkept: the {kept} weights of the epochs before", file=sys.stderr)
         return network.history
+
+
+def _nothing_to_hold_out(examples: Dataset) -> str | None:
+    """Why no training example can be spared for validation, or None where some can."""
+    if _tests_on_training(examples):
+        return "these samples are all that there are"
+    if examples.task == "classification" and (np.bincount(examples.y_train) < 2).all():
+        return "no class has a second sample"  # a class must keep one for training
+    return None
+
+
+def _tests_on_training(examples: Dataset) -> bool:
+    """Whether the test examples are the training examples, as in worlds that have no others."""
+    return all(np.array_equal(a, b) for a, b in zip(examples.train, examples.test, strict=True))
 
 
 @app.command
