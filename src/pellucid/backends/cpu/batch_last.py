@@ -9,7 +9,7 @@ memory, and one loop.
 
 from __future__ import annotations
 
-from pellucid.backends.cpu.elementwise import Ending
+from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.backends.cpu.windows import carry, pieces
@@ -139,17 +139,9 @@ class _Forward:
         """The ending's expression of one register."""
         if self.ending is None:
             return value
-        e = self.e
-        memory = zip(self.leaves, self.leaf_types, self.motions, strict=True)
-
-        def leaf() -> Value:
-            (address, strides), dtype, how = next(memory)
-            here = self.at(address, strides, place)
-            if how == "stays":
-                return e.splat(e.load_scalar(here, dtype))
-            return e.load(e.beside(e.advance(here, start, I64(dtype.itemsize)), vector, dtype), dtype, mask)
-
-        return self.ending.evaluate(e, value, leaf)
+        rows = [self.at(address, strides, place) for address, strides in self.leaves]
+        kinds = list(zip(self.leaf_types, self.motions, strict=True))
+        return self.ending.evaluate(self.e, value, leaf_reader(self.e, rows, kinds, start, mask, vector))
 
 
 def conv_last_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pellucid.backends.cpu.elementwise import Ending
+from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.backends.cpu.windows import carry, element, over, pieces
@@ -153,17 +153,9 @@ class _Forward(_Convolution):
         """The ending's expression of one register; ``rows`` are the leaves' addresses in this row."""
         if self.ending is None:
             return value
-        e = self.e
-        memory = zip(rows, self.leaves, self.leaf_types, self.motions, strict=True)
-
-        def leaf() -> Value:
-            row, (_, _, strides), kind, how = next(memory)
-            here = e.advance(row, place, strides[-1])
-            if how == "stays":
-                return e.splat(e.load_scalar(here, kind))
-            return e.load(e.advance(here, lane, I64(kind.itemsize)), kind, mask)
-
-        return self.ending.evaluate(e, value, leaf)
+        here = [self.e.advance(row, place, leaf[2][-1]) for row, leaf in zip(rows, self.leaves, strict=True)]
+        kinds = list(zip(self.leaf_types, self.motions, strict=True))
+        return self.ending.evaluate(self.e, value, leaf_reader(self.e, here, kinds, lane, mask))
 
 
 def lanes_of_channels(channels: int, dtype: DType) -> int:

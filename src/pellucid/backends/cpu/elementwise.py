@@ -94,6 +94,35 @@ class Ending:
         return evaluate(e, self.expression, values)
 
 
+def leaf_reader(
+    e: Emitter,
+    rows: Sequence[Value],
+    leaves: Sequence[tuple[DType, str]],
+    lane: Value,
+    mask: Value | None,
+    vector: int = 0,
+) -> Callable[[], Value]:
+    """What :meth:`Ending.evaluate` reads its leaves with, one by one.
+
+    Args:
+        e: The emitter.
+        rows: Where each leaf begins in the present row.
+        leaves: The type of each leaf, and how it moves along the row: ``"stays"`` or ``"next"``.
+        lane: The number of the first element in the row.
+        mask: Which lanes there are.
+        vector: The number of the register from there on.
+    """
+    waiting = iter(list(zip(rows, leaves, strict=True)))
+
+    def read() -> Value:
+        here, (kind, how) = next(waiting)
+        if how == "stays":
+            return e.splat(e.load_scalar(here, kind))
+        return e.load(e.beside(e.advance(here, lane, I64(kind.itemsize)), vector, kind), kind, mask)
+
+    return read
+
+
 def motion(stride: int, itemsize: int) -> str:
     """How an operand moves along the innermost loop."""
     return "stays" if stride == 0 else "next" if stride == itemsize else "stride"

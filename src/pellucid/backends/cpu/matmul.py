@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from pellucid.backends.cpu.ahead import Ahead
-from pellucid.backends.cpu.elementwise import Ending
+from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.windows import pieces
 from pellucid.dtypes import DType
@@ -166,17 +166,9 @@ class _Matmul:
         """The ending's expression of one register of the product."""
         if self.ending is None:
             return value
-        e = self.e
-        memory = zip(self.leaves, self.leaf_types, self.motions, strict=True)
-
-        def leaf() -> Value:
-            (address, stride), kind, how = next(memory)
-            here = e.advance(address, row, stride)
-            if how == "stays":
-                return e.splat(e.load_scalar(here, kind))
-            return e.load(e.beside(e.advance(here, j, I64(kind.itemsize)), vector, kind), kind, mask)
-
-        return self.ending.evaluate(e, value, leaf)
+        rows = [self.e.advance(address, row, stride) for address, stride in self.leaves]
+        kinds = list(zip(self.leaf_types, self.motions, strict=True))
+        return self.ending.evaluate(self.e, value, leaf_reader(self.e, rows, kinds, j, mask, vector))
 
 
 def single_row_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:

@@ -5,11 +5,9 @@ A loop keeps one cursor per thread, the number of the step, each on a cache line
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from llvmlite import ir
 
-from pellucid.backends.cpu.elementwise import Ending
+from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I1, I64, POINTER, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import Place, convert
 from pellucid.dtypes import DType, int64
@@ -38,7 +36,8 @@ def gather_rows_kernel(
     place = Place(e, source, target)
     step, rows, width, order = _step(e), e.field(), e.field(), e.field()
     (data, data_stride), (batch, batch_stride) = ((e.field(), e.field()) for _ in range(2))
-    leaves = [(e.field(), kind, how) for kind, how in zip(ending.memory_types if ending else [], motions, strict=True)]
+    leaves = list(zip(ending.memory_types if ending else [], motions, strict=True))
+    same_rows = [e.field() for _ in leaves]
     result = ending.expression.dtype if ending else target
     own = e.advance(order, e.b.mul(step, rows), I64(8))
     with e.loop(*e.my_share(rows, ROW_BLOCK)) as i:
@@ -48,7 +47,7 @@ def gather_rows_kernel(
         def copy(j: Value, mask: Value | None, row: Value = row, into: Value = into) -> None:
             value = convert(place, e.load(e.advance(row, j, I64(source.itemsize)), source, mask))
             if ending is not None:
-                value = ending.evaluate(e, value, _leaf_reader(e, leaves, j, mask))
+                value = ending.evaluate(e, value, leaf_reader(e, same_rows, leaves, j, mask))
             e.store(e.advance(into, j, I64(result.itemsize)), value, result, mask)
 
         whole = e.b.mul(e.b.sdiv(width, I64(e.lanes)), I64(e.lanes))
@@ -57,21 +56,6 @@ def gather_rows_kernel(
         with e.b.if_then(e.b.icmp_signed("<", whole, width)):
             copy(whole, e.mask(e.minus(width, whole)))
     return e.finish()
-
-
-def _leaf_reader(
-    e: Emitter, leaves: list[tuple[Value, DType, str]], column: Value, mask: Value | None
-) -> Callable[[], Value]:
-    """Gives the leaves at some columns, one by one."""
-    waiting = iter(leaves)
-
-    def read() -> Value:
-        address, kind, how = next(waiting)
-        if how == "stays":
-            return e.splat(e.load_scalar(address, kind))
-        return e.load(e.advance(address, column, I64(kind.itemsize)), kind, mask)
-
-    return read
 
 
 def move_kernel() -> int:
