@@ -17,11 +17,13 @@ def run(tmp_path):
     """Runs an example by its name: what its ``main`` returns, after a look at its picture."""
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
 
     def call(name):
         path = tmp_path / f"{name}.png"
         found = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](str(path))
-        picture = matplotlib.image.imread(path)
+        pyplot.close("all")
+        picture = pyplot.imread(path)
         assert min(picture.shape[:2]) > 300
         assert len(np.unique(picture[..., :3].reshape(-1, 3), axis=0)) > 50  # more than an empty frame
         return found
@@ -49,6 +51,12 @@ def test_one_unit_does_not_do_xor_and_a_hidden_layer_learns_it(run, capsys):
 def test_the_perceptron_on_iris_makes_the_decks_errors(run, capsys):
     assert run("iris_linear_units") == [2, 2, 3, 2, 1, 0]
     assert "[-0.4  -0.68  1.82]" in capsys.readouterr().out
+
+
+def test_one_unit_separates_one_of_three_data_sets_and_a_hidden_layer_all(run):
+    found = run("three_data_sets")
+    assert [perceptron == 1 for perceptron, _ in found.values()] == [True, False, False]
+    assert min(network for _, network in found.values()) == 1
 
 
 @pytest.mark.slow
@@ -102,15 +110,23 @@ def test_the_gradient_vanishes_through_sigmoids_only(run):
 @pytest.mark.slow
 def test_twice_the_units_halve_the_error_of_a_network_built_by_hand(run):
     errors = run("universality")
-    built = np.array(errors["built by hand"])
+    built = np.array(list(errors["built"].values()))
     assert built[2:-1] / built[3:] == pytest.approx(2, rel=0.05)
-    assert errors["trained"][0] > 1 > 0.1 > max(errors["trained"][3:])
+    assert errors["trained"][1] > 1 > 0.1 > max(errors["trained"][width] for width in (8, 16, 32, 64))
+
+
+def test_a_learning_rate_may_be_too_small_or_too_large_and_the_saddle_has_a_way_down(run, capsys):
+    small, right, large = run("error_surface").values()
+    assert right < 1e-9 < small < large > 3.24
+    out = capsys.readouterr().out
+    assert "eigenvalue -2: the loss is 0.99 at" in out
+    assert "eigenvalue +2: the loss is 1.01 at" in out
 
 
 def test_parity_takes_exponentially_many_gates_in_two_layers_and_few_in_many(run):
     units = run("parity")
     assert units["two layers of gates"] == [2 ** (bits - 1) + 1 for bits in range(2, 13)]
-    assert max(np.array(units["deep: a tree of XORs"]) / np.arange(2, 13)) <= 3
+    assert max(np.array(units["deep: a tree of XORs"]) / np.arange(2, 13)) < 4
 
 
 @pytest.mark.slow

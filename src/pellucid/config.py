@@ -29,7 +29,9 @@ DATA = Setting("PELLUCID_DATA", "", "folder with data files that the user alread
 CACHE = Setting("PELLUCID_CACHE", "", "folder for downloads and caches; by default the user's cache folder")
 BACKEND = Setting("PELLUCID_BACKEND", "auto", "backend that runs compiled graphs: auto, cpu or reference")
 THREADS = Setting("PELLUCID_NUM_THREADS", "", "threads of the CPU engine; by default every core that may be used")
-OPENMP_THREADS = Setting("OMP_NUM_THREADS", "", "most threads by default, as for other libraries; pools of processes set it")
+OPENMP_THREADS = Setting(
+    "OMP_NUM_THREADS", "", "most threads by default, as for other libraries; pools of processes set it"
+)
 VERIFY = Setting("PELLUCID_VERIFY", "0", "1 verifies every graph after every pass (the tests do)")
 PROGRESS = Setting(
     "PELLUCID_PROGRESS", "auto", "progress display of fit: auto, bar, lines or off (which also hushes the CPU engine)"

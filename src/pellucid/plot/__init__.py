@@ -13,6 +13,7 @@ cell shows it; for a window, hand over axes of ``matplotlib.pyplot.subplots()`` 
 from pellucid.plot.confusion import confusion_matrix
 from pellucid.plot.curves import compare, error_curves
 from pellucid.plot.descent import critical_point, gradient_descent
+from pellucid.plot.error_surface import error_surface
 from pellucid.plot.feature_space import feature_space
 from pellucid.plot.image_grid import image_grid
 from pellucid.plot.landscape import SURFACES, Path, Surface, descend
@@ -22,6 +23,6 @@ from pellucid.plot.scatter import scatter
 
 __all__ = [
     "SURFACES", "Path", "Surface", "animate_race", "compare", "confusion_matrix", "critical_point", "decision_regions",
-    "descend", "error_curves", "feature_space", "gradient_descent", "image_grid", "optimizer_race",
+    "descend", "error_curves", "error_surface", "feature_space", "gradient_descent", "image_grid", "optimizer_race",
     "probability_surface", "scatter",
 ]  # fmt: skip
