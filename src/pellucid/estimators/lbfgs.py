@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from pellucid import ops
 from pellucid.backends.loop import LoopData
@@ -69,10 +70,12 @@ def minimise(estimator: Any, surface: Surface, start: list[np.ndarray]) -> tuple
         Mean loss and penalty at the minimum. ``estimator.n_iter_`` is set.
     """
     point = np.concatenate([array.ravel() for array in start]).astype(np.float64)
-    found = scipy.optimize.minimize(
-        surface, point, method="L-BFGS-B", jac=True,
-        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
-    )  # fmt: skip
+    # SciPy's own products are of short vectors: its threads would only take the cores from the gradient's.
+    with threadpool_limits(1, user_api="blas"):
+        found = scipy.optimize.minimize(
+            surface, point, method="L-BFGS-B", jac=True,
+            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        )  # fmt: skip
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
     if estimator.verbose:
         print(f"L-BFGS: {found.nit} iterations, {found.nfev} evaluations, loss = {found.fun:.8f}; {found.message}")
