@@ -79,11 +79,7 @@ class AdalineGD(LinearClassifier):
         Returns:
             The model itself.
         """
-        self._check_settings()
-        X, y = self._read(X, y)
-        self._set_classes(np.unique(y))
-        targets = self._targets(y, low=-1.0)
-        self._start(X.shape[1])
+        X, targets = self._begin(X, y, low=-1.0)
         self.cost_: list[float] = []
         weights, biases = [], []
         for epoch in range(1, self.epochs + 1):
@@ -145,12 +141,9 @@ class AdalineSGD(LinearClassifier):
         Returns:
             The model itself.
         """
-        self._check_settings()
-        X, y = self._read(X, y)
-        self._set_classes(np.unique(y))
-        self._start(X.shape[1])
+        X, targets = self._begin(X, y, low=-1.0)
         self.cost_: list[float] = []
-        self._run(X, self._targets(y, low=-1.0), self.epochs)
+        self._run(X, targets, self.epochs)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> AdalineSGD:

@@ -113,6 +113,15 @@ class LinearClassifier(ClassifierMixin, LinearUnits):
             raise DataError(f"{type(self).__name__}: y must have at least two classes, but has one class, {only!r}.")
         self.classes_ = labels
 
+    def _begin(self, X: Any, y: Any, low: float) -> tuple[np.ndarray, np.ndarray]:
+        """What ``fit`` begins with: checked settings and data, classes, weights of zero; the inputs and the targets."""
+        self._check_settings()
+        X, y = self._read(X, y)
+        self._set_classes(np.unique(y))
+        targets = self._targets(y, low)
+        self._start(X.shape[1])
+        return X, targets
+
     def _targets(self, y: np.ndarray, low: float) -> np.ndarray:
         """1 where the example is of the unit's class, else ``low``: float64 [N, units]."""
         known = np.isin(y, self.classes_)

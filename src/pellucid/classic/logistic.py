@@ -145,11 +145,7 @@ class LogisticRegressionGD(LinearClassifier):
         Returns:
             The model itself.
         """
-        self._check_settings()
-        X, y = self._read(X, y)
-        self._set_classes(np.unique(y))
-        targets = self._targets(y, low=0.0)
-        self._start(X.shape[1])
+        X, targets = self._begin(X, y, low=0.0)
         size = min(self.batch_size or len(X), len(X))
         self.cost_: list[float] = []
         weights, biases = [], []

@@ -72,11 +72,7 @@ class Perceptron(LinearClassifier):
         Returns:
             The model itself.
         """
-        self._check_settings()
-        X, y = self._read(X, y)
-        self._set_classes(np.unique(y))
-        targets = self._targets(y, low=-1.0)
-        self._start(X.shape[1])
+        X, targets = self._begin(X, y, low=-1.0)
         if self.initial_std:
             # A stream apart from those of the orders, generator(seed, epoch).
             self.coef_ += self.initial_std * generator(self.seed, 0, 1).standard_normal(self.coef_.shape)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target
@@ -128,3 +129,33 @@ class Labels:
 def probabilities(outputs: np.ndarray, kind: str) -> np.ndarray:
     """Outputs as a column per class: of two classes, the first has what the second leaves."""
     return np.hstack([1 - outputs, outputs]) if kind == BINARY else outputs
+
+
+class LabelClassifier(ClassifierMixin):
+    """What every classifier here answers, from what its network gives and the labels that it has met."""
+
+    _labels: Labels
+
+    def _probable(self, X: Any) -> np.ndarray:
+        """Probabilities, a column per output."""
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each sample [n]; several labels as indicators [n, labels]."""
+        outputs = self._probable(X)
+        return self._labels.decode(outputs)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of each class [n, classes]."""
+        outputs = self._probable(X)
+        return probabilities(outputs, self._labels.kind)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """The logarithm of :meth:`predict_proba`; -inf where a probability is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from pellucid.errors import DataError
 from pellucid.estimators import checks, goals
-from pellucid.estimators.labels import BINARY, Labels, probabilities
+from pellucid.estimators.labels import BINARY, LabelClassifier, Labels
 from pellucid.estimators.multilayer import MultilayerPerceptron, Task
 
 
@@ -25,7 +25,7 @@ def _by_epochs(estimator: Any) -> bool:
     return True
 
 
-class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
+class MLPClassifier(LabelClassifier, MultilayerPerceptron):
     """A multi-layer perceptron for classes, with scikit-learn's parameters, attributes and rules.
 
     Args:
@@ -167,25 +167,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             )
         return self._labels
 
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each sample [n]; several labels as indicators [n, labels]."""
-        outputs = self._outputs(X)
-        return self._labels.decode(outputs)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class [n, classes]."""
-        outputs = self._outputs(X)
-        return probabilities(outputs, self._labels.kind)
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithm of :meth:`predict_proba`; -inf where a probability is 0."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
+    def _probable(self, X: Any) -> np.ndarray:
+        return self._outputs(X)
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):

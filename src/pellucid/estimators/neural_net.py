@@ -9,11 +9,11 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import RegressorMixin
 
 from pellucid.errors import ConfigurationError, DataError, nearest
 from pellucid.estimators import checks, goals
-from pellucid.estimators.labels import BINARY, MULTICLASS, Labels, probabilities
+from pellucid.estimators.labels import BINARY, MULTICLASS, LabelClassifier, Labels
 from pellucid.estimators.wrapping import ModelEstimator, Problem
 from pellucid.nn import Dense, Input, losses
 from pellucid.train import Model, Sequential
@@ -115,7 +115,7 @@ class BuiltByFunction(ModelEstimator):
         return self._function()(**given)
 
 
-class ModelClassifier(ClassifierMixin, ModelEstimator):
+class ModelClassifier(LabelClassifier, ModelEstimator):
     """Base of the classifiers around a Model."""
 
     class_weight: Any
@@ -168,26 +168,6 @@ class ModelClassifier(ClassifierMixin, ModelEstimator):
         if getattr(self.model_.objective.losses[0], "from_logits", False):
             return softmax(outputs, axis=1) if self._labels.kind == MULTICLASS else expit(outputs)
         return outputs
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each sample [n]; several labels as indicators [n, labels]."""
-        outputs = self._probable(X)
-        return self._labels.decode(outputs)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class [n, classes]."""
-        outputs = self._probable(X)
-        return probabilities(outputs, self._labels.kind)
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithm of :meth:`predict_proba`; -inf where a probability is 0."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
 
 
 class NeuralNetClassifier(ModelClassifier, BuiltByFunction):
