@@ -41,7 +41,7 @@ from pellucid.train import (
 )
 
 # Built on scikit-learn or matplotlib, and so loaded when they are asked for.
-_LATER = ("classic", "estimators", "plot")
+_LATER = ("analysis", "classic", "estimators", "plot")
 
 
 def __getattr__(name: str) -> Any:
