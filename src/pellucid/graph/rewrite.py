@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid import config
+from pellucid.graph.commute import pool_before_relu
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.graph.replay import Replay
 from pellucid.graph.simplify import SIMPLIFICATIONS
@@ -108,8 +109,10 @@ _COMMON = Pass(eliminate_common, "compute equal expressions once")
 _DEAD = Pass(eliminate_dead, "drop what no output needs")
 _ERASE = Pass(erase_markers, "drop stop_gradient markers")
 
+_POOL = Pass(pool_before_relu, "apply relu to the winners of max pooling only")
+
 #: Before the gradient is taken: stable forms must be found on the forward graph, so that their gradients are simple.
-FORWARD_PASSES = (_FOLD, _COMMON, _SIMPLIFY, _DEAD)
+FORWARD_PASSES = (_FOLD, _COMMON, _SIMPLIFY, _DEAD, _POOL, _SIMPLIFY, _DEAD)
 
 #: Before a backend compiles.
 PASSES = (_ERASE, _FOLD, _COMMON, _SIMPLIFY, _COMMON, _DEAD)

@@ -16,13 +16,13 @@ from pellucid.backends.cpu.windows import carry, pieces
 from pellucid.dtypes import DType
 
 # Register blocks: output channels by vectors of samples (forward), rows of taps by output channels (gradient).
-_OUTS, _VECTORS = (8, 6, 4, 2, 1), (2, 1)
+OUTS, VECTORS = (8, 6, 4, 2, 1), (2, 1)
 _ROWS, _GRAD_OUTS = (5, 3, 1), (4, 2, 1)
 # Vectors of samples that the gradient by the kernel goes through all taps with, so that they stay in the second cache.
 _CHUNK = 8
 
 
-class _Forward:
+class Forward:
     """The convolution in the making.
 
     Record: N, C, D, H, W, O, P, K, taps along W; strides of the window along H and W; padding before along H and W;
@@ -47,14 +47,13 @@ class _Forward:
         """The kernel's address."""
         e = self.e
         vectors = e.ceiling(self.batch, e.lanes)
-        blocks = e.ceiling(vectors, _VECTORS[0])
+        blocks = e.ceiling(vectors, VECTORS[0])
         low, high = e.my_share(e.b.mul(blocks, self.out_height))
         with e.loop(low, high) as item:
             block, o = e.b.sdiv(item, self.out_height), e.b.srem(item, self.out_height)
-            first = e.b.mul(block, I64(_VECTORS[0]))
-            last = e.smaller(e.b.add(first, I64(_VECTORS[0])), vectors)
-            taps_h = self.inside(o, self.step_h, self.before_h, self.gap_h, self.height, self.taps_h)
-            pieces(e, first, last, _VECTORS, lambda v, count: self.row(o, taps_h, v, count))
+            first = e.b.mul(block, I64(VECTORS[0]))
+            last = e.smaller(e.b.add(first, I64(VECTORS[0])), vectors)
+            pieces(e, first, last, VECTORS, lambda v, count: self.row(o, v, count))
         return e.finish()
 
     def inside(
@@ -70,15 +69,16 @@ class _Forward:
         high = b.select(b.icmp_signed(">", room, I64(0)), self.e.smaller(most, taps), I64(0))
         return low, high, origin
 
-    def row(self, o: Value, taps_h: tuple[Value, Value, Value], first: Value, vectors: int) -> None:
+    def row(self, o: Value, first: Value, vectors: int) -> None:
         """One row of output positions for some vectors of samples."""
         e = self.e
+        taps_h = self.inside(o, self.step_h, self.before_h, self.gap_h, self.height, self.taps_h)
         start = e.b.mul(first, I64(e.lanes))
         masks = [e.mask(e.minus(self.batch, e.b.add(start, I64(v * e.lanes)))) for v in range(vectors)]
         with e.loop(I64(0), self.out_width) as p:
             taps_w = self.inside(p, self.step_w, self.before_w, I64(1), self.width, self.taps_w)
             pieces(
-                e, I64(0), self.outs, _OUTS,
+                e, I64(0), self.outs, OUTS,
                 lambda d, count: self.block((o, p, d), (taps_h, taps_w), start, masks, count),
             )  # fmt: skip
 
@@ -90,12 +90,23 @@ class _Forward:
         masks: list[Value],
         outs: int,
     ) -> None:
-        """outs x vectors accumulators at one output position, then the ending."""
+        """The sums at one output position, then the ending."""
+        self.store(self.sums(place[2], taps, start, masks, outs), place, start, masks, outs)
+
+    def sums(
+        self,
+        d: Value,
+        taps: tuple[tuple[Value, Value, Value], tuple[Value, Value, Value]],
+        start: Value,
+        masks: list[Value],
+        outs: int,
+    ) -> list[Value]:
+        """outs x vectors accumulators at one output position: the sums over taps and input channels."""
         e, dtype = self.e, self.dtype
         (low_h, high_h, origin_h), (low_w, high_w, origin_w) = taps
         vectors = range(len(masks))
         samples = e.b.mul(start, I64(dtype.itemsize))
-        w_first = e.advance(self.w, place[2], I64(dtype.itemsize))
+        w_first = e.advance(self.w, d, I64(dtype.itemsize))
         x_first = e.b.add(e.advance(self.x, e.b.mul(origin_w, self.channels), self.x_c), samples)
 
         def tap(k: Value, sums: list[Value]) -> list[Value]:
@@ -113,8 +124,7 @@ class _Forward:
             low, high = (e.b.mul(n, self.channels) for n in (low_w, high_w))
             return e.reduce_loop(low, high, 1, sums, element)
 
-        sums = e.reduce_loop(low_h, high_h, 1, [e.constant(0, dtype)] * (outs * len(masks)), tap)
-        self.store(sums, place, start, masks, outs)
+        return e.reduce_loop(low_h, high_h, 1, [e.constant(0, dtype)] * (outs * len(masks)), tap)
 
     def store(
         self, sums: list[Value], place: tuple[Value, Value, Value], start: Value, masks: list[Value], outs: int
@@ -145,11 +155,11 @@ class _Forward:
 
 
 def conv_last_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
-    """The address of the convolution of batch-last images; the record is :class:`_Forward`'s.
+    """The address of the convolution of batch-last images; the record is :class:`Forward`'s.
 
     ``motions`` says how each leaf of the ending moves along the samples: ``"stays"`` or ``"next"``.
     """
-    return _Forward(dtype, ending, motions).write()
+    return Forward(dtype, ending, motions).write()
 
 
 class _KernelGrad:

@@ -72,7 +72,7 @@ class _Convolution:
         return [self.e.multiply_add(self.scalar(a), right, s) for a, s in zip(left, sums, strict=True)]
 
 
-class _Forward(_Convolution):
+class Forward(_Convolution):
     """The convolution in the making.
 
     Record, after the common part: addresses of x, w, out; strides of x by batch, output position (each axis), tap (each
@@ -176,10 +176,10 @@ def conv_kernel(
 ) -> int:
     """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
 
-    The record is :class:`_Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
+    The record is :class:`Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
     ``"stays"`` or ``"next"``. ``lanes``: channels in a register; 0 stands for as many as there is room for.
     """
-    return _Forward(dtype, rank, ending, motions, lanes).write()
+    return Forward(dtype, rank, ending, motions, lanes).write()
 
 
 def narrow_conv_kernel(dtype: DType, rank: int) -> int:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pellucid.backends.cpu import (
     batch_last,
     conv_gradient,
+    conv_pool,
     convolution,
     counters,
     elementwise,
@@ -31,6 +32,8 @@ conv_kernel_grad_kernel = lru_cache(maxsize=None)(convolution.conv_kernel_grad_k
 conv_rows_grad_kernel = lru_cache(maxsize=None)(conv_gradient.conv_rows_grad_kernel)
 conv_last_kernel = lru_cache(maxsize=None)(batch_last.conv_last_kernel)
 conv_last_grad_kernel = lru_cache(maxsize=None)(batch_last.conv_last_grad_kernel)
+conv_pool_kernel = lru_cache(maxsize=None)(conv_pool.conv_pool_kernel)
+conv_pool_last_kernel = lru_cache(maxsize=None)(conv_pool.conv_pool_last_kernel)
 unpool_kernel = lru_cache(maxsize=None)(windows.unpool_kernel)
 window_sum_kernel = lru_cache(maxsize=None)(windows.window_sum_kernel)
 max_pool_kernel = lru_cache(maxsize=None)(windows.max_pool_kernel)

@@ -94,11 +94,10 @@ def _intrinsic(name: str) -> Lowering:
 
 def larger(p: Place, x: Value, best: Value) -> Value:
     """Whether x takes the place of the best so far: it is larger, or the first NaN."""
-    above = _compare(">")(p, x, best)
     if not p.real:
-        return above
-    first_nan = p.e.b.and_(p.e.b.fcmp_unordered("uno", x, x), p.e.b.fcmp_ordered("ord", best, best))
-    return p.e.b.or_(above, first_nan)
+        return _compare(">")(p, x, best)
+    # Unordered: true as well if one of the two is NaN.
+    return p.e.b.and_(p.e.b.fcmp_unordered(">", x, best), p.e.b.fcmp_ordered("ord", best, best))
 
 
 def _neg(p: Place, x: Value) -> Value:

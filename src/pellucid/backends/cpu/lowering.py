@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.backends.cpu import images, kernels, matmul
+from pellucid.backends.cpu import images, kernels, matmul, pooling
 from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.lanes import LANES
-from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Finish, Planner
-from pellucid.backends.cpu.tasks import REDUCTIONS
+from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Planner
+from pellucid.backends.cpu.tasks import REDUCTIONS, Finish
 from pellucid.backends.cpu.views import pick
 from pellucid.graph.ir import Node
 from pellucid.plan.layout import Loops, View, merge_loops
@@ -130,7 +130,7 @@ def _along_axis(p: Planner, node: Node, adding: bool) -> View:
     source, indices = (p.views[v] for v in node.inputs)
     axis = node.attributes["axis"]
     if adding:
-        pooled = images.unpooled(p, node)
+        pooled = pooling.unpooled(p, node)
         if pooled is not None:
             return pooled
     target = p.temporary(node.output.spec)
@@ -233,6 +233,7 @@ def _along(p: Planner, node: Node, kernel: Callable[[Any, int], int]) -> View:
 LOWERINGS.update(
     {
         **images.LOWERINGS,
+        **pooling.LOWERINGS,
         "reshape": _reshape,
         "transpose": _transpose,
         "flip": _flip,

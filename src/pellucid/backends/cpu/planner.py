@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
-from pellucid.backends.cpu.tasks import REDUCTIONS, Task, tasks_of
+from pellucid.backends.cpu.tasks import REDUCTIONS, Finish, Task, tasks_of
 from pellucid.backends.cpu.views import (
+    as_rows,
     is_batch_last,
     long_axes,
     loop_record,
@@ -39,7 +40,7 @@ from pellucid.plan.layout import (
 from pellucid.plan.lifetime import Lifetime, aligned, place
 from pellucid.plan.order import order, owner
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
-from pellucid.plan.rows import COLUMN, NARROW, SCALAR, WIDE, RowGroup
+from pellucid.plan.rows import NARROW, WIDE, RowGroup
 from pellucid.shapes import size
 
 #: The first buffer holds three int64 that kernels set where an index lies outside its axis.
@@ -50,23 +51,6 @@ FLAG_VIEW = View(FLAG, 0, (3,), (8,), int64)
 
 #: How each operation that is neither elementwise nor a reduction becomes a view; lowering.py fills it in.
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {}
-
-
-@dataclass(frozen=True)
-class Finish:
-    """What becomes of a product before it is stored.
-
-    Attributes:
-        ending: The computation.
-        leaves: What it reads from memory, in the shape of the result.
-        output: The variable that it gives.
-        name: What it is called in a plan.
-    """
-
-    ending: Ending
-    leaves: list[View]
-    output: Var
-    name: str
 
 
 #: Products that can take in an ending: they store their result or the ending's, and say which; lowering.py fills it in.
@@ -86,7 +70,7 @@ class Planner:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._inputs = frozenset(graph.inputs)
+        self._inputs, self._shown = frozenset(graph.inputs), frozenset(graph.outputs)
         self.views: dict[Var, View] = {}
         self.batch_last = wants_batch_last(graph)
         self._converted: dict[tuple[View, bool], View] = {}
@@ -101,6 +85,8 @@ class Planner:
         self._outputs: list[tuple[int, Spec]] = []
         self._scalars: dict[Var, float | int | bool] = {}
         self._inside: dict[Var, Var] = {}
+        self._tasks: list[Task] = []
+        self._absorbed: set[Var] = set()
         #: Data of the step -> what computes an elementwise group of it while bringing it in, if it can.
         self.sources: dict[Var, Callable[[Finish], bool]] = {}
         self._fetchers: list[tuple[int, int, Callable[[], int]]] = []
@@ -124,7 +110,7 @@ class Planner:
             self._constants.append((self.bind(var), np.ascontiguousarray(value)))
             if value.ndim == 0:
                 self._scalars[var] = value.item()
-        tasks = tasks_of(self.graph)
+        tasks = self._tasks = tasks_of(self.graph)
         # A window on old state is read when state is replaced; it can neither move nor be written over before.
         read_later = {owner(var) for var in (*kept, *(new for new, _ in carried))}
         movable: dict[Var, Var] = {}
@@ -140,7 +126,7 @@ class Planner:
             self._by_rows(task.group)
             return
         root = task.root
-        if root.output in self.views and root.op.name != "concatenate":
+        if root.output in self._absorbed or (root.output in self.views and root.op.name != "concatenate"):
             return  # an earlier task has computed it, too
         if task.product is not None and task.product.op.name in PRODUCTS:
             self._product(task.product, task)
@@ -222,9 +208,28 @@ class Planner:
         """Whether a variable is computed in the place of old state."""
         return var in self._inside
 
+    def is_shown(self, var: Var) -> bool:
+        """Whether a variable is an output of the graph."""
+        return var in self._shown
+
     def forget(self, view: View) -> None:
         """Take back a temporary that nothing uses."""
         del self._sizes[view.buffer]
+
+    def absorb(self, *variables: Var) -> None:
+        """Say that variables exist in registers only."""
+        self._absorbed.update(variables)
+
+    def follower(self, var: Var) -> Finish | None:
+        """The elementwise group that alone uses a variable, if it reads nothing else from memory."""
+        users = set(self.users_of(var))
+        for task in self._tasks if users and not self.is_shown(var) else ():
+            group = task.group
+            if isinstance(group, Group) and task.before is None and users <= set(group.nodes):
+                alone = all(v is var or v in self._scalars for v in group.inputs)
+                if alone and group.root.op.name in LANES and group.root.output.spec.shape == var.spec.shape:
+                    return Finish(self._ending(Task(group, None, var))[0], [], group.root.output, _name(group))
+        return None
 
     def users_of(self, var: Var) -> Sequence[Node]:
         """The nodes that read a variable."""
@@ -422,7 +427,9 @@ class Planner:
         rows, number = size(group.lead), {var: i for i, var in enumerate(group.inputs)}
         leaves = tuple(Leaf(v.spec.dtype, kind, self._scalars.get(v)) for v, kind in group.inputs.items())
         record: list[Entry] = [rows, group.width, Address(FLAG, 0), self.next_number]
-        tables = [self._as_rows(self.views[v], k, group) for v, k in group.inputs.items() if v not in self._scalars]
+        tables = [
+            as_rows(self.views[v], k, group, self.contiguous) for v, k in group.inputs.items() if v not in self._scalars
+        ]
         steps = []
         for node in group.nodes:
             operands = tuple(number[v] for v in node.inputs)
@@ -430,24 +437,12 @@ class Planner:
             number[node.output] = len(number)
         for var in group.outputs:
             kind = WIDE if var.spec.shape == group.wide else NARROW
-            tables.append(self._as_rows(self.place_for(var), kind, group))
+            tables.append(as_rows(self.place_for(var), kind, group, self.contiguous))
         record[3] = self.next_number
         record += [entry for view in tables for entry in (address_of(view), *view.strides)]
         program = RowProgram(leaves, tuple(steps), tuple(number[v] for v in group.outputs))
         name = "rows: " + "+".join(n.op.name for n in group.nodes)
         self.emit(name, kernels.rows_kernel(program), record, [FLAG_VIEW, *tables[-len(group.outputs) :]], tables)
-
-    def _as_rows(self, view: View, kind: str, group: RowGroup) -> View:
-        """A view of two axes, rows and columns; one stands still where there is one number for all."""
-        whole = (size(group.lead), group.width)
-        if kind == SCALAR:
-            return View(view.buffer, view.offset, whole, (0, 0), view.dtype)
-        if kind == COLUMN:
-            return View(view.buffer, view.offset, whole, (0, view.strides[-1]), view.dtype)
-        wanted = whole if kind == WIDE else whole[:1]
-        flat = view if view.shape == wanted else view.reshape(wanted) or self.contiguous(view).reshape(wanted)
-        assert flat is not None
-        return flat if kind == WIDE else View(flat.buffer, flat.offset, whole, (*flat.strides, 0), flat.dtype)
 
     def _ending(self, task: Task) -> tuple[Ending, list[View]]:
         """What becomes of a task's product, and the leaves for it, in the shape of the result."""

@@ -6,7 +6,8 @@ from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.ahead import Rows
 from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.planner import Finish, Planner
+from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.tasks import Finish
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Var
 from pellucid.plan.layout import View, merge_loops

@@ -5,17 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pellucid.backends.cpu.elementwise import Ending
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.rows import WIDEST
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.plan.fuse import Group, groups
+from pellucid.plan.layout import View
 from pellucid.plan.order import Access
 from pellucid.plan.rows import RowGroup, row_groups
 from pellucid.shapes import size
 
 REDUCTIONS = ("sum", "max", "min")
 _PRODUCTS = ("matmul", "conv", "conv_input_grad")
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What becomes of a product before it is stored.
+
+    Attributes:
+        ending: The computation.
+        leaves: What it reads from memory, in the shape of the result.
+        output: The variable that it gives.
+        name: What it is called in a plan.
+    """
+
+    ending: Ending
+    leaves: list[View]
+    output: Var
+    name: str
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.graph.ir import Graph, Var
 from pellucid.plan.layout import Loops, Strides, View, batch_last_strides
 from pellucid.plan.plan import Entry, address_of
+from pellucid.plan.rows import COLUMN, SCALAR, WIDE, RowGroup
 from pellucid.shapes import size
 
 
@@ -89,3 +90,16 @@ def joined(*parts: Loops) -> Loops:
         tuple(s for own in columns for s in own) for columns in zip(*(p.strides for p in parts), strict=True)
     )
     return Loops(sizes, strides)
+
+
+def as_rows(view: View, kind: str, group: RowGroup, contiguous: Callable[[View], View]) -> View:
+    """A view of two axes, rows and columns; one stands still where there is one number for all."""
+    whole = (size(group.lead), group.width)
+    if kind == SCALAR:
+        return View(view.buffer, view.offset, whole, (0, 0), view.dtype)
+    if kind == COLUMN:
+        return View(view.buffer, view.offset, whole, (0, view.strides[-1]), view.dtype)
+    wanted = whole if kind == WIDE else whole[:1]
+    flat = view if view.shape == wanted else view.reshape(wanted) or contiguous(view).reshape(wanted)
+    assert flat is not None
+    return flat if kind == WIDE else View(flat.buffer, flat.offset, whole, (*flat.strides, 0), flat.dtype)

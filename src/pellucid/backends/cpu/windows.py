@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pellucid.backends.cpu.elementwise import neutral
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place, larger
 from pellucid.dtypes import DType, int32, int64
@@ -106,6 +107,43 @@ def element(e: Emitter, base: Value, strides: Sequence[Value], indices: Sequence
     for stride, i in zip(strides, indices, strict=True):
         address = e.advance(address, i, stride)
     return address
+
+
+class Winners:
+    """The largest elements of some windows so far, and where they lie: registers that a loop carries.
+
+    NaN counts as the largest, and of equal ones the first wins.
+    """
+
+    def __init__(self, e: Emitter, dtype: DType, first: Sequence[Value], *, placed: bool) -> None:
+        """``first``: the number of each window's first element; ``placed``: whether places are kept at all."""
+        self._e, self._place, self._count, self._placed = e, Place(e, dtype, dtype), len(first), placed
+        self.start = [e.constant(neutral("max", dtype), dtype)] * self._count
+        if placed:
+            self.start += [self._number(n) for n in first]
+
+    def _number(self, number: Value) -> Value:
+        """A number in every lane; images have fewer than 2^31 positions."""
+        return self._e.splat(self._e.b.trunc(number, I32))
+
+    def look(self, carried: list[Value], window: int, x: Value, number: Value) -> list[Value]:
+        """The registers after a look at one more element of a window."""
+        best = carried[window]
+        wins = larger(self._place, x, best)
+        new = list(carried)
+        new[window] = self._e.b.select(wins, x, best)
+        if self._placed:
+            at = self._count + window
+            new[at] = self._e.b.select(wins, self._number(number), carried[at])
+        return new
+
+    def results(self, carried: list[Value]) -> list[tuple[Value, Value | None]]:
+        """For each window its largest element, and its place as int64 where places are kept."""
+        best = carried[: self._count]
+        if not self._placed:
+            return [(x, None) for x in best]
+        wide = self._e.vector_type(int64)
+        return [(x, self._e.b.sext(n, wide)) for x, n in zip(best, carried[self._count :], strict=True)]
 
 
 class _Pooling:

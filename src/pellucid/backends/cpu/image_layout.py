@@ -1,0 +1,45 @@
+"""How images lie in memory: padded, batch-last, or with one more axis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pellucid.backends.cpu.planner import Planner
+from pellucid.op import Spec
+from pellucid.plan.layout import View, batch_last_strides
+from pellucid.shapes import Pads
+
+Ints = tuple[int, ...]
+
+
+def padded(p: Planner, view: View, low: Ints, high: Ints, interior: Ints | None = None, last: bool = False) -> View:
+    """The view with zeros around (and between) the elements of its spatial axes; ``last`` makes it batch-last."""
+    between = interior or (0,) * len(low)
+    if not any((*low, *high, *between)):
+        return view
+    sizes = [n + a + b + (n - 1) * i for n, a, b, i in zip(view.shape[1:-1], low, high, between, strict=True)]
+    target = p.temporary(Spec((view.shape[0], *sizes, view.shape[-1]), view.dtype), batch_last=last)
+    p.fill(target, 0)
+    p.copy(view, target.slice((0, *low, 0), (1, *(i + 1 for i in between), 1), view.shape))
+    return target
+
+
+def pad_image(p: Planner, view: View, pads: Pads, last: bool = False) -> View:
+    """The view with zeros around its spatial axes, as many as a convolution's padding says."""
+    return padded(p, view, tuple(a for a, _ in pads), tuple(b for _, b in pads), last=last)
+
+
+def samples_together(p: Planner, view: View) -> View:
+    """The image batch-last: itself, or a copy, which later nodes use again."""
+    strides = batch_last_strides(view.shape, view.dtype.itemsize)
+    if view.lies_as(strides):
+        return replace(view, strides=strides)
+    return p.converted_to(view, batch_last=True)
+
+
+def as_planes(view: View) -> View:
+    """An image of one spatial axis as one of two, the first of size 1."""
+    if len(view.shape) == 4:
+        return view
+    n, width, c = view.shape
+    return View(view.buffer, view.offset, (n, 1, width, c), (view.strides[0], 0, *view.strides[1:]), view.dtype)
