@@ -8,20 +8,23 @@ import numpy as np
 
 import pellucid
 from benchmarks.nets import Conv, Dense, Flatten, Layer, Lstm, Net, Pool
-from benchmarks.serving import Variants
+from benchmarks.serving import Run, Variants
 from benchmarks.work import MOMENTUM, RATES, Convolution, Estimation, Inference, Kernel, MatMul, Training, Work
 from pellucid import nn, ops, optim
+from pellucid.backends.loop import LoopData, LoopForm
+from pellucid.graph import rewrite, trace
+from pellucid.op import Spec
 
 
 def candidate(work: Work) -> Variants:
-    """``fit``, the function of ``predictor()``, or ``pellucid.compile``."""
+    """``fit``, the function of ``predictor()``, or a loop over the product."""
     match work:
         case Training():
             return {"fit": _fit(work)}
         case Inference():
             return {"predictor": _predictor(work)}
         case Kernel():
-            return {"compile": _product(work)}
+            return _products(work)
         case Estimation():
             from benchmarks.peers.estimating import fits  # scikit-learn is imported for these rows alone
             from pellucid import estimators
@@ -97,32 +100,56 @@ def _predictor(work: Inference) -> Any:
     return make
 
 
-def _product(work: Kernel) -> Any:
+def _products(work: Kernel) -> Variants:
+    """The product as a network's step makes it, many times in one native call; images in either layout."""
     pellucid.set_num_threads(work.threads)
-    x, w, ct = map(pellucid.Tensor, work.operands())
+    x, w, ct = work.operands()
+    f = _function(work.product)
+    match work.way:
+        case "forward":
+            function, operands = f, (x, w)
+        case "to input":
+            function, operands = (lambda w, ct: pellucid.vjp(lambda x: f(x, w), _zeros(x))[1](ct)[0]), (w, ct)
+        case _:
+            function, operands = (lambda x, ct: pellucid.vjp(lambda w: f(x, w), _zeros(w))[1](ct)[0]), (x, ct)
+    variants = {"as it is": lambda: _repeated(function, operands, work.unit)}
+    if isinstance(work.product, Convolution):
+        variants["samples side by side"] = lambda: _repeated(*_samples_last(function, operands, work.way), work.unit)
+    return variants
 
-    def make() -> Any:
-        f = _function(work.product)
-        if work.way == "forward":
-            compiled, operands = pellucid.compile(f), (x, w)
-        elif work.way == "to input":
-            compiled, operands = (
-                pellucid.compile(lambda w, ct: pellucid.vjp(lambda x: f(x, w), _zeros(x))[1](ct)),
-                (w, ct),
-            )
-        else:
-            compiled, operands = (
-                pellucid.compile(lambda x, ct: pellucid.vjp(lambda w: f(x, w), _zeros(w))[1](ct)),
-                (x, ct),
-            )
 
-        def run(count: int) -> None:
-            for _ in range(count * work.unit):
-                compiled(*operands)
+def _samples_last(function: Any, operands: tuple[np.ndarray, ...], way: str) -> tuple[Any, tuple[np.ndarray, ...]]:
+    """The same on images [height, width, channel, sample], as the engine keeps those of few channels."""
+    image = [way != "to input", way != "forward"]
+    given = [np.ascontiguousarray(a.transpose(1, 2, 3, 0)) if i else a for a, i in zip(operands, image, strict=True)]
 
-        return run
+    def turned(*arrays: Any) -> Any:
+        out = function(*(ops.transpose(a, (3, 0, 1, 2)) if i else a for a, i in zip(arrays, image, strict=True)))
+        return out if way == "to kernel" else ops.transpose(out, (1, 2, 3, 0))
 
-    return make
+    return turned, tuple(given)
+
+
+def _repeated(function: Any, operands: tuple[np.ndarray, ...], unit: int) -> Run:
+    """Call a function of two arrays again and again, its result always in the same place."""
+    left, right = operands
+    result = np.asarray(function(*map(pellucid.Tensor, operands)))
+    out = np.empty(result.shape, result.dtype)
+    arrays = [Spec(a.shape, a.dtype) for a in (left, right)]
+    graph = trace(
+        lambda left, right, number, old: function(left, right), *arrays, Spec((), np.dtype("int64")),
+        Spec(out.shape, out.dtype),
+    ).graph  # fmt: skip
+    form = LoopForm(rows=0, fixed=2, series=1, carried=(0,))
+    loop = pellucid.backends.get("cpu").compile_loop(rewrite(graph), form)
+
+    def run(count: int) -> None:
+        data = LoopData([], np.zeros(0, np.int64), operands, [np.zeros(count * unit, np.int64)], [out])
+        repeated = loop.start(data)
+        while repeated.done < repeated.steps:
+            repeated.advance(repeated.steps - repeated.done)
+
+    return run
 
 
 def _function(product: MatMul | Convolution) -> Any:
