@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -117,3 +118,64 @@ def test_processes_share_the_folder_and_survive_its_damage(tmp_path):
     for path in files:
         path.write_bytes(path.read_bytes()[:-7])
     assert run_program(tmp_path) == first
+
+
+def test_what_a_killed_process_left_behind_is_removed_in_time(cache):
+    cache.store("a", b"code")
+    old, new = cache.folder / "old.part", cache.folder / "new.part"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    ObjectCache().store("b", b"code")
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
+    def full(*names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        cache.store("a", b"code")
+    assert list(cache.folder.iterdir()) == []
+
+
+TRAINING = """
+import numpy as np
+from pellucid import Input, Sequential, set_seed
+from pellucid.nn import Conv2D, Dense, Flatten, MaxPool2D
+set_seed(0)
+net = Sequential([Input((12, 12, 1)), Conv2D(6, 3, activation="relu"), MaxPool2D(2), Flatten(), Dense(3, "softmax")])
+net.compile("categorical_crossentropy", "adam", backend="cpu")
+x = np.random.default_rng(0).normal(size=(64, 12, 12, 1)).astype("float32")
+net.fit(x, np.arange(64) % 3, batch_size=16, epochs=1, seed=0, verbose=0)
+print(b"".join(w.tobytes() for w in net.get_weights().values()).hex())
+"""
+
+
+@pytest.mark.slow
+def test_killed_processes_leave_a_cache_that_serves_the_next_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path / "cache"))
+
+    def start(folder):
+        environment = {**os.environ, "PELLUCID_CACHE": str(folder)}
+        return subprocess.Popen([sys.executable, "-c", TRAINING], env=environment, stdout=subprocess.PIPE)
+
+    whole = start(tmp_path / "other")
+    started = time.monotonic()
+    expected, _ = whole.communicate(timeout=120)
+    seconds = time.monotonic() - started
+    kernels = tmp_path / "cache" / "kernels"
+    counts = []
+    for turn in range(1, 7):
+        process = start(tmp_path / "cache")
+        time.sleep(seconds * turn / 7)
+        process.kill()
+        process.communicate()
+        counts.append(len(list(kernels.glob("*.o"))) if kernels.is_dir() else 0)
+        assert all(ObjectCache().load(path.stem) for path in kernels.glob("*.o"))
+    last = start(tmp_path / "cache")
+    found, _ = last.communicate(timeout=120)
+    assert (last.returncode, found) == (0, expected)
+    assert counts[-1] > 0, "every process was killed before it wrote a kernel"

@@ -11,12 +11,15 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
 from pellucid import config
 
 _DIGEST = 32
+#: Files that are being written, and the age in seconds from which on nobody does so any more.
+_PART, _ABANDONED = ".part", 3600.0
 
 
 class ObjectCache:
@@ -28,6 +31,7 @@ class ObjectCache:
 
     def __init__(self) -> None:
         self.failed = False
+        self._swept = False
 
     @property
     def folder(self) -> Path:
@@ -52,16 +56,32 @@ class ObjectCache:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not _private(self.folder):
                 raise PermissionError(13, "others may write to it, or it belongs to someone else")
-            handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(_digest(key, code) + code)
-            os.replace(temporary, self.folder / f"{key}.o")
+            if not self._swept:
+                self._sweep()
+            handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=_PART)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(_digest(key, code) + code)
+                os.replace(temporary, self.folder / f"{key}.o")
+            except OSError:
+                os.unlink(temporary)
+                raise
         except OSError as error:
             self._warn(error)
 
     def sizes(self) -> list[int]:
         """The bytes of each file."""
         return [path.stat().st_size for path in self.folder.glob("*.o")]
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed while they wrote have left behind."""
+        self._swept = True
+        for part in self.folder.glob(f"*{_PART}"):
+            try:
+                if time.time() - part.stat().st_mtime > _ABANDONED:
+                    part.unlink()
+            except OSError:
+                continue  # another process was quicker
 
     def _warn(self, error: OSError) -> None:
         if not self.failed:
