@@ -34,6 +34,7 @@ from pellucid.train import (
     LearningRateSchedule,
     Model,
     Population,
+    Recorder,
     ReduceOnPlateau,
     Sequential,
     TensorBoard,
@@ -41,7 +42,7 @@ from pellucid.train import (
 )
 
 # Built on scikit-learn or matplotlib, and so loaded when they are asked for.
-_LATER = ("analysis", "classic", "estimators", "plot")
+_LATER = ("analysis", "classic", "estimators", "plot", "select")
 
 
 def __getattr__(name: str) -> Any:
@@ -58,7 +59,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BatchReport", "CSVLog", "Callback", "Checkpoint", "EarlyStopping", "History", "Input", "LearningRateSchedule",
-    "Model", "Population", "ReduceOnPlateau", "Sequential", "Tensor", "TensorBoard", "compile", "data", "errors",
-    "grad", "hessian", "hvp", "jacobian", "load_model", "nn", "no_grad", "ops", "optim", "random_key",
+    "Model", "Population", "Recorder", "ReduceOnPlateau", "Sequential", "Tensor", "TensorBoard", "compile", "data",
+    "errors", "grad", "hessian", "hvp", "jacobian", "load_model", "nn", "no_grad", "ops", "optim", "random_key",
     "set_num_threads", "set_seed", "value_and_grad", "vjp",
 ]  # fmt: skip
