@@ -52,6 +52,15 @@ class Emitter:
         self.b.ret_void()
         return target.address_of(str(self.module), KERNEL)
 
+    @contextmanager
+    def narrowed(self, lanes: int) -> Iterator[None]:
+        """In the block, registers have so many lanes."""
+        before, self.lanes = self.lanes, lanes
+        try:
+            yield
+        finally:
+            self.lanes = before
+
     # Numbers.
 
     def field(self) -> Value:
