@@ -26,9 +26,9 @@ def instructions(function, *args):
 
 
 def same(found, expected, atol=1e-5):
-    for one, other in zip(found, expected, strict=True):
-        scale = max(1.0, float(np.abs(np.asarray(other)[np.isfinite(other)]).max(initial=0)))
-        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=atol * scale)
+    for one, other in zip(map(np.asarray, found), map(np.asarray, expected), strict=True):
+        scale = max(1.0, float(np.abs(other[np.isfinite(other)]).max(initial=0)))
+        np.testing.assert_allclose(one, other, atol=atol * scale)
 
 
 def images(seed, *shapes, dtype="float32"):

@@ -20,7 +20,7 @@ from pellucid.plan.barriers import ROW_BLOCK
 
 # Rows and vectors of the register block: 8 x 3 accumulators and 3 vectors of B leave AVX-512 five registers.
 ROWS, VECTORS = 8, 3
-# Lanes from which on the last columns may have a register of half the width, which takes half the time on some processors.
+# Lanes from which on the last columns may have half a register, which takes half the time on some processors.
 _HALVED = 8
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
