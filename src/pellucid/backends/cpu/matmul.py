@@ -22,6 +22,8 @@ from pellucid.plan.barriers import ROW_BLOCK
 ROWS, VECTORS = 8, 3
 # Lanes from which on the last columns may have half a register, which takes half the time on some processors.
 _HALVED = 8
+# How much more arithmetic it is worth to share weights by columns, so that they stay in one core's cache.
+_WORTH = 1.03
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
 
@@ -39,18 +41,26 @@ def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, stays: bool
         dtype: The type of the elements.
         stays: Whether the right operand or the result are weights.
     """
-    registers, blocks = math.ceil(columns / lanes_for(dtype)), math.ceil(rows / ROWS)
-    sharing_rows = math.ceil(blocks / 2) * ROWS * _column_cost(registers)
-    sharing_columns = rows * _column_cost(math.ceil(registers / 2))
+    lanes = lanes_for(dtype)
+    half = _half(lanes)
+    sharing_rows = math.ceil(math.ceil(rows / ROWS) / 2) * ROWS * _column_cost(columns, lanes)
+    sharing_columns = rows * _column_cost(math.ceil(math.ceil(columns / half) / 2) * half, lanes)
     samples, features = sorted((inner, rows))
     large = features * columns > samples * (features + columns)
-    return stays and large and registers > 1 and sharing_columns <= 1.03 * sharing_rows
+    return stays and large and columns > lanes and sharing_columns <= _WORTH * sharing_rows
 
 
-def _column_cost(registers: int) -> int:
+def _half(lanes: int) -> int:
+    """The width of the smallest register that columns are computed in."""
+    return lanes // 2 if lanes >= _HALVED else lanes
+
+
+def _column_cost(columns: int, lanes: int) -> float:
     """Cycles per row block and inner step: multiply-adds of full blocks, loads of single registers."""
-    full, left = divmod(registers, VECTORS)
-    return full * ROWS * VECTORS + left * (ROWS + 1)
+    wide, left = divmod(columns, VECTORS * lanes)
+    single, left = divmod(left + _half(lanes) - 1, lanes)
+    narrow = 0.5 if left >= _half(lanes) and _half(lanes) < lanes else 0
+    return wide * ROWS * VECTORS + single * (ROWS + 1) + narrow * (ROWS + 2)
 
 
 Masks = Sequence[Value | None]
@@ -91,7 +101,7 @@ class _Matmul:
         if loop == len(self.batches):
             alone = loop > 0 or self.by_columns
             rows = (I64(0), self.m) if alone else e.my_share(self.m, ROW_BLOCK)
-            columns = e.my_share(self.n, e.lanes) if self.by_columns and loop == 0 else (I64(0), self.n)
+            columns = e.my_share(self.n, _half(e.lanes)) if self.by_columns and loop == 0 else (I64(0), self.n)
             self.product(a, b, c, rows, columns)
             return
         share = e.my_share(self.batches[loop]) if loop == 0 else (I64(0), self.batches[loop])
@@ -111,7 +121,7 @@ class _Matmul:
             self.ahead.begin(e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), ROWS)))
         with e.loop(start, wide_end, wide) as j:
             self.columns(a, b, c, rows, j, [None] * VECTORS)
-        half = e.lanes // 2 if e.lanes >= _HALVED else e.lanes
+        half = _half(e.lanes)
         # As many whole registers as leave no more than half of one.
         single = e.b.sdiv(e.b.add(e.minus(stop, wide_end), I64(half - 1)), I64(e.lanes))
         single_end = e.b.add(wide_end, e.b.mul(single, I64(e.lanes)))
