@@ -1,55 +1,39 @@
-"""Gradient descent on an error surface: steps too small, right and too large; a saddle and its Hessian (deck 000).
+"""Gradient descent on error surfaces of one and two parameters: steps too small, right and too large (deck 000).
 
-L = (1 - w1 w2)^2 is the deck's smallest network with a saddle, y = w2 w1 x. Its Hessian at the origin has the
-eigenvalues -2 and 2: the gradient is 0 there, yet a step along [1, 1] goes down. Run ``python
-examples/error_surface.py [PICTURE.png]``: 1 s on two cores.
+Above, L = w²: the rate 0.03 creeps, 0.3 arrives, 1.03 climbs from wall to wall. Below, L = (1 - w1 w2)², the error of
+the deck's smallest deep network, y = w2 w1 x, on the floor of whose valley all weights are right. Run ``python
+examples/error_surface.py [PICTURE.png]``: 2 s on two cores.
 """
 
 import sys
 
 import matplotlib.pyplot as plt
-import numpy as np
 
-from pellucid import grad, hessian
+from pellucid import plot
+from pellucid.optim import SGD
 
-RATES = {0.02: ("#E69F00", "o:"), 0.2: ("#0072B2", "s-"), 0.55: ("#D55E00", "^--")}
-START, STEPS = np.array([-0.5, 1.6]), 30
-
-
-def loss(w):
-    """The squared error of y = w1 w2 x at x = 1, y = 1."""
-    return (1 - w[0] * w[1]) ** 2
+STEPS = 20
+CASES = {
+    "w²": (lambda w: w**2, 1.0, (0.03, 0.3, 1.03), (-3.4, 3.4)),
+    "(1 - w1 w2)²": (lambda w: (1 - w[0] * w[1]) ** 2, (-0.5, 1.6), (0.02, 0.2, 0.55), ((-2, 2.4), (-2, 2.4))),
+}
 
 
-def descend(rate: float) -> np.ndarray:
-    """The weights after every step, until they leave the picture."""
-    path = [START]
-    while len(path) <= STEPS and np.abs(path[-1]).max() < 3:
-        path.append(path[-1] - rate * np.asarray(grad(loss)(path[-1])))
-    return np.array(path)
-
-
-def main(path: str = "error_surface.png") -> dict[float, float]:
-    """Look at the saddle, descend with three learning rates, draw; the last loss of each."""
-    values, vectors = np.linalg.eigh(np.asarray(hessian(loss)(np.zeros(2))))
-    print(f"the gradient at the origin is {np.asarray(grad(loss)(np.zeros(2)))}, the loss {loss([0, 0])}")
-    for value, (w1, w2) in zip(values, 0.1 * vectors.T, strict=True):
-        print(f"eigenvalue {value:+.0f}: the loss is {loss([w1, w2]):.2f} at [{w1:.2f}, {w2:.2f}]")
-    figure, (plane, curves) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    grid = np.meshgrid(np.linspace(-2, 2.4, 200), np.linspace(-2, 2.4, 200))
-    plane.contourf(*grid, np.log10(loss(grid) + 1e-3), 20, cmap="cividis", alpha=0.7)
-    for rate, (color, style) in RATES.items():
-        steps = descend(rate)
-        losses = np.array([loss(w) for w in steps])
-        print(f"learning rate {rate}: loss {losses[0]:.2f} -> {losses[-1]:.2g} in {len(steps) - 1} steps")
-        plane.plot(*steps.T, style, color=color, label=f"rate {rate}", markersize=4)
-        curves.plot(losses, style, color=color, label=f"rate {rate}", markersize=4)
-    plane.plot(0, 0, "wX", markersize=10, markeredgecolor="k", label="saddle")
-    plane.set(title="(1 - w1 w2)²", xlabel="w1", ylabel="w2", xlim=(-2, 2.4), ylim=(-2, 2.4))
-    curves.set(title="the loss", xlabel="step", ylabel="loss", yscale="log", ylim=(1e-9, 1e3))
-    plane.legend()
+def main(path: str = "error_surface.png") -> dict[str, list[float]]:
+    """Descend with three learning rates on each surface, print, draw; the last losses."""
+    figure, rows = plt.subplots(2, 3, figsize=(12, 7.6), layout="constrained")
+    found = {}
+    for axes, (name, (loss, start, rates, bounds)) in zip(rows, CASES.items(), strict=True):
+        paths = [plot.descend(loss, start, SGD(rate), steps=STEPS) for rate in rates]
+        found[name] = [float(path.losses[-1]) for path in paths]
+        for rate, descent in zip(rates, paths, strict=True):
+            first, last = descent.losses[[0, -1]]
+            print(f"{name}, learning rate {rate}: loss {first:.3g} -> {last:.2g} in {descent.steps} steps")
+        plot.gradient_descent(loss, start, learning_rates=rates, steps=STEPS, bounds=bounds, axes=axes)
+        for panel, what in zip(axes, ("too small", "right", "too large"), strict=True):
+            panel.set_title(f"{what}: {panel.get_title()}", fontsize=10)
     figure.savefig(path, dpi=110)
-    return {rate: float(loss(descend(rate)[-1])) for rate in RATES}
+    return found
 
 
 if __name__ == "__main__":

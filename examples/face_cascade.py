@@ -35,7 +35,8 @@ def draw(image: np.ndarray, found: list[Detection], path: str) -> None:
     axes.set_axis_off()
     for box in found:
         axes.add_patch(plt.Rectangle((box.left, box.top), box.width, box.height, fill=False, color="lime", linewidth=3))
-        axes.text(box.left, box.top - 6, f"{box.neighbours + 1} windows", color="lime")
+        label = {"color": "black", "bbox": {"facecolor": "lime", "edgecolor": "none", "pad": 2}}
+        axes.text(box.left, box.top - 10, f"a face: {box.neighbours + 1} windows agree", **label)
     figure.savefig(path, bbox_inches="tight", pad_inches=0)
     plt.close(figure)
 

@@ -48,7 +48,7 @@ def main(path: str = "five_by_five.png") -> dict[str, float]:
         axes.plot(losses.T, color=color, alpha=0.25, linewidth=0.8)
         axes.plot(np.median(losses, axis=0), color=color)
         axes.set(title=name, xlabel="epoch (one update each)")
-    panels[0].set(ylabel=f"cross-entropy, {SEEDS} networks and their median", yscale="log", ylim=(1e-4, 3))
+    panels[0].set(ylabel=f"cross-entropy\n{SEEDS} networks and their median", yscale="log", ylim=(1e-4, 3))
     figure.savefig(path, dpi=110)
     return final
 

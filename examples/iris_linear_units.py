@@ -2,7 +2,7 @@
 
 The perceptron's errors per epoch are the deck's 2 2 3 2 1 0. Adaline diverges with the learning rate 0.01 on the raw
 lengths and creeps with 0.0001 (from a cost of 50 to 40.2 in ten epochs); with standardised lengths it comes down to
-2.57 in 15 epochs, and online to 8.86 in one. Run ``python examples/iris_linear_units.py [PICTURE.png]``: 3 s on two
+2.57 in 15 epochs, and online to 8.86 in one. Run ``python examples/iris_linear_units.py [PICTURE.png]``: 2 s on two
 cores.
 """
 
@@ -12,18 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_iris
 
+from pellucid import plot
 from pellucid.classic import AdalineGD, AdalineSGD, LogisticRegressionGD, Perceptron
 from pellucid.data import standardize
-
-STYLES = ("#0072B2", "o-"), ("#D55E00", "s--"), ("#009E73", "^:")
-
-
-def draw(axes, curves: dict, title: str, ylabel: str) -> None:
-    """One number per epoch and unit."""
-    for (label, values), (color, style) in zip(curves.items(), STYLES, strict=False):
-        axes.plot(range(1, len(values) + 1), values, style, color=color, label=label)
-    axes.set(title=title, xlabel="epoch", ylabel=ylabel)
-    axes.legend()
 
 
 def main(path: str = "iris_linear_units.png") -> list[int]:
@@ -40,13 +31,15 @@ def main(path: str = "iris_linear_units.png") -> list[int]:
         print(f"Adaline, {name}: cost {model.cost_[0]:.3g}, in epoch {model.n_iter_} {model.cost_[-1]:.3g}")
     print(f"Adaline, online: cost {online.cost_[0]:.3g} after one epoch")
     # The batch forms note the cost before a step, the online form after a pass.
-    costs = {"Adaline": batch.cost_, "Adaline, online": [50, *online.cost_], "logistic": logistic.cost_}
-    figure, panels = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    draw(panels[0], {"errors": unit.errors_}, "perceptron, raw lengths", "errors")
-    draw(panels[1], {"0.01": steep.cost_, "0.0001": gentle.cost_}, "Adaline, raw lengths", "squared errors / 2")
-    draw(panels[2], {k: np.divide(c, c[0]) for k, c in costs.items()}, "standardised lengths", "cost / first cost")
-    panels[1].set(yscale="log")
-    panels[1].get_legend().set_title("learning rate")
+    costs = {"Adaline": batch.cost_, "Adaline, online": [50, *online.cost_], "logistic regression": logistic.cost_}
+    figure, panels = plt.subplots(2, 2, figsize=(10, 7.6), layout="constrained")
+    names = {"feature_names": ("sepal length (cm)", "petal length (cm)"), "class_names": iris.target_names[:2]}
+    plot.decision_regions(unit, raw, y, ax=panels[0, 0], **names).set_title("perceptron")
+    plot.error_curves(unit, axes=panels[0, 1])[0].set_title("perceptron, raw lengths")
+    rates = {0.01: steep, 0.0001: gentle}
+    plot.compare(rates, setting="learning rate", log=True, ax=panels[1, 0]).set_title("Adaline, raw lengths")
+    shares = {name: np.divide(cost, cost[0]) for name, cost in costs.items()}
+    plot.compare(shares, ax=panels[1, 1]).set(title="standardised lengths", ylabel="cost / first cost")
     figure.savefig(path, dpi=110)
     return unit.errors_
 

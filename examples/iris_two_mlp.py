@@ -1,6 +1,6 @@
 """A 4-2-3 network on iris, trained by numerical gradients and by back-propagation (deck 000, TwoMLP).
 
-Both take the same way, but two forward passes for each of 19 parameters cost 8 to 11 times one forward and one backward
+Both take the same way, but two forward passes for each of 19 parameters cost 7 to 11 times one forward and one backward
 pass (the deck says 10). Run ``python examples/iris_two_mlp.py [PICTURE.png]``: 5 s on two cores.
 """
 

@@ -10,25 +10,21 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pellucid import BatchReport, Input, Sequential, data, set_seed
+from pellucid import BatchReport, Input, Sequential, data, plot, set_seed
 from pellucid.nn import Dense
 from pellucid.optim import SGD
 
 
 def draw(path: str, history, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> None:
     """The curves of loss and accuracy, and the images that the network is surest of and wrong about."""
-    figure = plt.figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.2, 1))
-    for axes, key in zip(left.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        history.plot(key, axes)
-    left.suptitle("784-100-10; for validation, the test images")
+    figure = plt.figure(figsize=(12, 7), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.15, 1))
+    plot.error_curves(history, axes=[figure.add_subplot(grid[0, k]) for k in range(2)])
     wrong = np.flatnonzero(p.argmax(axis=1) != y)
-    surest = wrong[np.argsort(-p[wrong].max(axis=1))[:15]]
-    for axes, image in zip(right.subplots(3, 5).flat, surest, strict=True):
-        axes.imshow(x[image].reshape(28, 28), cmap="gray_r")
-        axes.set_title(f"{y[image]}, not {p[image].argmax()}", fontsize=9)
-        axes.set_axis_off()
-    right.suptitle(f"15 of {len(wrong)} mistakes in {len(y):,} test images")
+    surest = wrong[np.argsort(-p[wrong].max(axis=1))[:24]]
+    mistakes = plot.image_grid(x[surest], y[surest], p[surest], columns=12, ax=figure.add_subplot(grid[1, :]))
+    mistakes.set_title(f"the surest 24 of {len(wrong)} mistakes in {len(y):,} test images")
+    figure.suptitle("MNIST, 784-100-10; for validation, the test images")
     figure.savefig(path, dpi=110)
 
 

@@ -1,8 +1,8 @@
 """Spam or not: a bag of words, one unit and a hidden layer (deck 001).
 
-5,171 different messages as counts of 2,000 words. One unit has 98.07 % of the held-out ones right and finds 84.7 % of
-the spam without a false alarm, and its weights can be read; a hidden layer finds 86.3 %. Run ``python examples/spam.py
-[PICTURE.png]``: 3 s on two cores; the messages come from ``$PELLUCID_DATA`` or a checked download.
+5,171 different messages as counts of 2,000 words. One unit has 98.26 % of the held-out ones right and finds 87.7 % of
+the spam, with 98.3 % of its alarms true, and its weights can be read; a hidden layer finds 90.0 %. Run ``python
+examples/spam.py [PICTURE.png]``: 3 s on two cores; the messages come from ``$PELLUCID_DATA`` or a checked download.
 """
 
 import sys

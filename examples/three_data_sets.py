@@ -9,7 +9,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pellucid import Input, Sequential, data, set_seed
+from pellucid import Input, Sequential, data, plot, set_seed
 from pellucid.classic import Perceptron
 from pellucid.nn import Dense
 from pellucid.optim import Adam
@@ -17,40 +17,30 @@ from pellucid.optim import Adam
 NAMES = ("linearly_separable", "non_linearly_separable", "circles")
 
 
-def network(x: np.ndarray, y: np.ndarray):
-    """One hidden layer of sixteen units; a function that gives the class of points."""
+def network(x: np.ndarray, y: np.ndarray) -> Sequential:
+    """One hidden layer of sixteen units."""
     set_seed(0)
     model = Sequential([Input((2,)), Dense(16, activation="tanh"), Dense(1, activation="sigmoid")])
-    model.compile("binary_crossentropy", Adam(0.03))
+    model.compile("binary_crossentropy", Adam(0.03), ["accuracy"])
     model.fit(x, y, epochs=300, seed=0, verbose=0)
-    return lambda points: (model.predict(points)[:, 0] > 0.5).astype(int)
-
-
-def draw(axes, classify, points: data.Dataset, title: str) -> None:
-    """What the model says all over the plane, and the training points."""
-    grid = np.stack(np.meshgrid(*[np.linspace(-1.1, 1.1, 300)] * 2), axis=-1).reshape(-1, 2)
-    axes.pcolormesh(*grid.T.reshape(2, 300, 300), classify(grid).reshape(300, 300), cmap="cividis", alpha=0.4)
-    for label, style in enumerate(("ko", "k+")):
-        axes.plot(
-            *points.x_train[points.y_train == label].T, style, markersize=4, fillstyle="none", label=f"class {label}"
-        )
-    axes.set(title=title, xlabel="Input_A", ylabel="Input_B", aspect="equal")
+    return model
 
 
 def main(path: str = "three_data_sets.png") -> dict[str, tuple[float, float]]:
     """Train both on each, print, draw; the accuracies of perceptron and network on the test points."""
-    (figure, panels), found = plt.subplots(2, 3, figsize=(11, 7.2), layout="constrained"), {}
+    (figure, panels), found = plt.subplots(2, 3, figsize=(12, 7.8), layout="constrained"), {}
     for column, name in zip(panels.T, NAMES, strict=True):
         points = data.load(name)
-        models = {
-            "perceptron": Perceptron(0.1, 1000).fit(*points.train).predict,
-            "hidden layer": network(*points.train),
-        }
-        right = [float((classify(points.x_test) == points.y_test).mean()) for classify in models.values()]
-        found[name] = right[0], right[1]
-        print(f"{name}: perceptron {right[0]:.0%}, network {right[1]:.0%} of the test points right")
-        for axes, (kind, classify), share in zip(column, models.items(), right, strict=True):
-            draw(axes, classify, points, f"{name.replace('_', ' ')}\n{kind}: {share:.0%} right")
+        unit, hidden = Perceptron(0.1, 1000).fit(*points.train), network(*points.train)
+        found[name] = float(unit.score(*points.test)), float(hidden.evaluate(*points.test)[1])
+        print(f"{name}: perceptron {found[name][0]:.0%}, network {found[name][1]:.0%} of the test points right")
+        kinds = ("perceptron", unit), ("hidden layer", hidden)
+        for axes, (kind, model), share in zip(column, kinds, found[name], strict=True):
+            plot.decision_regions(model, *points.train, feature_names=points.feature_names, ax=axes)
+            axes.set(title=f"{name.replace('_', ' ')}\n{kind}: {share:.0%} right", aspect="equal")
+            axes.get_legend().remove()
+    figure.legend(*axes.get_legend_handles_labels(), title="class", ncols=2, loc="outside upper right")
+    figure.suptitle("240 points to learn from, and how much of 60 others is right")
     figure.savefig(path, dpi=100)
     return found
 

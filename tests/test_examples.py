@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from tests.canon.mnist_files import FOLDER, mnist_or_skip
 
+from pellucid import data
 from pellucid.classic import Box
+from pellucid.errors import DataError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -36,6 +39,10 @@ def data_or_skip(monkeypatch, folder):
     if not (FOLDER / folder).is_dir():
         pytest.skip(f"the files are not in ../shared/data/{folder}")
     monkeypatch.setenv("PELLUCID_DATA", str(FOLDER))
+
+
+def no_data():
+    raise DataError("there are no files")
 
 
 def test_every_example_is_short():
@@ -70,6 +77,14 @@ def test_on_the_five_digits_relu_learns_what_sigmoid_does_not(run):
     assert min(loss["sigmoid"], loss["sigmoid, dropout"]) > 1.4
 
 
+def test_a_step_is_explained_and_its_printed_code_does_the_same(run, capsys):
+    found = run("explain_step")
+    gradients = found["gradients"]
+    assert [float(g) for g in gradients["buying apples (deck 000)"].values()] == pytest.approx([3.3, 110, 300])
+    assert found["difference"] < 1e-12
+    assert "delta^1 = sigma'(z^1) * (W^2)^T delta^2" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_mnist_784_100_10_reaches_the_decks_accuracy(run, monkeypatch):
     mnist_or_skip(monkeypatch)
@@ -86,9 +101,12 @@ def test_lenet5_reaches_99_per_cent_on_the_test_images(run, monkeypatch, capsys)
 
 
 @pytest.mark.slow
-def test_momentum_and_adam_get_further_than_plain_descent(run):
+def test_momentum_gets_further_than_plain_descent_and_all_get_far_at_their_best_rates(run, capsys):
     loss = run("optimizers")
-    assert max(loss["momentum 0.9"], loss["Adam"]) < loss["gradient descent"]
+    assert loss["momentum 0.9"] < loss["gradient descent"]
+    assert max(loss.values()) < 0.1
+    after_one = [float(line.split("loss ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert max(after_one[1:]) < after_one[0]  # plain descent comes first
 
 
 def test_per_epoch_online_is_ahead_of_mini_batches_and_these_of_the_full_batch(run):
@@ -97,7 +115,7 @@ def test_per_epoch_online_is_ahead_of_mini_batches_and_these_of_the_full_batch(r
     assert [len(each) - 1 for each in (online, mini, batch)] == [990, 330, 10]
     assert online[-1] < mini[-1] < batch[-1]
     assert (np.diff(batch) < 0).all()
-    assert (np.diff(online) > 0).mean() > 0.05
+    assert (np.diff(online) > 0).mean() > 0.01
 
 
 @pytest.mark.slow
@@ -115,12 +133,11 @@ def test_twice_the_units_halve_the_error_of_a_network_built_by_hand(run):
     assert errors["trained"][1] > 1 > 0.1 > max(errors["trained"][width] for width in (8, 16, 32, 64))
 
 
-def test_a_learning_rate_may_be_too_small_or_too_large_and_the_saddle_has_a_way_down(run, capsys):
-    small, right, large = run("error_surface").values()
-    assert right < 1e-9 < small < large > 3.24
-    out = capsys.readouterr().out
-    assert "eigenvalue -2: the loss is 0.99 at" in out
-    assert "eigenvalue +2: the loss is 1.01 at" in out
+def test_a_learning_rate_may_be_too_small_or_too_large(run):
+    found = run("error_surface")
+    for first, (small, right, large) in zip((1.0, 3.24), found.values(), strict=True):
+        assert right < 1e-9 < small < first < large
+    np.testing.assert_allclose(found["w²"], [(1 - 2 * rate) ** 40 for rate in (0.03, 0.3, 1.03)], rtol=1e-6)
 
 
 def test_parity_takes_exponentially_many_gates_in_two_layers_and_few_in_many(run):
@@ -133,7 +150,7 @@ def test_parity_takes_exponentially_many_gates_in_two_layers_and_few_in_many(run
 def test_two_layers_beat_one_with_as_many_parameters(run):
     for size, errors in (found := run("fat_or_tall")).items():
         assert errors[1] < errors[0], size
-    assert found[300][1] < found[3000][0]
+    assert found[1000][1] < found[3000][0]
 
 
 @pytest.mark.slow
@@ -169,3 +186,65 @@ def test_the_cascade_finds_the_astronauts_face_and_nothing_else(run, capsys):
     assert [detection.iou(Box(72, 178, 100, 95)) > 0.5 for detection in found] == [True]
     assert report.features_per_window < 10
     assert "stage 10:" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_cnn_is_drawn_from_low_to_high_level_and_knows_the_images_made_for_its_classes(run, monkeypatch):
+    mnist_or_skip(monkeypatch)
+    found = run("cnn_features")
+    assert found["accuracy"] > 0.96
+    assert found["recognised"] == 1
+
+
+@pytest.mark.slow
+def test_without_mnist_small_digits_are_drawn(run, monkeypatch):
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name: load("digits") if name == "digits" else no_data())
+    assert run("cnn_features")["accuracy"] > 0.9
+
+
+@pytest.mark.slow
+def test_distorted_digits_teach_more_than_the_same_ones_again(run, monkeypatch):
+    mnist_or_skip(monkeypatch)
+    wrong = run("augmentation")
+    assert wrong["distorted"] < 0.75 * wrong["as they are"]
+
+
+@pytest.mark.slow
+def test_zeros_keep_units_alike_small_weights_lose_the_signal_and_scaled_ones_learn(run):
+    found = run("initialisation")
+    for activation in ("tanh", "ReLU"):
+        cases = {name.split(": ")[1]: case for name, case in found.items() if name.startswith(activation)}
+        assert cases["zeros"][2] == 1
+        assert cases["N(0, 0.01)"][0] < 1e-4
+        for name in ("sqrt(1/rows)", "Glorot", "He", "He, bias 0.1"):
+            deviation, _, units, loss = cases[name]
+            assert deviation > 0.2, name
+            assert units == 50, name
+            assert loss < 0.05 < 1 < cases["N(0, 0.01)"][3], name
+    assert found["ReLU: He, bias 0.1"][1] > found["ReLU: He"][1]
+
+
+def test_a_network_is_taken_to_a_saddle_and_leaves_it_downhill(run, capsys):
+    loss = run("critical_points")
+    assert loss["descended"] < loss["escaped"] < loss["saddle"]
+    out = capsys.readouterr().out
+    assert "[0.0, 0.0] saddle: loss 1, gradient norm 0," in out
+    assert "along [0.71 0.71] (eigenvalue -2): loss 1.0 -> 0.25" in out
+
+
+@pytest.mark.slow
+def test_the_minimum_ratio_is_higher_where_the_loss_is_lower(run):
+    found = run("minimum_ratio")
+    assert (found.gradient_norm <= 1e-4).sum() >= 15
+    assert spearmanr(found.loss, found.minimum_ratio).statistic < -0.7
+    assert found.minimum_ratio[np.argmin(found.loss)] > 0.9
+
+
+def test_each_fault_is_found_and_its_change_helps(run, capsys):
+    found = run("diagnosis")
+    assert len(found) == 6
+    for name, retry in found.items():
+        assert retry.helped, name
+        assert retry.after_value < 0.2 * retry.before_value, name
+    assert "8 layers of sigmoid lie between them and the loss" in " ".join(capsys.readouterr().out.split())

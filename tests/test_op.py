@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any
 
@@ -144,3 +145,8 @@ def test_apply_takes_values_arrays_and_numbers() -> None:
     for x in (Tensor([1.0]), np.ones(1, "float32"), [1.0]):
         assert apply(REGISTRY["neg"], x).tolist() == [-1.0]
         assert REGISTRY["neg"](x).tolist() == [-1.0]
+
+
+def test_a_copy_of_an_operation_is_the_operation():
+    add = REGISTRY["add"]
+    assert copy.deepcopy({"activation": add})["activation"] is add

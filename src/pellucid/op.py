@@ -93,6 +93,10 @@ class Op:
             raise ConfigurationError(f"An operation named {self.name!r} is registered already.")
         REGISTRY[self.name] = self
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Op:
+        """Itself: there is one operation of a name, and copies of what holds it mean the same one."""
+        return self
+
     def rule(self, index: int) -> Rule | None:
         """The vjp rule of one operand; None where no derivative exists."""
         if self.vjp is None:

@@ -11,7 +11,7 @@ from tests.graph.build import F32, MATRIX, NUMBER, VECTOR, graph_of, names, numb
 from pellucid import ops
 from pellucid.autodiff import grad
 from pellucid.errors import DifferentiationError, ShapeError
-from pellucid.graph import FORWARD_PASSES, Graph, gradient, rewrite, verify
+from pellucid.graph import FORWARD_PASSES, Graph, gradient, gradient_with_inner, rewrite, trace, verify
 from pellucid.op import Spec, scope
 
 
@@ -149,3 +149,33 @@ def test_thousands_of_nodes_have_a_gradient() -> None:
 
     graph = rewrite(gradient(graph_of(chain, NUMBER), [0]))
     assert float(run(graph, 1.0)[1]) == 5001.0
+
+
+def test_gradients_by_inner_values_are_those_met_on_the_way():
+    def forward(x, w):
+        z = x @ w
+        a = ops.tanh(z)
+        aside = ops.sum(ops.exp(w))
+        return ops.sum(a * a), z, a, x, aside
+
+    r = np.random.default_rng(0)
+    x, w = r.normal(size=(3, 2)), r.normal(size=(2, 4))
+    graph = trace(forward, x, w).graph
+    found, known = gradient_with_inner(graph, [1], [1, 2, 3, 4])
+    assert known == (1, 2)
+    *_, by_w, by_z, by_a = run(found, x, w)
+    a = np.tanh(x @ w)
+    np.testing.assert_allclose(by_a, 2 * a)
+    np.testing.assert_allclose(by_z, 2 * a * (1 - a * a))
+    np.testing.assert_allclose(by_w, x.T @ by_z)
+
+
+def test_inner_gradients_leave_the_others_as_they_are():
+    def forward(x, w):
+        z = x * w
+        return ops.sum(ops.sin(z)), z
+
+    graph = trace(forward, np.ones(3), np.ones(3)).graph
+    plain, (more, known) = gradient(graph, [1]), gradient_with_inner(graph, [1], [1])
+    assert known == (1,)
+    assert str(Graph(more.name, more.inputs, more.constants, more.nodes, more.outputs[:-1])) == str(plain)

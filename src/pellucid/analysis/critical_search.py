@@ -1,0 +1,200 @@
+"""The search for critical points: where the gradient vanishes, whatever kind of place it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid.analysis.critical import CriticalPoint, judge
+from pellucid.analysis.model_surface import ModelSurface
+from pellucid.analysis.surface import FULL_HESSIAN, LossSurface, calm_blas
+from pellucid.analysis.surfaces import surface_of
+from pellucid.errors import unknown_name
+from pellucid.fields import Integer, positive, require
+
+
+@dataclass(frozen=True)
+class CriticalSearch:
+    """Where a search for a critical point went.
+
+    Attributes:
+        point: float64 [n], where it ended.
+        converged: Whether the gradient's norm there is at most the tolerance.
+        losses, gradient_norms: At the start and after every step.
+        found: What kind of place it is; None where the Hessian is too large to be decomposed.
+        weights: For a model, what ``model.set_weights`` takes; None for a function.
+    """
+
+    point: np.ndarray = field(repr=False)
+    converged: bool
+    losses: np.ndarray = field(repr=False)
+    gradient_norms: np.ndarray = field(repr=False)
+    found: CriticalPoint | None
+    weights: dict[str, np.ndarray] | None = field(repr=False, default=None)
+
+    @property
+    def steps(self) -> int:
+        """How many steps were made."""
+        return len(self.losses) - 1
+
+
+class _Path:
+    """Losses and gradient norms so far."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.norms: list[float] = []
+
+    def add(self, loss: float, gradient: np.ndarray) -> float:
+        """Note a step; the gradient's norm."""
+        self.losses.append(loss)
+        self.norms.append(float(np.linalg.norm(gradient)))
+        return self.norms[-1]
+
+
+def find_critical_point(
+    target: Any,
+    *at: Any,
+    method: str = "newton",
+    steps: int = 200,
+    tolerance: float = 1e-6,
+    limit: int = FULL_HESSIAN,
+) -> CriticalSearch:
+    """Look for a place near the start where the gradient is 0.
+
+    Args:
+        target: A function of its parameters, a compiled model, or a loss surface.
+        at: For a function, w, where the search starts; for a model, which starts from its weights, x and y.
+        method: ``"gradient-norm"`` makes 1/2 |g|² small, whose gradient is H g, by L-BFGS. ``"newton"`` solves
+            H p = -g by damped least squares and accepts what makes |g| smaller: both find saddles as well as minima.
+            ``"saddle-free"`` takes the sizes of the eigenvalues, p = -|H|^-1 g, and goes as far as the loss falls: it
+            is repelled by saddles and finds minima.
+        steps: At most so many.
+        tolerance: The gradient norm at which it is done.
+        limit: The most parameters whose Hessian is decomposed, for Newton's steps and for the kind of the place; above
+            it Newton's steps are solved by products with the Hessian (LSMR), and ``found`` is None.
+
+    Raises:
+        ConfigurationError: The method is unknown, or it needs a Hessian that is too large.
+
+    Source: Dauphin et al., "Identifying and attacking the saddle point problem", 2014 (saddle-free Newton); Levenberg,
+    1944, and Marquardt, 1963 (damping).
+
+    >>> search = find_critical_point(lambda w: (1 - w[0] * w[1]) ** 2, [0.3, -0.2])
+    >>> search.converged, search.found.kind, float(abs(search.point).max()) < 1e-6
+    (True, 'saddle', True)
+    """
+    owner = "find_critical_point"
+    require(owner, "steps", steps, Integer(1))
+    require(owner, "tolerance", tolerance, positive)
+    require(owner, "limit", limit, Integer(1))
+    methods = {"gradient-norm": _gradient_norm, "newton": _newton, "saddle-free": _saddle_free}
+    if method not in methods:
+        raise unknown_name("search", method, methods)
+    surface, path = surface_of(owner, target, at), _Path()
+    with calm_blas():
+        point = methods[method](surface, path, steps, tolerance, limit)
+        found = judge(surface, point, tolerance, limit=limit) if point.size <= limit else None
+    norms = np.array(path.norms)
+    weights = surface.weights(point) if isinstance(surface, ModelSurface) else None
+    return CriticalSearch(point, bool(norms[-1] <= tolerance), np.array(path.losses), norms, found, weights)
+
+
+def _gradient_norm(surface: LossSurface, path: _Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
+    """L-BFGS on 1/2 |g|²."""
+    from scipy.optimize import minimize  # takes 0.1 s to import: only when used
+
+    scale = max(float(np.linalg.norm(surface.gradient())), 1e-300)
+
+    def half_square(w: np.ndarray) -> tuple[float, np.ndarray]:
+        gradient = surface.gradient(w) / scale
+        return 0.5 * float(gradient @ gradient), surface.hvp(gradient, w) / scale
+
+    def note(intermediate_result: Any) -> None:
+        loss, gradient = surface.value_and_gradient(intermediate_result.x)
+        if path.add(loss, gradient) <= tolerance:
+            raise StopIteration
+
+    if path.add(*surface.value_and_gradient()) <= tolerance:
+        return surface.point
+    options = {"maxiter": steps, "maxfun": 20 * steps, "gtol": 0.0, "ftol": 0.0, "maxcor": 30}
+    found = minimize(half_square, surface.point, jac=True, method="L-BFGS-B", callback=note, options=options)
+    return np.asarray(found.x, np.float64)
+
+
+def _newton(surface: LossSurface, path: _Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
+    """Damped Newton: p makes |H p + g|² + μ² |p|² smallest; μ falls after a step on which |g| fell, else it grows."""
+    point = surface.point
+    loss, before = surface.value_and_gradient()
+    norm = path.add(loss, before)
+    damping = 0.0
+    for _ in range(steps):
+        if norm <= tolerance:
+            break
+        solve, size = _solver(surface, point, limit)
+        damping = damping or 0.01 * size
+        while damping <= 1e6 * size:
+            step = solve(damping)
+            loss, gradient = surface.value_and_gradient(point + step)
+            gain = norm**2 - float(gradient @ gradient)
+            if gain > 0:
+                break
+            damping *= 4
+        else:
+            break  # no step makes the gradient smaller: a gradient-flat place
+        left = surface.hvp(step, point) + before
+        trust = gain / max(norm**2 - float(left @ left), 1e-300)
+        damping = max(damping * (0.3 if trust > 0.75 else 1.0 if trust > 0.25 else 2.0), 1e-12 * size)
+        point, before = point + step, gradient
+        norm = path.add(loss, gradient)
+    return point
+
+
+def _solver(surface: LossSurface, point: np.ndarray, limit: int) -> tuple[Callable[[float], np.ndarray], float]:
+    """From the damping to the damped Newton step, and the size of the largest eigenvalue."""
+    gradient = surface.gradient(point)
+    if point.size <= limit:
+        values, vectors = np.linalg.eigh(surface.hessian(point, limit=limit))
+        along = vectors.T @ gradient
+        return lambda damping: -vectors @ (along * values / (values**2 + damping**2)), float(np.abs(values).max())
+    from scipy.sparse.linalg import LinearOperator, lsmr  # takes 0.1 s to import: only when used
+
+    def product(v: np.ndarray) -> np.ndarray:
+        return surface.hvp(np.asarray(v).reshape(-1), point)
+
+    shape = (point.size, point.size)
+    operator = LinearOperator(shape, matvec=product, rmatvec=product, dtype=np.float64)  # type: ignore[call-arg]
+    scale = float(np.linalg.norm(product(gradient)) / np.linalg.norm(gradient))
+    return lambda damping: -lsmr(operator, gradient, damp=damping, atol=1e-4, btol=1e-4, maxiter=100)[0], scale
+
+
+def _saddle_free(surface: LossSurface, path: _Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
+    """p = -|H|^-1 g with a line search on the loss; out of a saddle itself along its most negative eigenvector."""
+    point = surface.point
+    loss, gradient = surface.value_and_gradient()
+    norm = path.add(loss, gradient)
+    for _ in range(steps):
+        values, vectors = np.linalg.eigh(surface.hessian(point, limit=limit))
+        size = float(np.abs(values).max())
+        if norm <= tolerance:
+            if values[0] >= -1e-6 * size:
+                break
+            step, slope = vectors[:, 0] * (-1.0 if gradient @ vectors[:, 0] > 0 else 1.0), 0.0
+        else:
+            damped = np.maximum(np.abs(values), 1e-6 * size if size else 1.0)
+            step = -vectors @ ((vectors.T @ gradient) / damped)
+            slope = float(gradient @ step)
+        length = 1.0
+        while length > 1e-12:
+            new_loss, new = surface.value_and_gradient(point + length * step)
+            if np.isfinite(new_loss) and new_loss < loss + 1e-4 * length * slope:
+                break
+            length /= 2
+        else:
+            break
+        point, loss, gradient = point + length * step, new_loss, new
+        norm = path.add(loss, gradient)
+    return point

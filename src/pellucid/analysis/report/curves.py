@@ -1,0 +1,135 @@
+"""The sections on the training: learning curves, and what the layers did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.analysis.diagnosis.case import Case
+from pellucid.analysis.diagnosis.probe import LayerView
+from pellucid.analysis.recording import plot_recording
+from pellucid.analysis.report.page import figure, number, table, text
+from pellucid.errors import ConfigurationError
+from pellucid.train.history import History
+from pellucid.train.recording import Recording
+
+_BLUE, _RED = "#0072B2", "#D55E00"
+
+
+def _axes(columns: int, width: float = 4.6, height: float = 3.3) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # no global figure manager: nothing leaks, no display is needed
+
+    drawn = Figure(figsize=(width * columns, height), layout="constrained")
+    return drawn, drawn.subplots(1, columns, squeeze=False)[0]
+
+
+def learning_curves(history: History) -> str:
+    """The loss and the metrics of every epoch, and the best of them in words."""
+    keys = [k for k, v in history.history.items() if not k.startswith("val_") and all(np.ndim(n) == 0 for n in v)]
+    if not keys or not len(history):
+        return "<p>There is no history of the epochs.</p>"
+    parts = []
+    for start in range(0, len(keys), 2):
+        chosen = keys[start : start + 2]
+        drawn, axes = _axes(len(chosen))
+        for ax, key in zip(axes, chosen, strict=True):
+            history.plot(key, ax)
+        parts.append(figure(drawn, f"Learning curves: {', '.join(chosen)}"))
+    rows = []
+    for key in (k for k, v in history.history.items() if all(np.ndim(n) == 0 for n in v)):
+        values = np.asarray(history[key], float)
+        if np.isfinite(values).any():
+            best = history.best(key)
+            told = values[history.epochs.index(best)]
+            rows.append(
+                (key.replace("val_", "validation ").replace("_", " "), number(told), best + 1, number(values[-1]))
+            )
+    ended = f"<p>Training ended: {text(history.stopped_by)}.</p>" if history.stopped_by else ""
+    return "".join(parts) + table(("quantity", "best", "in epoch", "last"), rows, numbers=3) + ended
+
+
+def layers(case: Case) -> str:
+    """What each layer does now, and, where the run was recorded, how that came about."""
+    views = [view for view in case.now.views if view.activation.size]
+    rows = [_row(view) for view in views]
+    head = (
+        "layer",
+        "function",
+        "mean",
+        "deviation",
+        "zeros",
+        "saturated",
+        "dead units",
+        "|delta|",
+        "|gradient| / |weight|",
+    )
+    told = f"<p>One step of the trained model on {len(views[0].activation)} training samples: its activations, their "
+    told += "gradients (root mean square of delta) and those of the kernels.</p>" if views else ""
+    recorded = "" if case.recording is None else _recorded(case.recording)
+    drawn = _flow(views)
+    return told + table(head, rows, numbers=7) + drawn + recorded
+
+
+def _row(view: LayerView) -> tuple[Any, ...]:
+    a = view.activation
+    saturated = view.saturated
+    ratio = ""
+    if "kernel" in view.gradients:
+        size = float(np.linalg.norm(view.weights["kernel"]))
+        ratio = number(view.gradient_norm() / size) if size else ""
+    return (
+        view.label, view.function, number(a.mean()), number(a.std()), f"{(a == 0).mean():.1%}",
+        "" if saturated is None else f"{saturated.mean():.1%}",
+        "" if view.dead is None else f"{int(view.dead.sum())} of {view.dead.size}",
+        "" if view.delta is None else number(view.delta_rms), ratio,
+    )  # fmt: skip
+
+
+def _flow(views: list[LayerView]) -> str:
+    """Activations forwards and gradients backwards, layer by layer."""
+    weighted = [view for view in views if "kernel" in view.gradients]
+    if len(weighted) < 2:
+        return ""
+    drawn, (left, right) = _axes(2)
+    place = np.arange(len(weighted))
+    left.plot(place, [view.activation.std() for view in weighted], "o-", color=_BLUE)
+    left.set(ylabel="deviation of the activations", title="forwards", ylim=(0, None))
+    right.plot(place, [max(view.gradient_norm(), 1e-38) for view in weighted], "s-", color=_RED)
+    right.set(ylabel="norm of the kernel's gradient", yscale="log", title="backwards")
+    for ax in (left, right):
+        ax.set_xticks(place, [view.label for view in weighted], rotation=30, ha="right")
+        ax.grid(alpha=0.3)
+    return figure(drawn, "Deviation of the activations and norm of the gradient of each layer")
+
+
+#: What of a recording is drawn: quantity, column, and what the axis is called.
+_RECORDED = (
+    ("gradient", "norm", "norm of the gradients"),
+    ("update", "ratio", "|update| / |weight|"),
+    ("activation", "std", "deviation of the activations"),
+    ("activation", "saturated", "share of saturated activations"),
+)
+
+
+def _recorded(recording: Recording) -> str:
+    """Curves over the recorded updates: gradients, updates and activations of every layer."""
+    steps = recording.steps
+    if not steps:
+        return ""
+    parts = [
+        f"<h3>Recorded</h3><p>{len(steps):,} updates were recorded, from the first of them, {steps[0]:,}, to the last, "
+        f"{steps[-1]:,}.</p>"
+    ]
+    for start in range(0, len(_RECORDED), 2):
+        chosen = _RECORDED[start : start + 2]
+        drawn, axes = _axes(2)
+        for ax, (quantity, column, label) in zip(axes, chosen, strict=True):
+            try:
+                plot_recording(recording, quantity, column, ax=ax)
+                ax.set_title(label, fontsize=10)
+            except ConfigurationError:  # no layer has it
+                ax.remove()
+        if drawn.axes:
+            parts.append(figure(drawn, "Recorded over the updates: " + ", ".join(label for *_, label in chosen)))
+    return "".join(parts)

@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid import Input, Model, Sequential, ops, set_seed
+from pellucid.analysis import check_gradients
+from pellucid.errors import ConfigurationError, DifferentiationError, NotBuiltError
+from pellucid.nn import LSTM, Activation, BatchNorm, Concatenate, Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from pellucid.nn.regularizers import L2
+from pellucid.op import REGISTRY, Op
+
+R = np.random.default_rng(0)
+X, Y = R.normal(size=(24, 4)), R.integers(0, 3, 24)
+
+
+def net(*hidden, loss="categorical_crossentropy", out=None, shape=(4,)):
+    set_seed(0)
+    model = Sequential([Input(shape), *hidden, out or Dense(3, "softmax")])
+    model.compile(loss)
+    return model
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        [Dense(5, "sigmoid", kernel_regularizer=L2(0.1))],
+        [Dense(5, "tanh"), BatchNorm(), Dropout(0.4), Dense(4, "softplus")],
+    ],
+    ids=["regularised", "normalised and dropped"],
+)
+def test_right_derivatives_pass_in_float64_whatever_the_models_type(hidden):
+    model = net(*hidden)
+    before = model.get_weights()
+    check = check_gradients(model, X, Y)
+    assert check.passed
+    assert bool(check)
+    assert check.max_relative_error < 1e-6
+    assert len(check.entries) == sum(p.size for p in model.trainable_parameters)
+    assert all(np.array_equal(value, before[name]) for name, value in model.get_weights().items())
+    assert model.parameters[0].dtype == np.float32
+
+
+def test_a_composite_whose_derivative_is_wrong_is_found_and_named():
+    def slip(x):
+        return x * ops.stop_gradient(ops.sigmoid(x))
+
+    check = check_gradients(net(Dense(6, "tanh"), Dense(5, slip, name="faulty")), X, Y)
+    assert not check.passed
+    assert check.suspect == "faulty.bias"
+    assert {entry.parameter for entry in check.wrong} == {
+        "dense.kernel", "dense.bias", "faulty.kernel", "faulty.bias",
+    }  # fmt: skip
+    assert "dense_1.kernel" not in str(check).split("wrong:")[1]
+    assert "The fault lies where the loss depends on faulty.bias" in str(check)
+    with pytest.raises(DifferentiationError, match=r"derivatives differ from central differences"):
+        check.require()
+
+
+def test_an_operation_whose_vjp_is_wrong_is_found_though_the_engine_does_not_know_it():
+    name = "slipped_square"
+    op = Op(name, infer=lambda x: x, forward=np.square, vjp=(lambda ct, out, x: ct * x,))  # 2 is missing
+    try:
+        check = check_gradients(net(Dense(5), Activation(lambda x: op(x))), X, Y)
+        worst = check.worst(1)[0]
+        assert worst.verdict == "wrong"
+        assert worst.parameter in ("dense.kernel", "dense.bias")
+        assert worst.backprop == pytest.approx(worst.numerical / 2, rel=1e-6)
+        assert not any(entry.parameter.startswith("dense_1") for entry in check.wrong)
+        check_of_function = check_gradients(lambda w: ops.sum(op(w)), np.array([1.0, 2.0, 0.0]))
+        assert [entry.verdict for entry in check_of_function.entries] == ["wrong", "wrong", "right"]
+    finally:
+        del REGISTRY[name]
+
+
+def test_kinks_are_named_and_are_no_errors():
+    check = check_gradients(lambda w: ops.sum(ops.relu(w)), np.array([0.0, 1.0, -1.0]))
+    assert check.passed
+    assert [entry.verdict for entry in check.entries] == ["kink", "right", "right"]
+    assert check.kinks[0].name == "w[0]"
+    assert check.kinks[0].numerical == pytest.approx(0.5)
+
+    model = net(Conv2D(3, 3, activation="relu"), MaxPool2D(2), Flatten(), Dense(5, "relu"), shape=(8, 8, 1))
+    images = R.normal(size=(6, 8, 8, 1))
+    images[0] = 0  # every pre-activation of this one is 0, and every pool is a tie
+    check = check_gradients(model, images, R.integers(0, 3, 6), samples=30)
+    assert check.passed
+    assert {entry.parameter for entry in check.kinks} == {"conv2d.bias", "dense.bias"}
+
+
+def test_a_wrong_slope_at_a_kink_is_an_error():
+    def slip(x):
+        return ops.relu(x) + 3 * (x - ops.stop_gradient(x))
+
+    check = check_gradients(lambda w: ops.sum(slip(w)), np.array([0.0, 1.0]))
+    assert [entry.verdict for entry in check.entries] == ["wrong", "wrong"]
+
+
+@given(st.floats(-3, 3), st.floats(-8, -1))
+def test_a_kink_close_to_the_place_does_not_hide_the_derivative(place, distance):
+    near = 10.0**distance
+    check = check_gradients(lambda w: ops.sum(ops.abs(w - place)), np.array([place + near]), tolerance=1e-4)
+    assert check.entries[0].verdict in ("right", "kink")
+    assert check.passed
+
+
+def test_the_step_is_chosen_where_truncation_and_rounding_balance():
+    check = check_gradients(net(Dense(5, "tanh")), X, Y)
+    errors = list(check.step_errors.values())
+    best = int(np.argmin(errors))
+    assert check.step == list(check.step_errors)[best]
+    assert 0 < best < len(errors) - 1
+    assert all(np.diff(errors[: best + 1]) < 0)
+    assert all(np.diff(errors[best:]) > 0)
+
+
+def test_the_decks_cube_at_one():
+    entry = check_gradients(lambda theta: theta**3, 1.0, step=0.01).entries[0]
+    assert entry.numerical == pytest.approx(3.0001, abs=1e-9)
+    assert (entry.backprop, entry.verdict) == (3.0, "right")
+
+
+def test_entries_of_large_parameters_are_sampled_the_same_way_each_time():
+    model = net(Dense(40, "tanh"))
+    one, other = (check_gradients(model, X, Y, samples=10, seed=3) for _ in range(2))
+    assert one.entries == other.entries
+    assert len(one.entries) == 10 + 10 + 10 + 3
+    assert one.sizes["dense.kernel"] == 160
+    assert "10 of 160" in one.table()
+    assert check_gradients(model, X, Y, samples=10, seed=4).entries != one.entries
+
+
+def test_several_inputs_outputs_and_recurrent_layers():
+    set_seed(0)
+    a, b = Input((3, 2), name="a"), Input((2,), name="b")
+    joined = Concatenate()(LSTM(3)(a), Dense(2, "tanh")(b))
+    model = Model([a, b], [Dense(1, name="price")(joined), Dense(3, "softmax", name="kind")(joined)])
+    model.compile(["mse", "categorical_crossentropy"], loss_weights=[0.5, 2.0])
+    data = [R.normal(size=(7, 3, 2)), R.normal(size=(7, 2))]
+    check = check_gradients(model, data, [R.normal(size=7), R.integers(0, 3, 7)])
+    assert check.passed
+    assert {entry.parameter for entry in check.entries} >= {"lstm.kernel", "price.kernel", "kind.bias"}
+
+
+def test_nested_parameters_of_a_function_have_names():
+    w = {"W": R.normal(size=(3, 2)), "b": [np.zeros(2), np.array(1.0)]}
+    check = check_gradients(lambda p: ops.sum(ops.tanh(X[:, :3] @ p["W"] + p["b"][0])) * p["b"][1], w)
+    assert check.passed
+    assert list(check.sizes) == ["W", "b[0]", "b[1]"]
+    assert [entry.name for entry in check.entries][-2:] == ["b[0][1]", "b[1]"]
+    assert len(check.columns()["index"]) == 9
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ConfigurationError, match=r"check_gradients: samples must be a whole number"):
+        check_gradients(lambda w: w, 1.0, samples=0)
+    with pytest.raises(ConfigurationError, match=r"a model needs data x and y, but 1 arguments were given"):
+        check_gradients(net(), X)
+    with pytest.raises(ConfigurationError, match=r"takes a model or a function of its parameters, not 3"):
+        check_gradients(3, X)
+    with pytest.raises(NotBuiltError, match="is not compiled"):
+        check_gradients(Sequential([Input((4,)), Dense(1)]), X, Y)

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from pellucid import Input, Sequential, ops, set_seed
+from pellucid.analysis import taylor_check
+from pellucid.errors import ConfigurationError, DataError
+from pellucid.nn import Dense
+
+R = np.random.default_rng(0)
+
+
+def test_the_error_of_a_networks_second_order_model_is_of_third_order():
+    set_seed(0)
+    model = Sequential([Input((3,)), Dense(5, "tanh"), Dense(2, "softmax")])
+    model.compile("categorical_crossentropy")
+    check = taylor_check(model, R.normal(size=(30, 3)), R.integers(0, 2, 30))
+    assert check.passed
+    np.testing.assert_allclose(check.orders, 3, atol=0.15)
+    assert check.true.shape == check.predicted.shape == check.errors.shape == (3, len(check.steps))
+
+
+def test_a_quadratic_is_its_own_model():
+    check = taylor_check(lambda w: ops.sum(w**2) + 3 * w[0], [1.0, 2.0])
+    assert check.passed
+    assert check.errors.max() < 1e-13
+
+
+def test_a_wrong_gradient_shows_in_the_order():
+    right = taylor_check(lambda w: ops.sum(ops.exp(w)), [0.1, 0.2])
+    wrong = taylor_check(lambda w: ops.sum(w * ops.stop_gradient(w)), [0.1, 0.2])
+    assert right.passed
+    assert not wrong.passed
+    np.testing.assert_allclose(wrong.orders, 1, atol=0.2)
+
+
+def test_directions_and_steps_can_be_given():
+    check = taylor_check(lambda w: ops.sum(w**3), [1.0, 2.0], directions=[[1.0, 0.0]], steps=[0.1, 0.01, 0.2])
+    assert check.steps.tolist() == [0.01, 0.1, 0.2]
+    np.testing.assert_allclose(check.slopes, [3])
+    np.testing.assert_allclose(check.curvatures, [6])
+    np.testing.assert_allclose(check.errors, [[1e-6, 1e-3, 8e-3]], rtol=1e-6)
+
+
+def test_arguments_are_checked():
+    with pytest.raises(DataError, match="steps must be three or more"):
+        taylor_check(lambda w: ops.sum(w), [1.0], steps=[0.1])
+    with pytest.raises(ConfigurationError, match="a direction is 0 everywhere"):
+        taylor_check(lambda w: ops.sum(w), [1.0], directions=[[0.0]])
+
+
+def test_the_plot_names_the_order_of_each_direction():
+    ax = taylor_check(lambda w: ops.sum(ops.exp(w)), [0.1, 0.2], directions=2).plot()
+    labels = ax.get_legend_handles_labels()[1]
+    assert labels[:2] == ["direction 1: order 3.00", "direction 2: order 3.00"]
