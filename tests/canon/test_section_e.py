@@ -60,7 +60,7 @@ def test_a_small_rate_is_trapped_in_a_local_minimum_that_a_larger_one_leaves() -
 def test_the_two_weight_network_has_a_saddle_at_zero_which_a_step_along_1_1_leaves_downhill() -> None:
     """L = (1 - w1 w2)²: H = [[0, -2], [-2, 0]], eigenvalues 2 and -2, drawn with their eigenvectors."""
     ax = plot.critical_point(lambda w1, w2: (1 - w1 * w2) ** 2, [0.0, 0.0])
-    assert ax.get_title() == "saddle: gradient norm 0, eigenvalues -2 and 2"
+    assert ax.get_title() == "saddle: gradient norm 0\neigenvalues -2 and 2"
     end = np.array(ax.patches[0]._posA_posB[1])  # of the first arrow, along the smaller eigenvalue
     direction = end / np.linalg.norm(end)
     np.testing.assert_allclose(np.abs(direction), np.sqrt(0.5))
@@ -79,9 +79,9 @@ def test_plain_descent_stays_on_the_saddle_and_a_push_along_the_eigenvector_reac
 
 def test_the_other_kinds_of_critical_points_are_told_apart() -> None:
     bowl = plot.critical_point(lambda w: w[0] ** 2 + 3 * w[1] ** 2, [0.0, 0.0])
-    assert bowl.get_title() == "minimum: gradient norm 0, eigenvalues 2 and 6"
+    assert bowl.get_title() == "minimum: gradient norm 0\neigenvalues 2 and 6"
     dome = plot.critical_point(lambda w: 1 - w[0] ** 2 - 3 * w[1] ** 2, [0.0, 0.0])
-    assert dome.get_title() == "maximum: gradient norm 0, eigenvalues -6 and -2"
+    assert dome.get_title() == "maximum: gradient norm 0\neigenvalues -6 and -2"
 
 
 # ---- the optimisers beside each other ------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def test_missing_own_files_are_listed(own: Path) -> None:
     assert str(caught.value) == (
         f"PELLUCID_DATA is set to {own}, but neither that folder nor its subfolder 'mnist' has all four MNIST files; "
         "missing: train-labels-idx1-ubyte, t10k-images-idx3-ubyte.\n"
-        "Hint: put them there (with or without .gz), or unset PELLUCID_DATA to download them"
+        "Hint: put them there (with or without .gz), or remove the others: then all are downloaded"
     )
 
 
@@ -117,6 +117,13 @@ def test_images_of_another_size_are_refused(own: Path) -> None:
         (own / name).write_bytes(small(name).replace(struct.pack(">II", 28, 28), struct.pack(">II", 14, 56)))
     with pytest.raises(DataError, match=r"the images must have the shape \[28, 28\], not \[14, 56\]\."):
         load("mnist")
+
+
+def test_a_folder_without_any_of_the_files_leads_to_the_download(
+    own: Path, serve: Callable[[dict[str, bytes]], Mirror], published: dict[str, bytes]
+) -> None:
+    (own / "sms_spam").mkdir()  # set for another data set
+    assert len(load("mnist", mirrors=serve(published).address).y_train) == 5
 
 
 def test_a_mirror_that_lacks_a_file_is_followed_by_the_next(

@@ -30,6 +30,12 @@ def test_an_unknown_option_is_answered_with_the_nearest() -> None:
     )
 
 
+def test_a_data_set_without_options_says_so() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load("five_by_five", seed=1)
+    assert str(caught.value) == "The data set 'five_by_five' has no option 'seed'; it takes: none."
+
+
 @pytest.mark.parametrize("name", ["people.csv", "people.tsv", "people.TXT"])
 def test_a_path_is_loaded_as_a_table(write: Callable[..., str], name: str) -> None:
     write("x\ty\n" + "1\ta\n2\tb\n" * 5, name)

@@ -126,9 +126,17 @@ def test_own_files_are_found_and_read_with_either_line_end(own: Path, place: str
     assert load("sms_spam").source == f"the user's file {own / place}; it differs from the published file"
 
 
+def test_a_file_that_breaks_off_is_read_with_a_warning(own: Path) -> None:
+    (own / "SMSSpamCollection").write_text(SMALL[:-3])
+    with pytest.warns(
+        UserWarning, match=r"SMSSpamCollection: the last line has no end: the file may have been cut off"
+    ):
+        assert len(sms_messages()[0]) == 12
+
+
 def test_the_vocabulary_is_measured_on_the_training_messages_alone(own: Path) -> None:
     lines = [f"{'spam' if i % 2 else 'ham'}\tword{i:02d} common" for i in range(20)]
-    (own / "SMSSpamCollection").write_text("\n".join(lines), encoding="utf-8")
+    (own / "SMSSpamCollection").write_text("\n".join([*lines, ""]), encoding="utf-8")
     data = load("sms_spam", test_fraction=0.25)
     assert len(data.feature_names) == 15 + 1
     assert data.x_test.sum(axis=1).tolist() == [1.0] * 5  # the common word only

@@ -180,3 +180,10 @@ def test_hand_made_features_carry_a_dense_net_where_the_raw_waveform_does_not(
         accuracy[features] = model.evaluate(data.x_test, data.y_test)[1]
     assert accuracy["log_mel"] > 0.9
     assert accuracy["waveform"] < 0.4
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, 0.03, float("nan"), float("inf"), "1", True])
+def test_seconds_that_hold_no_piece_of_a_spectrum_are_refused(seconds: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load("spoken_digits", seconds=seconds)
+    assert str(caught.value) == f"spoken_digits: seconds must be a number in [0.032, inf), not {seconds!r}."

@@ -107,3 +107,36 @@ def test_what_cannot_be_drawn_is_told(arguments, settings, error, text):
     with pytest.raises(error) as caught:
         plot.confusion_matrix(*arguments, **settings)
     assert str(caught.value) == text
+
+
+def test_a_class_that_nobody_has_keeps_its_place_among_the_names():
+    ax = plot.confusion_matrix([0, 2], [0, 0], class_names=("red", "green", "blue"), values="counts")
+    assert cells(ax).astype(int).tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    with pytest.raises(ConfigurationError, match=r"class_names must be 2 names, not 3 names\.$"):
+        plot.confusion_matrix([0, 9], [0, 0], class_names=("red", "green", "blue"))
+
+
+def test_almost_all_is_not_all_and_almost_none_not_none():
+    ax = plot.confusion_matrix([[99_999, 1], [1, 9]])
+    assert ax.get_title() == "100,008 of 100,010 right (> 99.9 %)"
+    assert cells(ax).tolist() == [["99,999\n> 99 %", "1\n< 1 %"], ["1\n10 %", "9\n90 %"]]
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "text"),
+    [
+        (3, 4, "confusion_matrix: y_true must be labels [N], not 3."),
+        ([0.0, np.nan], [0.0, 0.0], "confusion_matrix: y_true holds labels that are no finite numbers."),
+    ],
+)
+def test_what_is_no_label_is_told(true, predicted, text):
+    with pytest.raises(DataError) as caught:
+        plot.confusion_matrix(true, predicted)
+    assert str(caught.value) == text
+
+
+def test_title_and_names_fit_into_the_picture():
+    ax = plot.confusion_matrix([[1234567, 89], [5, 7654321]], class_names=["background", "a rather long name"])
+    ax.figure.draw_without_rendering()
+    assert ax.figure.bbox.x0 <= ax.title.get_window_extent().x0
+    assert ax.title.get_window_extent().x1 <= ax.figure.bbox.x1

@@ -151,7 +151,19 @@ def test_several_can_be_compared_over_the_seconds_and_by_another_key():
         ),
         (
             lambda: plot.compare({"a": [1.0]}, against="hours"), ConfigurationError,
-            "compare: against must be one of 'epoch', 'seconds', not 'hours'.",
+            "compare: against must be one of 'epoch', 'seconds', 'setting', not 'hours'.",
+        ),
+        (
+            lambda: plot.compare({"a": LOSSES, "b": [1.0]}, "accuracy"), ConfigurationError,
+            "compare: 'b' has no 'accuracy', only loss.",
+        ),
+        (
+            lambda: plot.compare({"a": [1.0, -2.0]}, log=True), ConfigurationError,
+            "compare: 'loss' goes down to -2: it has no logarithm.",
+        ),
+        (
+            lambda: plot.error_curves(LOSSES, []), ConfigurationError,
+            "error_curves: keys must name at least one quantity.",
         ),
     ],
 )  # fmt: skip
@@ -166,3 +178,49 @@ def test_the_loss_of_validation_says_what_is_best_wherever_it_stands():
         {"accuracy": [1, 2], "val_accuracy": [0.5, 0.9], "loss": [2, 1], "val_loss": [0.1, 0.2]}
     )
     assert legend(loss)[-1] == "best: epoch 1"
+
+
+def test_a_training_that_diverges_says_so():
+    ax = plot.compare({0.1: [3.0, 2.0, 1.0], 9.0: [3.0, 1e30, math.inf]}, log=True)
+    assert legend(ax) == ["0.1", "9, infinite from epoch 3"]
+    (ax,) = plot.error_curves([1.0, math.inf])
+    assert legend(ax) == ["training, infinite from epoch 2"]
+
+
+def test_on_a_logarithmic_scale_zero_keeps_its_place():
+    (ax,) = plot.error_curves({"loss": [1.0, 0.1, 0.0]}, log=True)
+    assert ax.get_yscale() == "symlog"
+    assert ax.get_ylim()[0] == 0
+    assert list(ax.get_lines()[0].get_ydata()) == [1.0, 0.1, 0.0]
+
+
+def test_the_last_numbers_can_be_compared_over_the_setting():
+    histories = {100: [3.0, 0.5], 1: [3.0, 2.0], 10: [3.0, 0.25], 1000: [3.0, math.inf]}
+    ax = plot.compare(histories, setting="hidden nodes", against="setting", log=True)
+    curve, best = ax.get_lines()
+    assert list(curve.get_xdata()) == [1, 10, 100, 1000]
+    np.testing.assert_array_equal(curve.get_ydata(), [2.0, 0.25, 0.5, math.nan])
+    assert (best.get_xdata(), best.get_ydata()) == ([10], [0.25])
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("hidden nodes", "loss", "best: 10")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    ax = plot.compare({"SGD": {"accuracy": [0.5]}, "Adam": {"accuracy": [0.75]}}, against="setting")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["SGD", "Adam"]
+    assert ax.get_title() == "best: Adam"
+
+
+def test_the_picture_over_the_setting_is_the_stored_one(tmp_path):
+    check_picture(plot.compare(three(), against="setting").figure, "compare_setting", tmp_path)
+
+
+def test_the_picture_over_another_setting_differs(tmp_path):
+    other = dict(zip(three(), reversed(three().values()), strict=True))
+    check_differs(plot.compare(other, against="setting").figure, "compare_setting", tmp_path)
+
+
+def test_the_legend_of_many_is_beside_the_axes_and_fits(tmp_path):
+    ax = plot.compare({nodes: [3.0, 2.0] for nodes in range(40)}, setting="hidden nodes")
+    ax.figure.savefig(tmp_path / "many.png", dpi=30)  # a layout that does not fit warns
+    box = ax.get_legend().get_window_extent()
+    assert box.x0 > ax.get_window_extent().x1
+    assert box.y0 > 0
+    assert box.x1 < ax.figure.bbox.x1

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from tests.plot.pictures import check_differs, check_picture
 
-from pellucid import optim, plot
-from pellucid.errors import ConfigurationError
+from pellucid import ops, optim, plot
+from pellucid.errors import ConfigurationError, DataError
 
 NO_LIST: Any = 0.1
 RATES = (0.02, 0.3, 1.02)
@@ -93,7 +93,7 @@ def saddle(**settings):
 
 def test_a_saddle_shows_the_way_down_and_the_way_up():
     ax = saddle()
-    assert ax.get_title() == "saddle: gradient norm 0, eigenvalues -2 and 2"
+    assert ax.get_title() == "saddle: gradient norm 0\neigenvalues -2 and 2"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "downhill, eigenvalue -2",
         "uphill, eigenvalue 2",
@@ -117,10 +117,10 @@ def test_another_point_is_another_picture(tmp_path):
 @pytest.mark.parametrize(
     ("function", "point", "title"),
     [
-        (lambda w: (w**2).sum(), [0, 0], "minimum: gradient norm 0, eigenvalues 2 and 2"),
-        (lambda w: -(w**2).sum(), [0, 0], "maximum: gradient norm 0, eigenvalues -2 and -2"),
-        (lambda a, b: a**2 + b**4, [0, 0], "degenerate point: gradient norm 0, eigenvalues 0 and 2"),
-        (lambda w: (w**2).sum(), [3, 4], "no critical point: gradient norm 10, eigenvalues 2 and 2"),
+        (lambda w: (w**2).sum(), [0, 0], "minimum: gradient norm 0\neigenvalues 2 and 2"),
+        (lambda w: -(w**2).sum(), [0, 0], "maximum: gradient norm 0\neigenvalues -2 and -2"),
+        (lambda a, b: a**2 + b**4, [0, 0], "degenerate point: gradient norm 0\neigenvalues 0 and 2"),
+        (lambda w: (w**2).sum(), [3, 4], "no critical point: gradient norm 10\neigenvalues 2 and 2"),
     ],
 )
 def test_the_kind_of_a_point_follows_from_gradient_and_eigenvalues(function, point, title):
@@ -138,10 +138,39 @@ def test_the_kind_of_a_point_follows_from_gradient_and_eigenvalues(function, poi
             lambda: plot.gradient_descent("valley", learning_rates=[0.1, 0]),
             "gradient_descent: a learning rate must be a finite number above 0, not 0.",
         ),
-        (lambda: plot.critical_point(lambda w: w, 1.0), "critical_point: point must be two numbers, not 1.0."),
     ],
 )
 def test_what_cannot_be_drawn_is_told(draw, text):
     with pytest.raises(ConfigurationError) as caught:
         draw()
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (lambda: plot.critical_point(lambda w: w, 1.0), "critical_point: point must be two numbers, not 1.0."),
+        (
+            lambda: plot.critical_point(lambda w: ops.log(w[0]) + w[1], [-1.0, 0.0]),
+            "critical_point: at [-1.0, 0.0] the loss is nan and its gradient [-1.0, 1.0].",
+        ),
+        (
+            lambda: plot.gradient_descent(lambda w: w**2, "here"),
+            "gradient_descent: start must be one finite number or two, not 'here'.",
+        ),
+        (lambda: plot.descend("valley", 1.0), "descend: start must be two finite numbers, not 1.0."),
+    ],
+)
+def test_places_that_are_none_are_told(draw, text):
+    with pytest.raises(DataError) as caught:
+        draw()
+    assert str(caught.value) == text
+
+
+def test_a_level_curve_and_one_with_holes_can_be_drawn(tmp_path):
+    (level,) = plot.gradient_descent(lambda w: 0 * w + 3.0, 1.0, learning_rates=[0.1], steps=2)
+    assert level.get_ylim() == (2.0, 4.0)
+    steep = plot.gradient_descent(lambda w: ops.log(w), 0.1, learning_rates=[1.0], steps=5)[0]
+    assert np.isfinite(steep.get_ylim()).all()
+    for ax in (level, steep):
+        ax.figure.savefig(tmp_path / "picture.png", dpi=20)

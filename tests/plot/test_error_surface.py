@@ -71,6 +71,10 @@ NO_PATH: Any = [1, 2]
             "error_surface: paths must be those that descend(...) of two parameters returned.",
         ),
         (
+            lambda: plot.error_surface("saddle", log=True, resolution=3),
+            "error_surface: the loss goes down to -2.25: it has no logarithm.",
+        ),
+        (
             lambda: plot.error_surface("beale", ax=Figure().add_subplot()),
             "error_surface: ax must have three dimensions, but it has two.\n"
             "Hint: figure.add_subplot(projection='3d') has three",

@@ -102,6 +102,17 @@ def test_it_draws_on_the_given_axes():
         ),
         ((["a"],), {}, DataError, "image_grid: images must be numbers, not <U1."),
         (([[[np.nan]]],), {}, DataError, "image_grid: the images hold numbers that are not finite."),
+        (
+            (X[0],), {}, DataError,
+            "image_grid: images [8, 8, 1] are one image with its channels, not several.\n"
+            "Hint: images[np.newaxis] is a batch of one",
+        ),
+        ((X, Y), {"class_names": ["zero"]}, DataError, f"image_grid: the label {Y[Y > 0][0]} has no name among 1."),
+        (
+            (X[:2], ["a", "b"]), {"class_names": ["a", "b"]}, ConfigurationError,
+            "image_grid: class_names must be the names of the labels 0, 1, ..., not of labels that are str32.",
+        ),
+        ((X[:2], [0, np.nan]), {}, DataError, "image_grid: y_true holds labels that are no finite numbers."),
         ((X, [1]), {}, DataError, "image_grid: 12 examples, but 1 labels in y_true."),
         ((X, Y), {"wrong_only": True}, ConfigurationError, "image_grid: wrong_only needs both y_true and y_pred."),
         ((X,), {"count": 0}, ConfigurationError, "image_grid: count must be a whole number of at least 1, not 0."),
@@ -111,3 +122,12 @@ def test_what_cannot_be_drawn_is_told(arguments, settings, error, text):
     with pytest.raises(error) as caught:
         plot.image_grid(*arguments, **settings)
     assert str(caught.value) == text
+
+
+def test_long_names_stand_in_two_lines_and_do_not_overlap():
+    names = [f"class {number}" for number in range(10)]
+    ax = plot.image_grid(X, Y, (Y + 1) % 10, class_names=names)
+    assert texts(ax)[0] == f"\N{MULTIPLICATION SIGN} {names[(Y[0] + 1) % 10]}\nfor {names[Y[0]]}"
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -122,5 +124,30 @@ def test_what_holds_no_numbers_is_told(source, error, text):
 
 
 def test_a_model_that_was_not_fitted_holds_no_numbers():
-    with pytest.raises(ConfigurationError, match="f: NoneType holds no numbers per epoch"):
+    with pytest.raises(
+        ConfigurationError, match=r'^f: the model "sequential" has not been fitted: it has no history\.$'
+    ):
         record_of("f", Sequential([Dense(1)]))
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_the_csv_file_of_a_run_is_its_history(frame):
+    columns = {"epoch": [3, 4], "loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "seconds": [0.5, 0.25]}
+    record = record_of("f", frame(columns))
+    assert list(record.curves) == ["loss", "val_loss"]
+    assert record.epochs.tolist() == [3, 4]
+    assert record.seconds.tolist() == [0.5, 0.25]
+    with pytest.raises(DataError, match=r"^f: the column 'epoch' must hold whole numbers\.$"):
+        record_of("f", frame({"epoch": [0.5], "loss": [1.0]}))
+
+
+def test_a_series_is_one_list_and_a_table_of_numbers_is_refused():
+    assert record_of("f", pd.Series([3.0, 2.0])).curves["loss"].tolist() == [3.0, 2.0]
+    with pytest.raises(DataError, match=r"^f: the numbers per epoch must be lists of numbers\.$"):
+        record_of("f", np.ones((3, 2)))
+
+
+def test_the_last_number_of_a_training_that_left_the_range_is_none():
+    record = record_of("f", {"loss": [3.0, np.inf, 2.0], "val_loss": [2.0, 1.0, np.nan]})
+    assert np.isnan(record.last("loss"))
+    assert record.last("val_loss") == 1.0

@@ -14,7 +14,7 @@ from tests.plot.networks import hand_made
 from tests.plot.pictures import check_differs, check_picture
 
 from pellucid import Sequential, data, plot
-from pellucid.classic import Perceptron
+from pellucid.classic import McCullochPitts, Perceptron, binary_inputs
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn import Dense, Input, losses
 
@@ -208,7 +208,13 @@ def two_outputs():
         ),
         (
             "model", {},
-            "decision_regions: the model must be a fitted estimator with predict, or a Model, not str.",
+            "decision_regions: the model must be a Model, a fitted estimator with predict, or a function from "
+            "examples to labels, not str.",
+        ),
+        (
+            RidgeClassifier, {},
+            "decision_regions: the model must be a Model, a fitted estimator with predict, or a function from "
+            "examples to labels, not the class RidgeClassifier.",
         ),
         (
             RidgeClassifier().fit(X, [0, 1]), {"shading": "probability"},
@@ -257,3 +263,40 @@ def test_strange_labels_and_classes_are_named(forest):
     assert str(caught.value) == (
         "probability_surface: there is no class 'rose' among 'setosa', 'versicolor', 'virginica'."
     )
+
+
+def test_gates_and_functions_have_regions():
+    corners = binary_inputs(2)
+    gate = McCullochPitts((1, 1), 1.5)
+    grid = drawn(plot.decision_regions(gate, corners, gate(corners), resolution=9)).reshape(9, 9)
+    assert grid.tolist() == [[int(i + j >= 12) for j in range(9)] for i in range(9)]
+    ax = plot.decision_regions(lambda x: np.where(x[:, 0] > 0.5, "right", "left"), corners, resolution=9)
+    assert legend(ax) == ["left", "right"]
+
+
+def test_one_feature_spans_no_plane():
+    with pytest.raises(DataError) as caught:
+        plot.decision_regions(RidgeClassifier().fit(X[:, :1], [0, 1]), X[:, :1])
+    assert str(caught.value) == "decision_regions: x has one feature, 'feature 1', but the picture needs two."
+
+
+def test_a_function_of_measurements_has_no_classes():
+    with pytest.raises(DataError, match=r"there are 80 different labels, from .*; a picture shows at most 70 classes"):
+        plot.decision_regions(lambda x: x[:, 0] + x[:, 1], np.random.default_rng(0).normal(size=(80, 2)))
+
+
+def test_the_legend_stands_where_no_example_is():
+    x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.9, 0.9], [0.5, 0.5]])
+    ax = plot.decision_regions(RidgeClassifier().fit(x, [0, 1, 1, 0, 1]), x, [0, 1, 1, 0, 1], resolution=9)
+    ax.figure.draw_without_rendering()
+    right, top = ax.transAxes.inverted().transform(ax.get_legend().get_window_extent().get_points()[1])
+    assert right > 0.9
+    assert top < 0.5
+
+
+def test_a_legend_hides_no_corner_of_the_square():
+    corners = binary_inputs(2)
+    ax = plot.decision_regions(McCullochPitts((1, 1), 1.5), corners, [0, 0, 0, 1], resolution=9)
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    assert not any(box.contains(*place) for place in ax.transData.transform(corners))

@@ -89,6 +89,20 @@ def test_it_draws_on_the_given_axes():
             "scatter: class_names must be 2 names, not 1 names.",
         ),
         (
+            np.eye(2), [0, 1], {"features": (0, 1.5)}, ConfigurationError,
+            "scatter: a column is given by its number or its name, not 1.5.",
+        ),
+        (np.eye(2), [0.0, np.nan], {}, DataError, "scatter: y holds labels that are no finite numbers."),
+        (
+            np.eye(2), np.array([1, "one"], object), {}, DataError,
+            "scatter: the labels are of several kinds: int, str.",
+        ),
+        (
+            np.ones((99, 2)), np.arange(99) / 8, {}, DataError,
+            "scatter: there are 99 different labels, from 0.0 to 12.25; a picture shows at most 70 classes.\n"
+            "Hint: labels are names or whole numbers, not measurements",
+        ),
+        (
             np.eye(2), [0, 1], {"ax": 3}, ConfigurationError,
             "scatter: ax must be Matplotlib axes, not int.\n"
             "Hint: figure, ax = matplotlib.pyplot.subplots() makes them",
@@ -106,3 +120,24 @@ def test_scikit_learns_bunches_can_be_drawn():
     ax = plot.scatter(bunch.data, bunch.target, features=("petal length (cm)", "petal width (cm)"))
     assert ax.get_xlabel() == "petal length (cm)"
     assert sum(len(points.get_offsets()) for points in ax.collections) == 150
+
+
+def test_examples_without_labels_are_drawn_alike_and_need_no_legend():
+    ax = plot.scatter(np.eye(2))
+    assert [len(points.get_offsets()) for points in ax.collections] == [2]
+    assert ax.get_legend() is None
+
+
+def test_a_class_without_examples_keeps_its_place_among_the_names():
+    ax = plot.scatter(np.eye(2), [0, 2], class_names=("red", "green", "blue"))
+    whole = plot.scatter(np.eye(3)[:, :2], [0, 1, 2], class_names=("red", "green", "blue"))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["red", "blue"]
+    assert (ax.collections[1].get_facecolor() == whole.collections[2].get_facecolor()).all()
+
+
+def test_the_legend_of_many_classes_fits(tmp_path):
+    ax = plot.scatter(np.random.default_rng(0).normal(size=(70, 2)), np.arange(70))
+    ax.figure.savefig(tmp_path / "many.png", dpi=30)  # a layout that does not fit warns
+    assert ax.get_legend().get_window_extent().x1 < ax.figure.bbox.x1
+    looks = {(tuple(points.get_facecolor()[0]), points.get_paths()[0].vertices.tobytes()) for points in ax.collections}
+    assert len(looks) == 70

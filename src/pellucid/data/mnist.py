@@ -57,7 +57,7 @@ def mnist(*, mirrors: str | Sequence[str] = MIRRORS) -> Dataset:
     """Load the 70,000 handwritten digits of MNIST: 28 x 28 grey pixels, ten classes.
 
     Where the environment variable ``PELLUCID_DATA`` is set, the files are taken from that folder or its subfolder
-    ``mnist``; else from the cache, where they are downloaded once.
+    ``mnist``; where it is not, or there is none of them, from the cache, where they are downloaded once.
 
     Args:
         mirrors: Base address to download from, or several that are tried in order.
@@ -75,7 +75,7 @@ def mnist(*, mirrors: str | Sequence[str] = MIRRORS) -> Dataset:
     """
     folder = config.data_folder()
     mirrors = (mirrors,) if isinstance(mirrors, str) else mirrors
-    contents, source = _own_files(folder) if folder is not None else _cached_files(mirrors)
+    contents, source = (_own_files(folder) if folder is not None else None) or _cached_files(mirrors)
     arrays = [decode_idx(content, name, file.rank) for file, (name, content) in zip(_FILES, contents, strict=True)]
     names = [name for name, _ in contents]
     return Dataset(
@@ -103,16 +103,18 @@ def _examples(images: np.ndarray, labels: np.ndarray, images_name: str, labels_n
     return x[..., np.newaxis], labels.astype(np.int32)
 
 
-def _own_files(folder: Path) -> tuple[list[tuple[str, bytes]], str]:
-    """Names and contents of the user's four files, from the first folder that has them all."""
+def _own_files(folder: Path) -> tuple[list[tuple[str, bytes]], str] | None:
+    """Names and contents of the user's four files, from the first folder that has them all; None where it has none."""
     candidates = [_present(place) for place in (folder, folder / "mnist")]
     found = max(candidates, key=len)
+    if not found:
+        return None
     missing = [file.name for file in _FILES if file not in found]
     if missing:
         raise DataError(
             f"PELLUCID_DATA is set to {folder}, but neither that folder nor its subfolder 'mnist' has all four MNIST "
             f"files; missing: {', '.join(missing)}.",
-            hint="put them there (with or without .gz), or unset PELLUCID_DATA to download them",
+            hint="put them there (with or without .gz), or remove the others: then all are downloaded",
         )
     contents = [(str(found[file]), read_content(found[file])) for file in _FILES]
     published = all(_is_published(file, content) for file, (_, content) in zip(_FILES, contents, strict=True))

@@ -92,6 +92,6 @@ def _check_options(
         if option not in known:
             close = nearest(option, known)
             raise ConfigurationError(
-                f"The data set {name!r} has no option {option!r}; it takes: {', '.join(known)}.",
+                f"The data set {name!r} has no option {option!r}; it takes: {', '.join(known) or 'none'}.",
                 hint=f"did you mean {close!r}?" if close else None,
             )

@@ -7,6 +7,7 @@ results", 2011; UCI Machine Learning Repository, doi 10.24432/C5CC84.
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,6 +122,8 @@ def _messages(addresses: str | Sequence[str]) -> tuple[tuple[str, ...], np.ndarr
         except OSError as error:
             raise DataError(f"The file {own} cannot be read: {error.strerror}.") from error
         note = "" if _is_published(content) else "; it differs from the published file"
+        if note and not content.endswith(b"\n"):
+            warnings.warn(f"{own}: the last line has no end: the file may have been cut off.", stacklevel=4)
         return *_parse(content, str(own)), f"the user's file {own}{note}"
     addresses = (addresses,) if isinstance(addresses, str) else tuple(addresses)
     path = config.cache_folder() / "sms_spam" / "sms_spam_collection.zip"

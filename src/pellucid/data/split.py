@@ -15,6 +15,9 @@ from pellucid.shapes import show
 
 Stratify = Literal["auto"] | bool
 
+#: Sets the random bits of splits apart from those that other people draw from the same seed.
+_STREAM = 0x73706C6974
+
 
 def train_test_split(
     x: Any, y: Any, *, fraction: float = 0.2, seed: int = 0, stratify: Stratify = "auto"
@@ -108,8 +111,9 @@ def _check(y: np.ndarray, fraction: float, seed: int, stratified: Stratify) -> N
 
 def _random_order(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     # Raw bits rather than Generator.permutation: NumPy keeps the bit streams of its generators stable between
-    # versions, but not the streams of the methods of Generator.
-    keys = np.random.PCG64(int(seed)).random_raw(rows)
+    # versions, but not the streams of the methods of Generator. Not the bits of default_rng(seed): whoever draws a
+    # feature from that, and splits with the same seed, would hold out the rows with its smallest values.
+    keys = np.random.PCG64(np.random.SeedSequence([int(seed), _STREAM])).random_raw(rows)
     return np.argsort(keys, kind="stable"), keys
 
 

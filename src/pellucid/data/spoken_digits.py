@@ -24,10 +24,13 @@ from pellucid import config
 from pellucid.data.dataset import Dataset
 from pellucid.data.sound import SoundEncoder, SoundFeatures
 from pellucid.errors import DataError, unknown_name
-from pellucid.fields import positive, require
+from pellucid.fields import Interval, require
 
 #: Samples per second of every take.
 RATE = 8000
+
+#: Seconds of one piece of a spectrum, 256 samples.
+_SHORTEST = 256 / RATE
 
 #: The takes of each speaker and digit that its authors hold out: 0 to 4 of 0 to 49.
 _TEST_TAKES = 5
@@ -83,7 +86,7 @@ def spoken_digits(
     >>> spoken_digits()                                                                       # doctest: +SKIP
     Dataset('spoken_digits': classification into 10 classes, 2,700 training and 300 test examples of shape [61, 24])
     """
-    require("spoken_digits", "seconds", seconds, positive)
+    require("spoken_digits", "seconds", seconds, Interval(_SHORTEST, float("inf"), closed="left"))
     encoder = SoundEncoder(features, samples=round(seconds * RATE), rate=RATE)
     takes = load_takes()
     held = takes.takes < _TEST_TAKES

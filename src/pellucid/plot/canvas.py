@@ -24,6 +24,18 @@ COLOURS = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#4D4D4D")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
 
+#: So many classes have a colour and a marker that no other one has.
+MOST_CLASSES = len(COLOURS) * len(MARKERS)
+
+#: Lines of a column of a legend beside the axes, and the width of the column in inches.
+_LEGEND_ROWS, _LEGEND_WIDTH = 14, 0.9
+
+#: Of a legend among the data, those that are liked best first.
+_PLACES = (
+    "upper right", "upper left", "lower right", "lower left",
+    "center right", "center left", "upper center", "lower center", "center",
+)  # fmt: skip
+
 #: For the height of surfaces: pale, so that lines and markers in any of the colours stand out.
 HEIGHT = LinearSegmentedColormap.from_list("height", ["#FFFFFF", "#EDEDED", "#BDBDBD", "#8F8F8F"])
 
@@ -37,7 +49,7 @@ def colour(number: int) -> str:
 
 
 def marker(number: int) -> str:
-    """Its marker; together with the colour it repeats after 70 only."""
+    """Its marker; together with the colour it repeats after ``MOST_CLASSES`` only."""
     return MARKERS[number % len(MARKERS)]
 
 
@@ -134,12 +146,43 @@ def borders(ax: Any, across: np.ndarray, up: np.ndarray, numbers: np.ndarray, wi
         ax.contour(across, up, inside, levels=[0.5], colors=[INK], linewidths=width, zorder=2)
 
 
-def legend(ax: Any, outside: bool = False, **settings: Any) -> None:
-    """The legend, where there is anything to explain; ``outside`` puts it beside the axes."""
-    handles, _ = ax.get_legend_handles_labels()
-    if handles or "handles" in settings:
-        place = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.0), "borderaxespad": 0.0} if outside else {}
-        ax.legend(**{"frameon": not outside, "framealpha": 0.9, **place, **settings})
+def with_legend(size: tuple[float, float], entries: int, most: int = 7) -> tuple[float, float]:
+    """The size of a figure with room for a legend of so many lines beside the axes, where that is more than ``most``.
+
+    >>> with_legend((5.0, 4.0), 3), with_legend((5.0, 4.0), 20)
+    ((5.0, 4.0), (6.8, 4.0))
+    """
+    return (size[0] + (_LEGEND_WIDTH * -(-entries // _LEGEND_ROWS) if entries > most else 0.0), size[1])
+
+
+def legend(ax: Any, most: int = 7, **settings: Any) -> None:
+    """The legend, where there is anything to explain; of more than ``most`` lines it is beside the axes."""
+    handles = settings.get("handles", ax.get_legend_handles_labels()[0])
+    if not handles:
+        return
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.0), "borderaxespad": 0.0}
+    if len(handles) > _LEGEND_ROWS:
+        beside |= {"ncols": -(-len(handles) // _LEGEND_ROWS), "fontsize": 8, "columnspacing": 1.0, "handlelength": 1.4}
+    many = len(handles) > most
+    ax.legend(**{"frameon": not many, "framealpha": 0.9, **settings, **(beside if many else {})})
+
+
+def emptiest_place(points: np.ndarray) -> str:
+    """Where in the picture the fewest of the points [N, 2] are, and a legend hides least: a corner, if one is empty.
+
+    Matplotlib's own ``loc="best"`` looks at every rectangle of a mesh, which takes it seconds.
+
+    >>> emptiest_place(np.array([[0.0, 0.0], [0.1, 1.0], [1.0, 0.0], [0.5, 0.5]]))
+    'upper right'
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    across, up = ((points - low) / np.where(high > low, high - low, 1.0)).T
+
+    def held(place: str) -> int:
+        wide = {"left": across < 0.4, "right": across > 0.6}.get(place.split()[-1], np.abs(across - 0.5) < 0.2)
+        return int((wide & {"lower": up < 0.4, "upper": up > 0.6}.get(place.split()[0], np.abs(up - 0.5) < 0.2)).sum())
+
+    return min(_PLACES, key=held)
 
 
 def quiet(ax: Any) -> None:
@@ -149,7 +192,7 @@ def quiet(ax: Any) -> None:
 
 
 def few_ticks(ax: Any) -> None:
-    """As many numbers along the floor of three-dimensional axes as there is room for."""
+    """Few numbers along the first two axes, where long ones or a slanting view leave little room."""
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
 

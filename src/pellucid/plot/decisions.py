@@ -1,4 +1,4 @@
-"""The decisions and probabilities of anything fitted: scikit-learn's estimators, Pellucid's, and models."""
+"""The decisions and probabilities of anything fitted: scikit-learn's estimators, Pellucid's, models, functions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import ConfigurationError, DataError
+from pellucid.errors import ConfigurationError
 from pellucid.nn import losses
-from pellucid.plot.table import numbered, read_labels
+from pellucid.plot.table import classes_of, numbered, read_labels
 from pellucid.train import Model
 
 Answers = Callable[[Any], np.ndarray]
@@ -34,11 +34,11 @@ class Decisions:
 def decisions_of(
     owner: str, model: Any, examples: Any, labels: np.ndarray | None, threshold: float | None
 ) -> Decisions:
-    """The decisions of a model or of an estimator.
+    """The decisions of a model, of an estimator, or of a function.
 
     Args:
         owner: Who asks, for errors.
-        model: A Model with one output, or a fitted estimator with ``predict``.
+        model: A Model with one output, a fitted estimator with ``predict``, or a function from examples to labels.
         examples: Some examples.
         labels: Theirs, or None.
         threshold: Of a Model with one unit in its output: the second class lies above it.
@@ -49,9 +49,11 @@ def decisions_of(
     """
     if isinstance(model, Model):
         return _of_model(owner, model, examples, labels, threshold)
-    if not callable(getattr(model, "predict", None)):
+    if not callable(getattr(model, "predict", model)) or isinstance(model, type):
+        found = model.__name__ if isinstance(model, type) else type(model).__name__
         raise ConfigurationError(
-            f"{owner}: the model must be a fitted estimator with predict, or a Model, not {type(model).__name__}."
+            f"{owner}: the model must be a Model, a fitted estimator with predict, or a function from examples to "
+            f"labels, not {'the class ' if isinstance(model, type) else ''}{found}."
         )
     if threshold is not None:
         raise ConfigurationError(f"{owner}: threshold is for a Model; {type(model).__name__} decides by itself.")
@@ -61,15 +63,18 @@ def decisions_of(
 def _of_estimator(owner: str, model: Any, examples: Any, labels: np.ndarray | None) -> Decisions:
     from sklearn.base import is_regressor
 
-    if is_regressor(model):
+    if hasattr(model, "predict") and is_regressor(model):
         raise ConfigurationError(f"{owner}: {type(model).__name__} predicts numbers, not classes.")
 
+    predict = getattr(model, "predict", model)
+
     def answer(x: Any) -> np.ndarray:
-        return read_labels(owner, model.predict(x), len(x), "the predictions")
+        return read_labels(owner, predict(x), len(x), "the predictions")
 
     found = getattr(model, "classes_", None)
-    if found is None:  # clusters, outliers
-        found = np.unique(answer(examples) if labels is None else np.concatenate([labels, answer(examples)]))
+    if found is None:  # clusters, outliers, functions
+        answers = answer(examples)
+        found, _ = classes_of(owner, answers if labels is None else np.concatenate([labels, answers]), None)
     classes = np.asarray(found)
     if classes.ndim != 1:
         raise ConfigurationError(f"{owner}: {type(model).__name__} gives several labels an example; pictures show one.")
@@ -174,7 +179,4 @@ def labels_for(owner: str, y: Any, rows: int) -> np.ndarray | None:
     """
     if y is None:
         return None
-    labels = read_labels(owner, y, rows)
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise DataError(f"{owner}: y holds labels that are no finite numbers.")
-    return labels
+    return read_labels(owner, y, rows)

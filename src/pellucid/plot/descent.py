@@ -10,7 +10,7 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.patches import FancyArrowPatch
 
 from pellucid import autodiff, optim
-from pellucid.errors import ConfigurationError
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, non_negative, positive, require
 from pellucid.optim import Optimizer
 from pellucid.plot.canvas import BLUE, HEIGHT, INK, RED, axes_for, colour, legend, marker, panels_for, quiet
@@ -99,9 +99,11 @@ def _draw_curve(ax: Any, landscape: Landscape, path: Path, limits: tuple[float, 
     shape = {"marker": marker(number), "markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
     ax.plot(points, losses, color=colour(number), linewidth=1.1, zorder=3, **shape)
     ax.plot(points[:1], losses[:1], "o", markersize=10, fillstyle="none", color=INK, zorder=4, label="start")
-    low, high = np.nanmin(heights), np.nanmax(heights)
+    finite = heights[np.isfinite(heights)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    room = 0.06 * (high - low) or 1.0
     ax.set_xlim(*limits)
-    ax.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    ax.set_ylim(low - room, high + room)
     ax.set_xlabel("w")
     ax.set_ylabel("loss")
     quiet(ax)
@@ -167,21 +169,25 @@ def critical_point(function: Any, point: Any, *, tolerance: float = 1e-6, bounds
 
     Raises:
         ConfigurationError: A name is unknown, or an argument is outside its range.
-        DataError: The point is not two numbers.
+        DataError: The point is not two numbers, or the loss there is not finite.
 
     Source: the lectures' first deck, "Why gradient is small?".
 
     >>> ax = critical_point("two_weights", [0.0, 0.0])
     >>> print(ax.get_title())
-    saddle: gradient norm 0, eigenvalues -2 and 2
+    saddle: gradient norm 0
+    eigenvalues -2 and 2
     """
     owner = "critical_point"
     require(owner, "tolerance", tolerance, non_negative)
+    if np.shape(point) != (2,):
+        raise DataError(f"{owner}: point must be two numbers, not {point!r}.")
     landscape = landscape_of(owner, function, point)
-    if landscape.start.shape != (2,):
-        raise ConfigurationError(f"{owner}: point must be two numbers, not {point!r}.")
     w = landscape.start
-    slope = float(np.linalg.norm(landscape.value_and_gradient(w)[1]))
+    height, gradient = landscape.value_and_gradient(w)
+    if not (np.isfinite(height) and np.isfinite(gradient).all()):
+        raise DataError(f"{owner}: at {point!r} the loss is {height:g} and its gradient {gradient.tolist()}.")
+    slope = float(np.linalg.norm(gradient))
     eigenvalues, vectors = np.linalg.eigh(np.asarray(autodiff.hessian(landscape.function)(w), np.float64))
     around = [(c - 1.5, c + 1.5) for c in w] if bounds is None else bounds
     limits = bounds_of(owner, function, around, [Path(w[None], np.zeros(1), False)])
@@ -193,7 +199,7 @@ def critical_point(function: Any, point: Any, *, tolerance: float = 1e-6, bounds
     ax.plot(*w, "o", color="black", markersize=7, zorder=5)
     kind = _kind(slope, eigenvalues, tolerance)
     ax.set_title(
-        f"{kind}: gradient norm {slope:.3g}, eigenvalues {eigenvalues[0]:.3g} and {eigenvalues[1]:.3g}", fontsize=10
+        f"{kind}: gradient norm {slope:.3g}\neigenvalues {eigenvalues[0]:.3g} and {eigenvalues[1]:.3g}", fontsize=10
     )
     legend(ax, loc="upper right")
     return ax

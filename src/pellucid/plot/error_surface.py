@@ -28,7 +28,7 @@ def error_surface(
         function: f(w) of w [2], or f(w1, w2), written with Pellucid's operations; or the name of one of ``SURFACES``.
         paths: What :func:`descend` returned, one or several.
         bounds: (low, high) of each parameter; by default the surface's own, or where the paths are.
-        log: Whether the height is the logarithm of the loss, which then must be above 0 nearly everywhere.
+        log: Whether the height is the logarithm of the loss, which then must be nowhere below 0.
         resolution: Points of the grid in each direction.
         ax: Matplotlib axes of three dimensions to draw on; new ones by default.
 
@@ -53,7 +53,10 @@ def error_surface(
     limits = _limits(owner, function, bounds, tracks)
     landscape = Landscape(owner, surface_of(function), [low for low, _ in limits])
     across, up = np.meshgrid(*(np.linspace(low, high, resolution) for low, high in limits))
-    heights = _scaled(landscape.heights(across, up), log)
+    losses = landscape.heights(across, up)
+    if log and (losses < 0).any():
+        raise ConfigurationError(f"{owner}: the loss goes down to {np.nanmin(losses):g}: it has no logarithm.")
+    heights = _scaled(losses, log)
     ax = axes_for(owner, ax, (5.6, 4.8), solid=True)
     shape = {"rcount": resolution, "ccount": resolution, "linewidth": 0}
     ax.plot_surface(across, up, heights, cmap="cividis", alpha=0.65, zorder=1, **shape)
@@ -61,7 +64,9 @@ def error_surface(
         _draw_track(ax, path, limits, number, log)
     ax.set(xlabel="w1", ylabel="w2", zlabel="log10 of the loss" if log else "loss")
     few_ticks(ax)
-    ax.set_zlim(np.nanmin(heights), np.nanmax(heights))
+    finite = heights[np.isfinite(heights)]
+    if finite.size and np.ptp(finite):
+        ax.set_zlim(finite.min(), finite.max())
     return ax
 
 
@@ -77,7 +82,7 @@ def _limits(owner: str, function: Any, bounds: Any, tracks: list[Path]) -> Any:
 def _scaled(losses: np.ndarray, log: bool) -> np.ndarray:
     if not log:
         return losses
-    positive = losses[losses > 0]
+    positive = losses[(losses > 0) & np.isfinite(losses)]
     floor = 1e-6 * float(positive.max()) if positive.size else 1.0  # a minimum of 0 would have no bottom
     return np.log10(np.maximum(losses, floor))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, require
-from pellucid.plot.canvas import borders, colour, legend, mosaic, names_of, pale, panels_for
+from pellucid.plot.canvas import borders, colour, emptiest_place, few_ticks, legend, mosaic, names_of, pale, panels_for
 from pellucid.plot.hidden import Halves, halves_of
 from pellucid.plot.scatter import draw_points
 from pellucid.plot.table import Table, numbered, read_labels
@@ -95,9 +95,7 @@ def feature_space(
         raise DataError(f"{owner}: x must have two features, not {len(table.names)}: a grid of them is bent.")
     labels = read_labels(owner, y, len(table.values))
     halves = halves_of(owner, model, layer)
-    classes = halves.classes
-    if classes is None:
-        classes = np.unique(labels) if len(np.unique(labels)) == 2 else np.arange(2)
+    classes = _two_classes(labels) if halves.classes is None else halves.classes
     names = names_of(owner, "class_names", class_names, classes.tolist())
     numbers = numbered(owner, labels, classes)
     activations = halves.front(table.values)
@@ -114,8 +112,15 @@ def feature_space(
         draw_points(ax, points, numbers, names, s=46 if len(points) <= 40 else 22)
     left.set(xlabel=table.names[0], ylabel=table.names[1], title="as the network is given them")
     right.set(xlabel=view.labels[0], ylabel=view.labels[1], title=f"as {halves.name} sees them")
-    legend(left)
+    few_ticks(right)
+    legend(left, loc=emptiest_place(table.values))
     return axes
+
+
+def _two_classes(labels: np.ndarray) -> np.ndarray:
+    """The classes of a model of one unit: those of the labels where there are two."""
+    found = np.unique(labels)
+    return found if len(found) == 2 else np.arange(2)
 
 
 def _view(owner: str, halves: Halves, activations: np.ndarray, units: Sequence[int] | None) -> _View:

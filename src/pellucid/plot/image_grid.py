@@ -11,11 +11,15 @@ from matplotlib.patches import Rectangle
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, boolean, require
 from pellucid.plot.canvas import RED, axes_for, mosaic
-from pellucid.plot.table import read_labels
+from pellucid.plot.table import predicted_labels, read_labels
 from pellucid.shapes import show
 
-#: The width of a cell and its height with the line of text, where an image is 1 wide.
-_WIDE, _HIGH = 1.2, 1.5
+#: The least width of a cell and its height with a line of text, of a letter and of one line more, where an image is 1
+#: wide; and the most width of all columns.
+_WIDE, _HIGH, _LETTER, _LINE, _MOST_WIDE = 1.2, 1.5, 0.105, 0.21, 24.0
+
+#: Letters of a wrong image's text that go into one line.
+_ONE_LINE = 12
 
 #: Up to how many pixels an image is drawn as rectangles; a larger one is scaled, which is quicker.
 _MESH = 64 * 64
@@ -34,7 +38,8 @@ def image_grid(
 ) -> Any:
     """Draw images in rows, each with its true class, and with the predicted one where that is another.
 
-    A wrong one has a thick frame and a cross before its text, ``× 4 for 9``: predicted 4 for a true 9.
+    A wrong one has a thick frame and a cross before its text, ``× 4 for 9``: predicted 4 for a true 9. Long names
+    stand in two lines.
 
     Args:
         images: [N, height, width], [N, height, width, 1 or 3], or square ones as rows [N, pixels]; the smallest value
@@ -65,20 +70,25 @@ def image_grid(
     require(owner, "columns", columns, Integer(1))
     require(owner, "wrong_only", wrong_only, boolean)
     pictures = _read(owner, images)
-    true, predicted = (_labels(owner, y, len(pictures), what) for y, what in ((y_true, "y_true"), (y_pred, "y_pred")))
+    true = None if y_true is None else read_labels(owner, y_true, len(pictures), "y_true")
+    predicted = None if y_pred is None else predicted_labels(owner, y_pred, len(pictures))
     both = true is not None and predicted is not None
+    true, predicted = (_named(owner, labels, class_names) for labels in (true, predicted))
     wrong = true != predicted if both else np.zeros(len(pictures), bool)
     if wrong_only and not both:
         raise ConfigurationError(f"{owner}: wrong_only needs both y_true and y_pred.")
     chosen = (np.flatnonzero(wrong) if wrong_only else np.arange(len(pictures)))[:count]
-    columns = max(min(columns, len(chosen)), 1)
+    texts = [_text(number, true, predicted, bool(wrong[number])) for number in chosen]
+    wide, high = _cell(texts)
+    columns = max(min(columns, len(chosen), max(int(_MOST_WIDE / wide), 1)), 1)
     rows = max(-(-len(chosen) // columns), 1)
-    ax = axes_for(owner, ax, (0.85 * columns + 0.4, 1.0 * rows + 0.5))
-    for place, number in enumerate(chosen):
-        text = _text(number, true, predicted, class_names, bool(wrong[number]))
-        _draw(ax, pictures[number], divmod(place, columns), text, bool(wrong[number]))
-    ax.set_xlim(0, columns * _WIDE)
-    ax.set_ylim(rows * _HIGH, 0)
+    ax = axes_for(owner, ax, (0.71 * wide * columns + 0.4, 0.67 * high * rows + 0.5))
+    for place, (number, text) in enumerate(zip(chosen, texts, strict=True)):
+        row, column = divmod(place, columns)
+        corner = (column * wide + (wide - 1) / 2, (row + 1) * high - 1.08)
+        _draw(ax, pictures[number], corner, text, bool(wrong[number]))
+    ax.set_xlim(0, columns * wide)
+    ax.set_ylim(rows * high, 0)
     ax.set_aspect(pictures.shape[1] / pictures.shape[2])
     ax.axis("off")
     if both:
@@ -86,8 +96,14 @@ def image_grid(
     return ax
 
 
-def _draw(ax: Any, picture: np.ndarray, place: tuple[int, int], text: str, wrong: bool) -> None:
-    left, top = place[1] * _WIDE + (_WIDE - 1) / 2, place[0] * _HIGH + _HIGH - 1.08
+def _cell(texts: Sequence[str]) -> tuple[float, float]:
+    """The width and the height of a cell with room for its text, where an image is 1 wide."""
+    longest = max((len(line) for text in texts for line in text.split("\n")), default=0)
+    return max(_WIDE, _LETTER * longest + 0.1), _HIGH + (_LINE if any("\n" in text for text in texts) else 0.0)
+
+
+def _draw(ax: Any, picture: np.ndarray, corner: tuple[float, float], text: str, wrong: bool) -> None:
+    left, top = corner
     grey: dict[str, Any] = {"cmap": "gray_r", "vmin": 0, "vmax": 1} if picture.ndim == 2 else {}
     if picture.shape[0] * picture.shape[1] <= _MESH:
         mosaic(ax, picture, left, left + 1, top, top + 1, **grey)
@@ -99,29 +115,35 @@ def _draw(ax: Any, picture: np.ndarray, place: tuple[int, int], text: str, wrong
     ax.text(left + 0.5, top - 0.06, text, ha="center", va="bottom", fontsize=8, **weight)
 
 
-def _text(number: int, true: Any, predicted: Any, class_names: Sequence[str] | None, wrong: bool) -> str:
-    def name(labels: np.ndarray) -> str:
-        label = labels[number]
-        return str(class_names[int(label)]) if class_names is not None else str(label)
-
+def _text(number: int, true: Any, predicted: Any, wrong: bool) -> str:
     if wrong:
-        return f"\N{MULTIPLICATION SIGN} {name(predicted)} for {name(true)}"
+        text = f"\N{MULTIPLICATION SIGN} {predicted[number]} for {true[number]}"
+        return text if len(text) <= _ONE_LINE else text.replace(" for ", "\nfor ", 1)
     shown = true if true is not None else predicted
-    return "" if shown is None else name(shown)
+    return "" if shown is None else str(shown[number])
 
 
-def _labels(owner: str, y: Any, rows: int, what: str) -> np.ndarray | None:
-    if y is None:
-        return None
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "biuf":
-        labels = labels.argmax(axis=1)
-    return read_labels(owner, labels, rows, what)
+def _named(owner: str, labels: np.ndarray | None, class_names: Sequence[str] | None) -> np.ndarray | None:
+    """Each label's name, where names are given."""
+    if labels is None or class_names is None:
+        return labels
+    if isinstance(class_names, str) or labels.dtype.kind not in "biu":
+        what = "one text" if isinstance(class_names, str) else f"of labels that are {labels.dtype.name}"
+        raise ConfigurationError(f"{owner}: class_names must be the names of the labels 0, 1, ..., not {what}.")
+    strange = labels[(labels < 0) | (labels >= len(class_names))]
+    if len(strange):
+        raise DataError(f"{owner}: the label {strange[0]} has no name among {len(class_names)}.")
+    return np.array([str(name) for name in class_names], dtype=object)[labels.astype(int)]
 
 
 def _read(owner: str, images: Any) -> np.ndarray:
     """Grey images [N, height, width] from 0 to 1, or colour ones [N, height, width, 3]."""
     found: Any = np.asarray(images)
+    if found.ndim == 3 and found.shape[2] in (1, 3) and found.shape[1] > 3:
+        raise DataError(
+            f"{owner}: images {show(found.shape)} are one image with its channels, not several.",
+            hint="images[np.newaxis] is a batch of one",
+        )
     if found.dtype.kind not in "biuf":
         raise DataError(f"{owner}: images must be numbers, not {found.dtype}.")
     side = int(np.sqrt(found.shape[1])) if found.ndim == 2 else 0

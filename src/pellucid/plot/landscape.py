@@ -104,14 +104,12 @@ class Landscape:
         start: float64 [] or [2].
 
     Raises:
-        DataError: The start is neither, or not finite.
+        DataError: The start is neither, or not finite, or the surface has two parameters.
     """
 
     def __init__(self, owner: str, function: Callable[..., Any], start: Any) -> None:
         self._owner = owner
-        self.start = np.array(start, dtype=np.float64)
-        if self.start.shape not in ((), (2,)) or not np.isfinite(self.start).all():
-            raise DataError(f"{owner}: start must be one finite number or two, not {start!r}.")
+        self.start = _place(owner, function, start)
         of_one = function if self.start.ndim == 0 or _parameters(function) < 2 else lambda w: function(w[0], w[1])
         self.function = of_one
         self._value: Any = compile(of_one)
@@ -176,6 +174,19 @@ class Path:
     def grown(self) -> bool:
         """Whether the loss is larger than at the start."""
         return self.diverged or bool(self.losses[-1] > self.losses[0])
+
+
+def _place(owner: str, function: Any, start: Any) -> np.ndarray:
+    """A start, float64 [] or [2]."""
+    wanted = ((2,),) if isinstance(function, Surface) else ((), (2,))
+    try:
+        place = np.array(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        place = np.full(3, np.nan)
+    if place.shape not in wanted or not np.isfinite(place).all():
+        number = "one finite number or two" if len(wanted) > 1 else "two finite numbers"
+        raise DataError(f"{owner}: start must be {number}, not {start!r}.")
+    return place
 
 
 def descend(function: Any, start: Any = None, optimizer: Any = "sgd", *, steps: int = 50) -> Path:

@@ -1,4 +1,4 @@
-"""The numbers of every epoch, from whatever kept them: a history, a fitted estimator, or lists."""
+"""The numbers of every epoch, from whatever kept them: a history, a fitted estimator, a data frame, or lists."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ConfigurationError, DataError, unknown_name
+from pellucid.plot.table import frame_of
 from pellucid.train import History, Model
 from pellucid.train.history import smaller_is_better
 
@@ -47,6 +48,14 @@ class Record:
             raise unknown_name("history key", key, self.curves)
         return self.curves[key]
 
+    def last(self, key: str) -> float:
+        """The last finite number of a key; NaN where the training ended without one."""
+        values = self.curves[key]
+        if not len(values) or np.isinf(values).any():
+            return float("nan")
+        measured = values[np.isfinite(values)]
+        return float(measured[-1]) if len(measured) else float("nan")
+
     def best(self, key: str) -> int | None:
         """The place of the best number, the smallest of a loss or error, the largest of a score; None without one."""
         values = self.curves[key]
@@ -67,25 +76,39 @@ def record_of(owner: str, source: Any) -> Record:
     Args:
         owner: Who asks, for errors.
         source: A History, a fitted Model, a fitted estimator with ``history_``, ``loss_curve_``, ``cost_`` or
-            ``errors_``, a dict of lists by key, or one list of losses.
+            ``errors_``, a dict of lists by key, a data frame, or one list of losses. Of a data frame the columns
+            ``epoch`` and ``seconds`` are what they are in a History's CSV file.
 
     Raises:
         ConfigurationError: There are no numbers in it.
         DataError: The lists are of different lengths, or not of numbers.
     """
+    if isinstance(source, Model) and source.history is None:
+        raise ConfigurationError(f'{owner}: the model "{source.label}" has not been fitted: it has no history.')
     source = source.history if isinstance(source, Model) else getattr(source, "history_", source)
     if isinstance(source, History):
         curves = _numbers(owner, source.history)
         stopped = source.stopped_by is not None
         return _checked(owner, Record(curves, np.asarray(source.epochs) + 1, np.asarray(source.seconds), stopped))
+    frame = frame_of(source)
+    if frame is not None:
+        return _of_frame(owner, frame)
     if isinstance(source, Mapping):
         given: Mapping[str, Any] = source
-    elif isinstance(source, (Sequence, np.ndarray)) and not isinstance(source, str):
+    elif (isinstance(source, Sequence) or hasattr(source, "__array__")) and not isinstance(source, str):
         given = {"loss": source}
     else:
         given = _of_estimator(owner, source)
     curves = _numbers(owner, given)
     return _checked(owner, Record(curves, np.arange(1, max((len(v) for v in curves.values()), default=0) + 1)))
+
+
+def _of_frame(owner: str, frame: Any) -> Record:
+    curves = _numbers(owner, {name: frame[name].to_list() for name in frame.columns})
+    epochs, seconds = curves.pop("epoch", np.arange(1.0, len(frame) + 1)), curves.pop("seconds", None)
+    if not (epochs == np.floor(epochs)).all():
+        raise DataError(f"{owner}: the column 'epoch' must hold whole numbers.")
+    return _checked(owner, Record(curves, epochs.astype(np.int64), seconds))
 
 
 def _of_estimator(owner: str, estimator: Any) -> Mapping[str, Any]:
@@ -105,9 +128,12 @@ def _numbers(owner: str, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The lists of numbers; metrics that are arrays are left out."""
     try:
         single = {key: values for key, values in given.items() if all(np.ndim(item) == 0 for item in values)}
-        return {str(key): np.asarray(values, dtype=np.float64) for key, values in single.items()}
+        found = {str(key): np.asarray(values, dtype=np.float64) for key, values in single.items()}
     except (TypeError, ValueError):
-        raise DataError(f"{owner}: the numbers per epoch must be lists of numbers.") from None
+        found = {}
+    if not found and any(np.size(values) for values in given.values()):
+        raise DataError(f"{owner}: the numbers per epoch must be lists of numbers.")
+    return found
 
 
 def _checked(owner: str, record: Record) -> Record:

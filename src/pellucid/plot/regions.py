@@ -13,7 +13,19 @@ from matplotlib.patches import Patch
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from pellucid.fields import Choice, Integer, require
-from pellucid.plot.canvas import INK, axes_for, borders, colour, few_ticks, legend, marker, names_of, pale
+from pellucid.plot.canvas import (
+    INK,
+    axes_for,
+    borders,
+    colour,
+    emptiest_place,
+    few_ticks,
+    legend,
+    marker,
+    names_of,
+    pale,
+    with_legend,
+)
 from pellucid.plot.decisions import Decisions, class_number, decisions_of, labels_for, need_probabilities
 from pellucid.plot.scatter import draw_points
 from pellucid.plot.table import Table, numbered
@@ -119,7 +131,7 @@ def decision_regions(
     median of the examples: the picture is a section through the regions.
 
     Args:
-        model: A fitted estimator with ``predict``, or a Model with one output.
+        model: A fitted estimator with ``predict``, a Model with one output, or a function from examples to labels.
         x: Examples [N, features], an array or a data frame.
         y: Their labels [N] as the estimator knows them, or one-hot rows; none draws the regions alone.
         features: Which two columns span the plane, by number or by name.
@@ -151,7 +163,7 @@ def decision_regions(
     require(owner, "resolution", resolution, Integer(2))
     plane = _plane(owner, model, x, y, features, feature_names, class_names, threshold)
     certainty = need_probabilities(owner, plane.decisions, model) if shading == "probability" else None
-    ax = axes_for(owner, ax)
+    ax = axes_for(owner, ax, with_legend((5.0, 4.0), len(plane.names)))
     display = _draw_regions(ax, plane, resolution, filled=certainty is None)
     if certainty is not None:
         _shade(ax, display, certainty(plane.examples(np.c_[display.xx0.ravel(), display.xx1.ravel()])))
@@ -160,7 +172,7 @@ def decision_regions(
     ax.set_ylim(display.xx1.min(), display.xx1.max())
     if plane.numbers is not None:
         draw_points(ax, plane.points, plane.numbers, plane.names)
-    legend(ax, handles=_handles(plane))
+    legend(ax, handles=_handles(plane), loc=emptiest_place(plane.points))
     return ax
 
 

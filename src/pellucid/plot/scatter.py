@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.plot.canvas import axes_for, colour, legend, marker, names_of, quiet
-from pellucid.plot.table import Table, numbered, read_labels
+from pellucid.plot.canvas import axes_for, colour, emptiest_place, legend, marker, quiet, with_legend
+from pellucid.plot.table import Table, classes_of, numbered, read_labels
 
 
 def scatter(
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     features: Sequence[int | str] = (0, 1),
     feature_names: Sequence[str] | None = None,
@@ -24,10 +24,11 @@ def scatter(
 
     Args:
         x: Examples [N, features], an array or a data frame.
-        y: Labels [N] of any kind, or one-hot rows [N, K].
+        y: Labels [N] of any kind, or one-hot rows [N, K]; none draws all examples alike.
         features: Which two columns, by number or by name.
         feature_names: Names (with units) of all columns; by default those of the data frame.
-        class_names: Names of the classes, in the order of the sorted labels.
+        class_names: Names of the classes, in the order of the sorted labels; of the labels 0, 1, ... also of those
+            that no example has.
         ax: The Matplotlib axes to draw on; new ones by default.
 
     Returns:
@@ -46,15 +47,16 @@ def scatter(
     """
     table = Table.read("scatter", x, feature_names)
     columns = table.columns("scatter", features)
-    labels = read_labels("scatter", y, len(table.values))
-    classes = np.unique(labels)
-    names = names_of("scatter", "class_names", class_names, classes.tolist())
-    ax = axes_for("scatter", ax)
-    draw_points(ax, table.values[:, columns], numbered("scatter", labels, classes), names)
+    points = table.values[:, columns]
+    labels = np.zeros(len(points), int) if y is None else read_labels("scatter", y, len(points))
+    classes, names = classes_of("scatter", labels, None if y is None else class_names)
+    ax = axes_for("scatter", ax, with_legend((5.0, 4.0), len(names)))
+    draw_points(ax, points, numbered("scatter", labels, classes), names)
     ax.set_xlabel(table.names[columns[0]])
     ax.set_ylabel(table.names[columns[1]])
     quiet(ax)
-    legend(ax)
+    if y is not None:
+        legend(ax, loc=emptiest_place(points))
     return ax
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from pellucid.errors import ConfigurationError, DataError, unknown_name
-from pellucid.plot.canvas import names_of
+from pellucid.plot.canvas import MOST_CLASSES, names_of
 from pellucid.shapes import show
 
 
@@ -35,7 +36,7 @@ class Table:
             DataError: They are not a table of finite numbers with at least one row.
             ConfigurationError: The names do not fit.
         """
-        frame = _frame(x)
+        frame = frame_of(x)
         values = frame.to_numpy() if frame is not None else np.asarray(x)
         if values.ndim != 2 or values.dtype.kind not in "biuf":
             raise DataError(
@@ -56,6 +57,8 @@ class Table:
         Raises:
             ConfigurationError: There are no such columns.
         """
+        if len(self.names) == 1:
+            raise DataError(f"{owner}: x has one feature, {self.names[0]!r}, but the picture needs two.")
         if isinstance(features, str) or len(features) != 2:
             raise ConfigurationError(f"{owner}: features must be two columns, not {features!r}.")
         first, second = (self._column(owner, feature) for feature in features)
@@ -68,6 +71,8 @@ class Table:
             if feature not in self.names:
                 raise unknown_name("feature", feature, self.names)
             return self.names.index(feature)
+        if isinstance(feature, bool) or not isinstance(feature, Integral):
+            raise ConfigurationError(f"{owner}: a column is given by its number or its name, not {feature!r}.")
         if not 0 <= feature < len(self.names):
             raise ConfigurationError(
                 f"{owner}: there is no column {feature} among {len(self.names)}, which are counted from 0."
@@ -84,7 +89,8 @@ class Table:
         return nw.from_dict(columns, backend=nw.get_native_namespace(self.frame)).to_native()
 
 
-def _frame(x: Any) -> Any:
+def frame_of(x: Any) -> Any:
+    """A data frame in memory as Narwhals reads it; None of anything else."""
     import narwhals as nw
 
     found = nw.from_native(x, eager_only=True, pass_through=True)
@@ -95,7 +101,7 @@ def read_labels(owner: str, y: Any, rows: int, what: str = "y") -> np.ndarray:
     """Labels [N], also from one-hot rows [N, K], whose label is the column.
 
     Raises:
-        DataError: They are of another number or shape.
+        DataError: They are of another number or shape, or are no labels.
     """
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -106,11 +112,50 @@ def read_labels(owner: str, y: Any, rows: int, what: str = "y") -> np.ndarray:
         raise DataError(f"{owner}: {what} must be one label an example, [N], not {show(labels.shape)}.")
     if len(labels) != rows:
         raise DataError(f"{owner}: {rows:,} examples, but {len(labels):,} labels in {what}.")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise DataError(f"{owner}: {what} holds labels that are no finite numbers.")
     return labels
+
+
+def predicted_labels(owner: str, y: Any, rows: int) -> np.ndarray:
+    """Predicted labels [N], also from outputs [N, K], of which the largest decides."""
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "biuf":
+        labels = labels.argmax(axis=1)
+    return read_labels(owner, labels, rows, "y_pred")
 
 
 def _one_hot(labels: np.ndarray) -> bool:
     return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def classes_of(owner: str, labels: np.ndarray, class_names: Sequence[Any] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The classes among labels, sorted, and their names.
+
+    Whole numbers are numbers of the names where there are names enough: a class without an example keeps its place.
+
+    Raises:
+        DataError: There are too many of them, or they cannot be sorted.
+        ConfigurationError: There are too many or too few names.
+    """
+    try:
+        classes = np.unique(labels)
+    except TypeError:
+        raise DataError(f"{owner}: the labels are of several kinds: {_kinds(labels)}.") from None
+    if len(classes) > MOST_CLASSES:
+        raise DataError(
+            f"{owner}: there are {len(classes):,} different labels, from {classes[0]} to {classes[-1]}; "
+            f"a picture shows at most {MOST_CLASSES} classes.",
+            hint="labels are names or whole numbers, not measurements",
+        )
+    if class_names is not None and not isinstance(class_names, str) and labels.dtype.kind in "iu" and classes.size:
+        named = classes[0] >= 0 and classes[-1] < len(class_names)
+        classes = np.arange(len(class_names)) if named and len(class_names) <= MOST_CLASSES else classes
+    return classes, names_of(owner, "class_names", class_names, classes.tolist())
+
+
+def _kinds(labels: np.ndarray) -> str:
+    return ", ".join(sorted({type(label).__name__ for label in labels.tolist()}))
 
 
 def numbered(owner: str, labels: np.ndarray, classes: np.ndarray, what: str = "y") -> np.ndarray:
