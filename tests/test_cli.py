@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pellucid import cli, data, load_model
+from pellucid.train import Recording
 
 FRUIT = ("apple", "cherry", "pear")
 RUN_FILES = ["history.csv", "learning_curve.png", "model.safetensors", "run.json"]
@@ -70,7 +71,7 @@ def without(path, column, target):
 
 
 def test_digits_are_learnt_end_to_end(run, tmp_path):
-    code, out, err = run("train", "digits", "--out", "run")
+    code, out, err = run("train", "digits", "--out", "run", "--patience", "3")
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "run folder: run"
     folder = tmp_path / "run"
@@ -81,14 +82,14 @@ def test_digits_are_learnt_end_to_end(run, tmp_path):
     assert record["target_names"] == [str(digit) for digit in range(10)]
     settings = record["settings"]
     assert settings.pop("epochs_trained") == len(table((folder / "history.csv").read_text()))
-    assert settings.pop("stopped_by").startswith("early stopping: val_loss has not improved for 10 epochs")
+    assert settings.pop("stopped_by").startswith("early stopping: val_loss has not improved for 3 epochs")
     assert settings == {
         "model": "mlp",
         "epochs": 40,
         "batch_size": 32,
         "learning_rate": 0.001,
         "optimizer": "adam",
-        "patience": 10,
+        "patience": 3,
         "seed": 0,
         "backend": "auto",
         "target": None,
@@ -111,6 +112,16 @@ def test_digits_are_learnt_end_to_end(run, tmp_path):
         chances = [float(row[f"p({digit})"]) for digit in range(10)]
         assert sum(chances) == pytest.approx(1, abs=1e-5)
         assert row["prediction"] == str(int(np.argmax(chances)))
+
+
+def test_a_run_is_recorded_in_its_folder(run, tmp_path):
+    code, _, err = run("train", "iris", "--out", "run", "--epochs", "20", "--record", "stats")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted([*RUN_FILES, "recording"])
+    recording = Recording.load(tmp_path / "run" / "recording")
+    assert recording.level == "stats"
+    assert recording.steps[0] == 1
+    assert "norm" in recording.frame("stats").column_names
 
 
 @pytest.mark.parametrize(("name", "least"), [("iris", 0.85), ("wine", 0.9), ("breast_cancer", 0.9)])

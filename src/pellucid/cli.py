@@ -13,7 +13,7 @@ import numpy as np
 from cyclopts import App, Parameter
 
 import pellucid
-from pellucid import config, data
+from pellucid import analysis, config, data, select
 from pellucid.data import Dataset
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError, PellucidError
 from pellucid.seeds import set_seed
@@ -22,6 +22,7 @@ from pellucid.train.callbacks import EarlyStopping
 from pellucid.train.files import write_atomically
 from pellucid.train.progress import written
 from pellucid.train.recipe import TrainingOptions
+from pellucid.train.recording import Recorder
 from pellucid.train.run_folder import RunRecord
 from pellucid.train.warmup import warm_up
 
@@ -50,6 +51,7 @@ def train(
     backend: str = "auto",
     out: str | None = None,
     patience: Annotated[int | None, _Option] = None,
+    record: Literal["off", "stats", "full"] = "off",
 ) -> None:
     """Train a network, and keep it in a run folder.
 
@@ -82,6 +84,8 @@ def train(
         The run folder; by default a new one under runs/.
     patience
         Epochs without improvement before training stops early (10; 30 and 3 for small and large data).
+    record
+        stats keeps statistics of every layer in the run folder while it is trained, full the arrays of some steps, too.
     """
     set_seed(seed)
     examples = _load(dataset, target, task)
@@ -92,12 +96,13 @@ def train(
     print(f"{examples!r}\n")
     network.summary()
     print()
-    history = _fit(network, examples, options, seed)
+    recorder = None if record == "off" else Recorder(record, path=folder / run_folder.RECORDING)
+    history = _fit(network, examples, options, seed, recorder)
     results = network.evaluate(examples.x_test, examples.y_test, return_dict=True)
     given = {"model": model, "seed": seed, "backend": backend, "target": target}
     settings = given | asdict(options) | {"epochs_trained": len(history), "stopped_by": history.stopped_by}
-    record = RunRecord(dataset, examples.task, examples.target_names, settings, results, examples.schema)
-    run_folder.write(folder, network, history, record)
+    description = RunRecord(dataset, examples.task, examples.target_names, settings, results, examples.schema)
+    run_folder.write(folder, network, history, description)
     tested = "the training data again, as there are no others" if _tests_on_training(examples) else "held-out test data"
     print(f"\n{tested} ({len(examples.x_test)} samples): {_spoken(results)}")
     print(f"run folder: {folder}")
@@ -105,7 +110,7 @@ def train(
         sys.exit(_INTERRUPTED)
 
 
-def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int) -> Any:
+def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int, recorder: Recorder | None) -> Any:
     """Fit; a run that diverges keeps what it had learned until then."""
     stopping = EarlyStopping(patience=10 if options.patience is None else options.patience)
     lacking = _nothing_to_hold_out(examples)
@@ -120,6 +125,7 @@ def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int) -
             validation_split=0.0 if lacking else _VALIDATION,
             callbacks=[] if lacking else [stopping],
             seed=seed,
+            record=recorder,
         )
     except NonFiniteError as error:
         if not len(network.history):
@@ -141,6 +147,82 @@ def _nothing_to_hold_out(examples: Dataset) -> str | None:
 def _tests_on_training(examples: Dataset) -> bool:
     """Whether the test examples are the training examples, as in worlds that have no others."""
     return all(np.array_equal(a, b) for a, b in zip(examples.train, examples.test, strict=True))
+
+
+@app.command
+def cv(
+    dataset: Annotated[str, Parameter(help=_DATA_HELP)],
+    /,
+    *,
+    target: str | None = None,
+    task: Annotated[Literal["classification", "regression"] | None, _Option] = None,
+    model: str = "mlp",
+    scheme: str = "auto",
+    folds: Annotated[int | None, _Option] = None,
+    repeats: Annotated[int | None, _Option] = None,
+    fraction: Annotated[float | None, _Option] = None,
+    grid: Annotated[tuple[str, ...], Parameter(show_default=False, consume_multiple=True)] = (),
+    seeds: int = 1,
+    epochs: Annotated[int | None, _Option] = None,
+    batch_size: Annotated[int | None, _Option] = None,
+    learning_rate: Annotated[float | None, _Option] = None,
+    optimizer: Annotated[str | None, _Option] = None,
+    patience: Annotated[int | None, _Option] = None,
+    seed: int = 0,
+    backend: str = "auto",
+    out: str | None = None,
+) -> None:
+    """Cross-validate a network on the training data: every fold, seed and configuration of a grid at once.
+
+    The run folder holds results.csv (a row per fit), summary.csv, pictures of the folds and of the scores, and the best
+    configuration trained on all of the training data. The test data are not touched.
+
+    Parameters
+    ----------
+    dataset
+        A data set's name, or the path of a .csv file.
+    target
+        The column of a .csv file to learn.
+    task
+        Whether its values are classes or numbers.
+    model
+        mlp, lenet5, or the path of a .toml recipe.
+    scheme
+        auto (10 folds, stratified where there are classes), holdout, kfold, stratified, repeated, repeated_stratified,
+        leave_one_out, subsampling, stratified_subsampling, bootstrap, five_by_two, time_series or nested.
+    folds
+        Parts of the scheme.
+    repeats
+        Its repetitions or samples.
+    fraction
+        Share of test rows of holdout and subsampling.
+    grid
+        Values to compare, such as learning_rate=0.1,0.3 l2=0,0.001; known are learning_rate, momentum, l2, dropout,
+        hidden (units of the hidden layers), batch_size, epochs and optimizer.
+    seeds
+        How many seeds each fold and configuration is trained with.
+    epochs
+        Passes over the training data, as for train.
+    batch_size
+        Samples per update, as for train.
+    learning_rate
+        Size of the steps (0.001).
+    optimizer
+        sgd, momentum, adagrad, rmsprop, adadelta, adam, adamw or nadam (adam).
+    patience
+        Epochs without improvement, on a tenth of a fit's own training rows, before it stops; without it none stops.
+    seed
+        Of the folds, and the first of the seeds.
+    backend
+        auto, cpu or reference.
+    out
+        The run folder; by default a new one under runs/.
+    """
+    set_seed(seed)
+    options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience)
+    request = select.Request(dataset, model, options, scheme, folds, repeats, fraction, grid, seeds, seed, backend, out)
+    if select.run_command(_load(dataset, target, task), request).interrupted:
+        sys.exit(_INTERRUPTED)
 
 
 @app.command
@@ -188,6 +270,26 @@ def predict(run: str, dataset: str, /, *, out: str | None = None) -> None:
     else:
         write_atomically(Path(out), text.encode())
         print(f"{len(x)} predictions: {out}")
+
+
+@app.command
+def inspect(
+    run: str, /, *, dataset: Annotated[str | None, Parameter(name="--data")] = None, out: str | None = None
+) -> None:
+    """Write one page of HTML on a trained network: curves, layers, what went wrong, mistakes, what it sees.
+
+    The page needs nothing beside itself, and has no scripts: it can be opened, sent and kept as one file.
+
+    Parameters
+    ----------
+    run
+        The run folder that train wrote.
+    dataset
+        The data set's name or the path of the .csv file, where it is no longer where it was.
+    out
+        The file to write; by default report.html in the run folder.
+    """
+    print(f"report: {analysis.write_report(run, path=out, data=dataset)}")
 
 
 @app.command

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 
 class PellucidError(Exception):
@@ -87,8 +88,82 @@ class BackendError(PellucidError, RuntimeError):
     """A backend cannot run a graph."""
 
 
+@dataclass(frozen=True)
+class Operand:
+    """What an operation was given: its name or origin, shape and type, extremes, and the elements at fault.
+
+    Attributes:
+        name: The name of an input or parameter, or what it is the result of.
+        spec: Element type and shape, as text.
+        min, max: Its extremes.
+        elements: Some elements that led to NaN or infinity: their indices with their values.
+    """
+
+    name: str
+    spec: str
+    min: float
+    max: float
+    elements: tuple[tuple[tuple[int, ...], float], ...] = ()
+
+
+@dataclass(frozen=True)
+class NonFiniteCause:
+    """Where NaN or infinity began: the first operation that made it of finite numbers.
+
+    Attributes:
+        op: The operation's name; ``"input"`` where the data hold it already; None where it could not be repeated.
+        layer: The path of the layer; ``""`` outside of layers, as in losses and updates.
+        stage: ``"forward"``, ``"backward"`` or ``"update"``.
+        rows: The rows of the data whose samples are concerned, where the result has a row per sample.
+        place: The line of the user's code, where it is known.
+        formula: The operation as a formula of its operands.
+        operands: The last finite numbers.
+        derivative_of: In the backward stage, the forward operation whose derivative it belongs to, where that is known.
+        growth: Where numbers overflow because an operation such as exp made them so large before: its name and layer,
+            and the largest magnitudes before and after it.
+        largest: What held the largest magnitude before the step: ``"parameter"`` or ``"input"``, its name, and the
+            magnitude.
+        losses: The losses of the steps before, oldest first.
+    """
+
+    op: str | None
+    layer: str = ""
+    stage: str = ""
+    rows: tuple[int, ...] = ()
+    place: str | None = None
+    formula: str = ""
+    operands: tuple[Operand, ...] = ()
+    derivative_of: str | None = None
+    growth: tuple[str, str, float, float] | None = None
+    largest: tuple[str, str, float] | None = None
+    losses: tuple[float, ...] = ()
+
+
 class NonFiniteError(PellucidError, ArithmeticError):
-    """Training met NaN or infinity."""
+    """Training met NaN or infinity.
+
+    Attributes:
+        cause: Where it began, if that was looked for; its attributes are the error's, too.
+        step: The number of the update, from 1.
+        epoch: The epoch, from 1; None outside of ``fit``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Sequence[str] = (),
+        hint: str | None = None,
+        cause: NonFiniteCause | None = None,
+        step: int | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        super().__init__(message, details=details, hint=hint)
+        self.cause = cause
+        self.step, self.epoch = step, epoch
+        found = cause or NonFiniteCause(None)
+        self.op, self.layer, self.stage, self.rows = found.op, found.layer, found.stage, found.rows
+        self.values = found.operands
 
 
 class FileFormatError(PellucidError, ValueError):

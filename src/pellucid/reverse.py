@@ -81,6 +81,7 @@ def sweep(
     cotangents: Sequence[Value],
     wanted: Sequence[Value],
     on_record: Callable[[Any], None] | None = None,
+    on_cotangent: Callable[[Value, Value], None] | None = None,
 ) -> list[Value | None]:
     """The cotangents of ``wanted``, given those of ``outputs``; None where no path leads.
 
@@ -91,6 +92,7 @@ def sweep(
         cotangents: One per result, of its shape.
         wanted: The values whose cotangents are asked for.
         on_record: Called with each record before its rules run (eager tensors check there that no operand changed).
+        on_cotangent: Called with each value on the way and its whole cotangent.
 
     Raises:
         DifferentiationError: A path leads through an operation that has no derivative.
@@ -103,6 +105,8 @@ def sweep(
         cotangent = gathered.pop(id(record.output), None)
         if cotangent is None:
             continue
+        if on_cotangent is not None:
+            on_cotangent(record.output, cotangent)
         if on_record is not None:
             on_record(record)
         _pull_back(record, cotangent, on_path, gathered)

@@ -26,6 +26,7 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.errors import ConfigurationError, unknown_name
+from pellucid.nn.observe import tell_preactivation
 
 Activation = Callable[[Any], Any]
 
@@ -67,6 +68,13 @@ def get(activation: str | Activation | None) -> Activation:
     if callable(activation):
         return activation
     raise ConfigurationError(f"An activation must be a name or a function, not {activation!r}.")
+
+
+def apply(activation: str | Activation | None, z: Any) -> Any:
+    """f(z); whoever observes the layers sees z, unless f is linear."""
+    if not is_linear(activation):
+        tell_preactivation(z)
+    return get(activation)(z)
 
 
 def is_linear(activation: Any) -> bool:

@@ -66,7 +66,7 @@ class _Convolution(Layer):
         z = ops.conv(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups)
         if self.use_bias:
             z = z + self.bias
-        return activations.get(self.activation)(z)
+        return activations.apply(self.activation, z)
 
 
 class Conv1D(_Convolution):

@@ -69,7 +69,7 @@ class Dense(Layer):
         z = ops.matmul(x, self.kernel)
         if self.use_bias:
             z = z + self.bias
-        return activations.get(self.activation)(z)
+        return activations.apply(self.activation, z)
 
 
 class Activation(Layer):

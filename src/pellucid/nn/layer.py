@@ -30,6 +30,7 @@ from pellucid.errors import ConfigurationError, NotBuiltError, PellucidError, Sh
 from pellucid.fields import Configured, boolean, param
 from pellucid.nn import initializers
 from pellucid.nn.initializers import Initializer
+from pellucid.nn.observe import tell_activation
 from pellucid.nn.regularizers import Regularizer
 from pellucid.nn.symbol import Symbol, symbolic_call
 from pellucid.op import Value, scope
@@ -175,7 +176,9 @@ class Layer(Configured):
         values = [x if isinstance(x, Value) else Tensor(x) for x in inputs]
         with scope(self.label), _inside(self):
             self.ensure_built(*(x.spec.shape for x in values))
-            return self.call(*values)
+            result = self.call(*values)
+            tell_activation(self, result)
+            return result
 
     def ensure_built(self, *shapes: Shape) -> None:
         """Build the layer if it is not built yet; an error names the layer."""

@@ -1,6 +1,5 @@
 """What all pictures share: axes without a window, colours and markers that everybody can tell apart, checked arguments.
 
-The colours are those of Okabe and Ito, "Color Universal Design", 2008, without their yellow, which white paper hides.
 No class, curve or path depends on its colour alone: markers and line styles change with it.
 """
 
@@ -16,12 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pellucid.errors import ConfigurationError
+from pellucid.train.palette import COLOURS, MARKERS
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-
-#: Of classes, curves and paths, in this order.
-COLOURS = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#4D4D4D")
-MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
 
 #: So many classes have a colour and a marker that no other one has.

@@ -10,8 +10,9 @@ import numpy as np
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Choice, boolean, require
-from pellucid.plot.canvas import BLUE, INK, RED, axes_for, colour, legend, line, marker, panels_for, quiet, with_legend
+from pellucid.plot.canvas import INK, axes_for, colour, legend, line, marker, panels_for, quiet, with_legend
 from pellucid.plot.record import Record, falls, record_of
+from pellucid.train.palette import BLUE, RED
 
 #: Up to how many epochs each has a marker, up to how many curves the legend is among them, and up to how many settings
 #: each is written below a logarithmic axis.

@@ -13,8 +13,9 @@ from pellucid import autodiff, optim
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, non_negative, positive, require
 from pellucid.optim import Optimizer
-from pellucid.plot.canvas import BLUE, HEIGHT, INK, RED, axes_for, colour, legend, marker, panels_for, quiet
+from pellucid.plot.canvas import HEIGHT, INK, axes_for, colour, legend, marker, panels_for, quiet
 from pellucid.plot.landscape import Bounds, Landscape, Path, Surface, bounds_of, landscape_of, surface_of
+from pellucid.train.palette import BLUE, RED
 
 #: Points of a curve, and of a surface in each direction.
 _CURVE, _GRID = 400, 81

@@ -10,9 +10,10 @@ from matplotlib.patches import Rectangle
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, boolean, require
-from pellucid.plot.canvas import RED, axes_for, mosaic
+from pellucid.plot.canvas import axes_for, mosaic
 from pellucid.plot.table import predicted_labels, read_labels
 from pellucid.shapes import show
+from pellucid.train.palette import RED
 
 #: The least width of a cell and its height with a line of text, of a letter and of one line more, where an image is 1
 #: wide; and the most width of all columns.

@@ -35,7 +35,12 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
         return 0
     rows = sum(feed.count for feed in feeds)
     affordable = int(_TURN / max(expected, 1e-7))
-    return min(fit.epochs - epoch, affordable, _BYTES // (8 * rows))
+    count = min(fit.epochs - epoch, affordable, _BYTES // (8 * rows))
+    if fit.session is None:
+        return count
+    # Epochs in which something is recorded are trained one by one.
+    ahead = fit.session.steps_until_next(fit.model.optimizer.iterations + 1) // fit.feed.steps
+    return min(count, ahead)
 
 
 def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: History) -> bool:
@@ -113,7 +118,7 @@ class _Training:
     def is_good(self) -> bool:
         """Whether every loss and the parameters at the end are finite."""
         losses = all(bool(np.isfinite(logs.total).all()) for logs, _ in self._parts)
-        return losses and self.state.first_non_finite(len(self._trained.trainable)) is None
+        return losses and self.state.first_non_finite(len(self._trained.parameters)) is None
 
     def publish(self) -> None:
         """Give the model the present numbers, and count the steps."""

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops, seeds
-from pellucid.errors import ConfigurationError, DataError, NonFiniteError
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.train.callbacks import as_callback
 from pellucid.train.feed import ArrayFeed, Feed, GeneratorFeed, check_batch_size, is_generator_like, single
 from pellucid.train.loop import Run, start
 from pellucid.train.progress import display
+from pellucid.train.recording.probe import check_layers
+from pellucid.train.recording.recorder import Recorder
+from pellucid.train.recording.session import Session
 from pellucid.train.running import NonFiniteStepError
 from pellucid.train.targets import class_labels, class_weights, split_rows
 from pellucid.train.totals import EpochTotals
@@ -38,6 +41,7 @@ class FitRequest:
     initial_epoch: int
     steps_per_epoch: int | None
     verbose: str | int
+    recorder: Recorder | None = None
 
 
 def prepare(model: Any, request: FitRequest) -> Run:
@@ -80,7 +84,18 @@ def _run_of(model: Any, request: FitRequest, training: Feed, validation: Feed | 
         initial_epoch=request.initial_epoch,
         seed=request.seed,
         validation_every=request.validation_every,
+        session=_session(model, request, training),
     )
+
+
+def _session(model: Any, request: FitRequest, training: Feed) -> Session | None:
+    """The recording of a fit; its folder is made here."""
+    if request.recorder is None:
+        return None
+    check_layers(model, request.recorder.layers)
+    epochs = max(request.epochs - request.initial_epoch, 0)
+    count = None if training.steps is None else epochs * training.steps
+    return Session(request.recorder, model.optimizer.iterations + 1, count)
 
 
 def _check_numbers(request: FitRequest) -> None:
@@ -228,9 +243,8 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, seed: int | N
     try:
         logs = run.advance(1)
     except NonFiniteStepError as failure:
-        raise NonFiniteError(
-            f"{failure.what} (learning rate {failure.rate:g}); the model keeps the parameters from before."
-        ) from None
+        sentence = f"{failure.what} in update {model.optimizer.iterations + 1} (learning rate {failure.rate:g})."
+        raise failure.error(sentence, update=model.optimizer.iterations + 1) from None
     finally:
         run.publish()
     totals = EpochTotals(model.objective, model.output_names)

@@ -13,6 +13,8 @@ import numpy as np
 
 from pellucid.errors import ConfigurationError, unknown_name
 from pellucid.train.files import write_atomically
+from pellucid.train.palette import COLOURS, MARKERS
+from pellucid.train.recording.frames import Recording
 
 
 class History:
@@ -24,6 +26,7 @@ class History:
         seconds: How long each epoch took.
         interrupted: Whether Ctrl-C ended the fit.
         stopped_by: What ended the fit early, or None.
+        recording: What ``fit(record=...)`` recorded, or None.
     """
 
     def __init__(self) -> None:
@@ -32,6 +35,7 @@ class History:
         self.seconds: list[float] = []
         self.interrupted = False
         self.stopped_by: str | None = None
+        self.recording: Recording | None = None
 
     def append(self, epoch: int, logs: dict[str, Any], seconds: float) -> None:
         """Add the logs of one epoch."""
@@ -76,7 +80,7 @@ class History:
         return text.getvalue()
 
     def plot(self, keys: str | Sequence[str] | None = None, ax: Any = None) -> Any:
-        """Learning curves: training as a line, validation dashed in the same colour, the best epoch marked.
+        """Learning curves: training as a line, validation dashed with hollow markers, the best epoch as a star.
 
         Args:
             keys: Which curves; by default the loss.
@@ -91,10 +95,12 @@ class History:
             ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
         keys = [keys] if isinstance(keys, str) else keys
         x = np.asarray(self.epochs) + 1
-        for key in keys or ["loss"]:
-            (line,) = ax.plot(x, self[key], label=_spoken(key), marker="." if len(x) < 30 else "")
+        every = 1 if len(x) < 30 else len(x) // 8
+        for number, key in enumerate(keys or ["loss"]):
+            style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+            ax.plot(x, self[key], label=_spoken(key), markersize=5, markevery=every, **style)
             if f"val_{key}" in self.history:
-                self._plot_validation(ax, x, f"val_{key}", line.get_color())
+                self._plot_validation(ax, x, f"val_{key}", {**style, "markevery": every})
         ax.set_xlabel("epoch")
         ax.set_ylabel(", ".join(_spoken(key) for key in keys or ["loss"]))
         if len(x) > 1:
@@ -104,14 +110,15 @@ class History:
         ax.legend()
         return ax
 
-    def _plot_validation(self, ax: Any, x: np.ndarray, key: str, colour: Any) -> None:
+    def _plot_validation(self, ax: Any, x: np.ndarray, key: str, style: dict[str, Any]) -> None:
         values = np.asarray(self[key], dtype=float)
         measured = ~np.isnan(values)
-        ax.plot(x[measured], values[measured], "--", color=colour, label=f"validation {_spoken(key[4:])}")
+        label = f"validation {_spoken(key[4:])}"
+        ax.plot(x[measured], values[measured], "--", label=label, markersize=5, fillstyle="none", **style)
         if measured.any():
             best = self.best(key) + 1
-            value = values[list(x).index(best)]
-            ax.plot([best], [value], "o", color=colour, fillstyle="none", label=f"best: epoch {best}")
+            star = {"marker": "*", "markersize": 13, "markeredgecolor": "white", "color": style["color"]}
+            ax.plot([best], [values[list(x).index(best)]], linestyle="none", label=f"best: epoch {best}", **star)
 
     def save_plot(self, path: str | Path) -> None:
         """A picture with one panel for the loss and one for each metric; the format follows the file's ending."""

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
-from pellucid.errors import NonFiniteError
 from pellucid.train.block import epochs_of_block, run_block
 from pellucid.train.callbacks import Callback, overrides_batch_end
 from pellucid.train.feed import Feed, Segment
 from pellucid.train.history import History
 from pellucid.train.progress import Display, Throttle
-from pellucid.train.running import NonFiniteStepError, TrainingRun
+from pellucid.train.recording.session import Session
+from pellucid.train.running import NonFiniteStepError, Tape, TrainingRun
 from pellucid.train.totals import EpochTotals
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one fit consists of; ``epoch_seconds`` is how long an epoch takes, where that is known beforehand."""
+    """What one fit consists of.
+
+    ``epoch_seconds`` is how long an epoch takes, where that is known beforehand; ``session`` records the fit.
+    """
 
     model: Any
     feed: Feed
@@ -34,6 +37,7 @@ class Run:
     seed: int
     validation_every: int = 1
     epoch_seconds: float | None = None
+    session: Session | None = None
 
 
 def run(fit: Run) -> History:
@@ -43,6 +47,7 @@ def run(fit: Run) -> History:
         NonFiniteError: A loss is NaN or infinite; the parameters are those from before that step.
     """
     history = fit.model.history = History()
+    history.recording = None if fit.session is None else fit.session.recording
     fit.model.stop_training = False
     key = np.asarray(ops.random_key(fit.seed))
     for callback in fit.callbacks:
@@ -74,6 +79,8 @@ def run(fit: Run) -> History:
     finally:
         fit.model.programs.end_fit()
         fit.display.close(message)
+        if fit.session is not None:
+            fit.session.close()
         for callback in fit.callbacks:
             callback.on_train_end()
     return history
@@ -82,6 +89,8 @@ def run(fit: Run) -> History:
 def _epoch(fit: Run, epoch: int, key: np.ndarray, history: History) -> None:
     """One epoch: train, validate, tell."""
     started = time.perf_counter()
+    if fit.session is not None:
+        fit.session.epoch = epoch + 1
     for callback in fit.callbacks:
         callback.on_epoch_begin(epoch)
     fit.display.begin(epoch, fit.epochs, fit.feed.steps)
@@ -103,7 +112,7 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
     listeners = fit.callbacks if overrides_batch_end(fit.callbacks) else ()
     batches = 0
     for segment in _segments(fit.feed, epoch, one_by_one=bool(listeners)):
-        run = start(model, segment, key)
+        run = start(model, segment, key, fit.session)
         try:
             while True:
                 logs = run.advance(run.steps - run.done)
@@ -113,11 +122,12 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
                 if run.done == run.steps or model.stop_training:
                     break
         except NonFiniteStepError as failure:
-            raise NonFiniteError(
+            update = model.optimizer.iterations + failure.step + 1
+            raise failure.error(
                 f"{failure.what} in epoch {epoch + 1}, batch {batches + failure.step + 1} "
-                f"(update {model.optimizer.iterations + failure.step + 1}, learning rate {failure.rate:g}).",
-                details=["the model keeps the parameters from before this update"],
-                hint="a smaller learning rate or clip_norm= in the optimiser usually helps",
+                f"(update {update}, learning rate {failure.rate:g}).",
+                update=update,
+                epoch=epoch + 1,
             ) from None
         finally:
             run.publish()
@@ -138,10 +148,13 @@ def _segments(feed: Feed, epoch: int, *, one_by_one: bool) -> Iterator[Segment]:
             yield segment
 
 
-def start(model: Any, segment: Segment, key: np.ndarray) -> TrainingRun:
-    """Training on a segment, from the model's present state."""
+def start(model: Any, segment: Segment, key: np.ndarray, session: Session | None = None) -> TrainingRun:
+    """Training on a segment, from the model's present state; a session records some of its steps."""
     program = model.programs.training(segment)
-    return TrainingRun(program, segment, model.programs.state(program), key)
+    tape = None
+    if session is not None and session.steps_until_next(model.optimizer.iterations + 1) < segment.steps:
+        tape = Tape(session, model.programs.training(segment, session.recorder), segment)
+    return TrainingRun(program, segment, model.programs.state(program), key, tape)
 
 
 def evaluate(model: Any, feed: Feed, prefix: str = "") -> dict[str, Any]:

@@ -21,9 +21,12 @@ from pellucid.train import checkpoint, fitting, loop
 from pellucid.train.checks import DataChecks, embeddings_of
 from pellucid.train.clone import clone
 from pellucid.train.feed import ArrayFeed, check_batch_size
+from pellucid.train.files import write_atomically
 from pellucid.train.history import History
 from pellucid.train.predictor import Predictor
 from pellucid.train.programs import Programs
+from pellucid.train.recording.recorder import Recorder, as_recorder
+from pellucid.train.source import step_source
 from pellucid.train.step import Objective, forward_graph
 from pellucid.train.summary import summary
 from pellucid.train.targets import check_activations, objective
@@ -173,6 +176,32 @@ class Model(Layer):
         """The graph of the outputs for a batch of this size, as traced."""
         return forward_graph(self, [s.with_batch(batch_size) for s in self.inputs], training=training)
 
+    def source(self, path: str | Path | None = None, *, y: Any = None, sample_weight: bool = False) -> str:
+        """The training step as NumPy code that runs on its own: forward pass, loss, back-propagation and update.
+
+        The code needs NumPy alone (and SciPy for ``gelu``), takes batches of any size and gives the numbers of
+        ``train_on_batch``. Its parameters are a dict like ``get_weights()``.
+
+        Args:
+            path: A file to write the code to.
+            y: Examples of targets; only their form counts, for losses that take several (class numbers or rows).
+            sample_weight: Whether every sample has a weight.
+
+        Raises:
+            NotBuiltError: The model is not compiled, or does not know the shape of its input yet.
+
+        >>> from pellucid import Input, Sequential
+        >>> from pellucid.nn import Dense
+        >>> model = Sequential([Input((4,)), Dense(1, activation="sigmoid")])
+        >>> model.compile(loss="binary_crossentropy", optimizer="sgd")
+        >>> print(next(line for line in model.source().splitlines() if "delta1 =" in line).strip())
+        delta1 = (a1 - y) / n                  # [n, 1]
+        """
+        text = step_source(self, y, weighted=sample_weight)
+        if path is not None:
+            write_atomically(Path(path), text.encode())
+        return text
+
     # Weights.
 
     def get_weights(self) -> dict[str, np.ndarray]:
@@ -295,6 +324,8 @@ class Model(Layer):
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         verbose: str | int = "auto",
+        record: str | Recorder | None = "off",
+        every: int | None = None,
     ) -> History:
         """Train the model.
 
@@ -316,13 +347,18 @@ class Model(Layer):
             initial_epoch: Where to go on counting.
             steps_per_epoch: Batches per epoch of an endless generator.
             verbose: ``"auto"``, 0 (nothing), 1 (a bar) or 2 (lines).
+            record: What to record for ``history.recording``: ``"off"``, ``"stats"`` (statistics of activations,
+                gradients, weights and updates per layer), ``"full"`` (the arrays, too), or a Recorder, which can also
+                choose layers and steps and write to a folder. Training gives the same bits.
+            every: Record every so many steps; the default costs little (see Recorder).
 
         Returns:
             The history: losses and metrics of every epoch. Ctrl-C ends training and returns it too.
 
         Raises:
             DataError: The data cannot be used; the text says where and why. Nothing was trained.
-            NonFiniteError: The loss became NaN or infinite; the parameters are those from before.
+            NonFiniteError: The loss or a parameter became NaN or infinite: in which step, layer and operation it began,
+                and from which numbers. The parameters are those from before.
 
         A batch's loss is the sum of weight times loss over its samples, divided by the number of samples.
         """
@@ -331,7 +367,7 @@ class Model(Layer):
             validation_split=validation_split, validation_every=validation_every, shuffle=shuffle,
             class_weight=class_weight, sample_weight=sample_weight, callbacks=callbacks,
             seed=seeds.next_seed() if seed is None else seed, initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch, verbose=verbose,
+            steps_per_epoch=steps_per_epoch, verbose=verbose, recorder=as_recorder(record, every),
         )  # fmt: skip
         return loop.run(fitting.prepare(self, request))
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from pellucid.train import structure
 from pellucid.train.feed import Segment
+from pellucid.train.recording.probe import probe_of
+from pellucid.train.recording.recorder import Recorder
 from pellucid.train.state import TrainingState
 from pellucid.train.step import (
     BatchSpecs,
@@ -54,16 +56,19 @@ class Programs:
         """Forget all programs."""
         self.kept.clear()
 
-    def training(self, segment: Segment) -> TrainingProgram:
-        """The compiled step for batches of this shape."""
+    def training(self, segment: Segment, recorder: Recorder | None = None) -> TrainingProgram:
+        """The compiled step for batches of this shape; with a recorder, one that also gives what is recorded."""
         model, specs = self._model, BatchSpecs(*segment.specs())
         frozen = tuple(layer.trainable for layer in model.sublayers())
-        key = ("train", specs, frozen, tuple(id(p) for p in model.trainable_parameters))
+        purpose = ("train",) if recorder is None else ("record", recorder.key)
+        key = (*purpose, specs, frozen, tuple(id(p) for p in model.trainable_parameters))
 
         def make() -> TrainingProgram:
             compiled = structure.SHARED.get(
-                ("train", specs, *self._training_structure()),
-                lambda: CompiledTraining(model, model.objective, model.optimizer, specs, model.backend),
+                (*purpose, specs, *self._training_structure()),
+                lambda: CompiledTraining(
+                    model, model.objective, model.optimizer, specs, model.backend, probe_of(model, recorder)
+                ),
             )
             return TrainingProgram(model, model.optimizer, compiled)
 

@@ -5,6 +5,7 @@ model.safetensors   the model with its optimiser's state
 history.csv         one row per epoch
 learning_curve.png  the same as a picture
 run.json            data set, settings, results, versions, and the meaning of a table's columns
+recording/          what was recorded during training, where that was asked for
 ==================  ===========================================================================
 """
 
@@ -26,6 +27,7 @@ from pellucid.train.files import write_atomically
 from pellucid.train.history import History
 
 MODEL, HISTORY, CURVE, RUN = "model.safetensors", "history.csv", "learning_curve.png", "run.json"
+RECORDING = "recording"
 _FORMAT = "pellucid-run"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,17 @@ from pellucid.backends import Backend
 from pellucid.backends.loop import LoopData, LoopForm, LoopRun
 from pellucid.dtypes import float64, uint32
 from pellucid.errors import ConfigurationError
-from pellucid.graph import FORWARD_PASSES, Graph, Traced, gradient, inline, rewrite, trace
+from pellucid.graph import FORWARD_PASSES, Graph, Traced, gradient_with_inner, inline, rewrite, trace
 from pellucid.nn.layer import Parameter, phase
 from pellucid.nn.losses import CustomLoss, Loss
+from pellucid.nn.observe import observing
 from pellucid.nn.regularizers import Regularizer
 from pellucid.op import Spec
 from pellucid.optim import Optimizer
 from pellucid.tensor import Tensor
 from pellucid.train.feed import Segment
 from pellucid.train.metrics import Metric
+from pellucid.train.recording.probe import Probe, State
 from pellucid.train.settings import data_settings
 
 _KEY = Spec((2,), uint32)
@@ -256,19 +259,30 @@ class CompiledTraining:
         forward, gradient, step: The graphs of the three stages, for whoever wants to read them.
         loop: The step, compiled.
         losses: The number of losses.
+        assigned: How many of the forward graph's outputs, the last ones, are new values of statistics.
+        readout: What the step gives beside what training needs, where it records.
     """
 
     def __init__(
-        self, model: Any, objective: Objective, optimizer: Optimizer, specs: BatchSpecs, backend: Backend
+        self,
+        model: Any,
+        objective: Objective,
+        optimizer: Optimizer,
+        specs: BatchSpecs,
+        backend: Backend,
+        probe: Probe | None = None,
     ) -> None:
         trained = Trained(model, optimizer)
         self.losses = len(objective.losses)
-        traced = _trace_forward(model, objective, specs, trained)
+        traced = _trace_forward(model, objective, specs, trained, probe)
         self.forward = rewrite(traced.graph, FORWARD_PASSES)
         bound, count = trained.parameters, len(trained.trainable)
         first = len(traced.graph.inputs) - len(bound)
-        self.gradient = gradient(self.forward, range(first, first + count))
-        self.step = rewrite(_trace_step(self.gradient, first, len(traced.assigned), trained))
+        seen = Seen.of(self.forward, probe, len(traced.assigned))
+        self.gradient, seen.known = gradient_with_inner(self.forward, range(first, first + count), seen.inner)
+        self.step = rewrite(_trace_step(self.gradient, first, len(traced.assigned), trained, seen))
+        self.readout = None if probe is None else probe.readout
+        self.assigned = len(traced.assigned)
         number = {id(p): i for i, p in enumerate(bound)}
         slots = range(len(bound), len(trained.tensors))
         assigned = [number[id(p)] for p in traced.assigned]
@@ -277,12 +291,46 @@ class CompiledTraining:
         self.loop = backend.compile_loop(self.step, LoopForm(specs.arrays, fixed, series=2, carried=carried))
 
 
-def _trace_forward(model: Any, objective: Objective, specs: BatchSpecs, trained: Trained) -> Traced:
+class Seen:
+    """Where a probe's values lie among the outputs of the forward graph: after the logs.
+
+    Attributes:
+        probe: Who has seen them, or nobody.
+        logs: The number of outputs before them.
+        inner: The positions of those whose gradients are asked for.
+        known: The positions of those that have one.
+    """
+
+    def __init__(self, probe: Probe | None, logs: int) -> None:
+        self.probe, self.logs = probe, logs
+        self.count = 0 if probe is None else len(probe.values)
+        self.inner = [] if probe is None else [logs + place for place in probe.differentiable]
+        self.known: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, forward: Graph, probe: Probe | None, assigned: int) -> Seen:
+        """The values of a forward graph, which gives new values of ``assigned`` tensors at its end."""
+        count = 0 if probe is None else len(probe.values)
+        return cls(probe, len(forward.outputs) - assigned - count)
+
+    def outputs(self, values: list, deltas: list, states: list[State]) -> list:
+        """The further outputs of the step."""
+        if self.probe is None:
+            return []
+        by_place = {position - self.logs: delta for position, delta in zip(self.known, deltas, strict=True)}
+        return self.probe.outputs(self.logs, values, by_place, states)
+
+
+def _trace_forward(
+    model: Any, objective: Objective, specs: BatchSpecs, trained: Trained, probe: Probe | None
+) -> Traced:
     penalties = penalties_of(model.parameters)
 
     def forward(x: tuple, y: tuple, weights: tuple, seed_key: Any, numbers: list, step: Any) -> tuple:
         with phase(training=True, key=ops.fold_in(seed_key, step)), trained.settings.traced(numbers):
-            return _forward(model, objective, x, y, weights[0] if weights else None, penalties)
+            with observing(probe):
+                logs = _forward(model, objective, x, y, weights[0] if weights else None, penalties)
+            return (*logs, [] if probe is None else probe.values)
 
     xs, ys = [s.name for s in model.inputs], [f"y_{name}" for name in model.output_names]
     names = [*xs, *(ys if len(ys) > 1 else ["y"]), *(["sample_weight"] if specs.weights else [])]
@@ -291,20 +339,21 @@ def _trace_forward(model: Any, objective: Objective, specs: BatchSpecs, trained:
     return trace(forward, *args, bind=trained.parameters, name="forward", arg_names=names)
 
 
-def _trace_step(graph: Graph, first: int, assigned: int, trained: Trained) -> Graph:
+def _trace_step(graph: Graph, first: int, assigned: int, trained: Trained, seen: Seen) -> Graph:
     """The gradient's graph joined with the update: inputs batch, settings, rate, state; outputs logs, new state."""
     count, settings = len(trained.trainable), len(trained.settings.names)
     data = [var.spec for var in graph.inputs[:first]]
-    n_logs = len(graph.outputs) - assigned - count
+    sizes = (seen.logs, seen.count, assigned, count, len(seen.known))
 
     def step(batch: list, rate: Any, parameters: list, others: list, slots: list) -> tuple:
-        values = inline(graph, *batch, *parameters, *others)
-        logs, kept, gradients = values[:n_logs], values[n_logs : len(values) - count], values[-count:]
+        values = iter(inline(graph, *batch, *parameters, *others))
+        logs, inner, kept, gradients, deltas = (list(islice(values, n)) for n in sizes)
         t = ops.cast(batch[-1], float64) + 1.0
         with trained.settings.traced(batch[len(batch) - 1 - settings : -1]):
-            gradients = gradients if count else []
             new, new_slots = trained.optimizer.update_all(parameters, gradients, slots, t, rate)
-        return logs, new, new_slots, kept
+        states = [State(p, *values) for p, *values in zip(trained.trainable, parameters, gradients, new, strict=True)]
+        states += [State(p, w) for p, w in zip(trained.others, others, strict=True)]
+        return logs, seen.outputs(inner, deltas, states), new, new_slots, kept
 
     parameter_specs = [p.spec for p in trained.trainable]
     slot_specs = [{name: slot.spec for name, slot in own.items()} for own in trained.slots]
@@ -320,9 +369,12 @@ class TrainingProgram:
     Attributes:
         forward, gradient, step: The graphs of the three stages, for whoever wants to read them.
         trained: What it changes.
+        assigned: How many of the forward graph's outputs, the last ones, are new values of statistics.
+        readout: What the step gives beside what training needs, where it records.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer, compiled: CompiledTraining) -> None:
         self.trained = Trained(model, optimizer)
+        self.readout, self.assigned = compiled.readout, compiled.assigned
         self.loop, self.losses = compiled.loop, compiled.losses
         self.forward, self.gradient, self.step = compiled.forward, compiled.gradient, compiled.step

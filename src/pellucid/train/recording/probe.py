@@ -1,0 +1,233 @@
+"""What is read out of a training step: which values of the graph, and what each is about.
+
+A probe observes the layers while the forward computation is traced. The compiled step then has further outputs: the
+reductions that the statistics are made of, and at level ``"full"`` the arrays themselves. It computes nothing that
+training depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid import nest
+from pellucid.dtypes import is_float
+from pellucid.errors import unknown_name
+from pellucid.graph import Var
+from pellucid.nn.activations import ACTIVATIONS, is_linear
+from pellucid.nn.layer import Layer, Parameter
+from pellucid.nn.observe import Observer
+from pellucid.op import current_scope
+from pellucid.shapes import Shape, size
+from pellucid.train.recording.recorder import Recorder
+from pellucid.train.recording.statistics import END_OF, Measure, measure, together
+
+_FUNCTIONS = {"Softmax": "softmax", "LeakyReLU": "leaky_relu", "ELU": "elu"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row of the statistics is about: columns of the frame, the array's shape, and whether it is shown."""
+
+    layer: str
+    kind: str
+    function: str
+    quantity: str
+    name: str
+    shape: Shape
+    shown: bool = True
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The meaning of the outputs that a recording step has beyond those of a plain one.
+
+    Attributes:
+        rows: What they are about, layer by layer.
+        measures: Which reductions of each row are outputs, in this order.
+        arrays: The rows whose arrays follow.
+        plain: How many outputs a plain step has for every step of the loop.
+    """
+
+    rows: tuple[Row, ...]
+    measures: tuple[Measure, ...]
+    arrays: tuple[int, ...]
+    plain: int
+
+
+@dataclass(frozen=True)
+class State:
+    """A parameter in a step: as it was, its gradient and what it becomes; the latter None where it is not trained."""
+
+    parameter: Parameter
+    w: Any
+    g: Any = None
+    new: Any = None
+
+
+@dataclass(frozen=True)
+class _Call:
+    layer: str
+    kind: str
+    function: str
+    name: str
+    z: Var | None
+    a: Var
+
+
+class Probe(Observer):
+    """Observes the layers of a model in a trace.
+
+    Args:
+        model: The model.
+        full: Whether arrays are recorded.
+        layers: Names of the layers to record; None for all.
+    """
+
+    def __init__(self, model: Any, full: bool, layers: Sequence[str] | None) -> None:
+        self._full, self._chosen = full, layers
+        self._pending: dict[tuple[str, ...], Var] = {}
+        self._calls: list[_Call] = []
+        self._homes = homes(model)
+        self._order: dict[str, int] = {}
+        self.readout: Readout | None = None
+
+    # While the forward computation is traced.
+
+    def preactivation(self, value: Any) -> None:
+        """Keep z until the layer has made its a of it."""
+        if isinstance(value, Var) and is_float(value.spec.dtype):
+            self._pending[current_scope()] = value
+
+    def activation(self, layer: Any, value: Any) -> None:
+        """Keep what the layer gave, unless an inner layer has given the same."""
+        path = current_scope()
+        z = self._pending.pop(path, None)
+        name = "/".join(path)
+        self._order.setdefault(name, len(self._order))
+        inner = {id(call.a) for call in self._calls if call.layer.startswith(f"{name}/")}
+        for leaf in nest.flatten(value)[0]:
+            if isinstance(leaf, Var) and is_float(leaf.spec.dtype) and size(leaf.spec.shape) and id(leaf) not in inner:
+                again = sum(call.layer == name for call in self._calls)
+                label = str(again + 1) if again else ""
+                self._calls.append(_Call(name, type(layer).__name__, function_of(layer), label, z, leaf))
+
+    @property
+    def _kept(self) -> list[_Call]:
+        return [call for call in self._calls if _is_chosen(call.layer, self._chosen)]
+
+    @property
+    def values(self) -> list[Var]:
+        """What was seen, as outputs of the forward graph: for each call z if there is one, and a."""
+        return [value for call in self._kept for value in (call.z, call.a) if value is not None]
+
+    @property
+    def differentiable(self) -> list[int]:
+        """Which of the values delta is the gradient by: z where there is one, else a."""
+        places, place = [], 0
+        for call in self._kept:
+            places.append(place)
+            place += 1 if call.z is None else 2
+        return places
+
+    # While the step is traced.
+
+    def outputs(self, plain: int, seen: list, deltas: dict[int, Any], states: Sequence[State]) -> list:
+        """The outputs of a recording step; their meaning goes to ``readout``.
+
+        Args:
+            plain: The number of outputs before them.
+            seen: What became of ``values``.
+            deltas: Place in ``values`` -> the gradient by it.
+            states: The parameters.
+        """
+        found = [*self._of_calls(seen, deltas), *self._of_parameters(states)]
+        found.sort(key=lambda pair: self._order.get(pair[0].layer, len(self._order)))
+        scalars, measures = [], []
+        for row, value in found:
+            own, what = measure(value, END_OF.get(row.function) if row.quantity == "activation" else None)
+            scalars += own
+            measures.append(what)
+        arrays = [i for i, (row, _) in enumerate(found) if self._full and row.shown and row.quantity != "update"]
+        self.readout = Readout(tuple(row for row, _ in found), tuple(measures), tuple(arrays), plain)
+        # One vector: the loop keeps one output for every step, where it would keep hundreds.
+        return [*([together(scalars)] if scalars else []), *(found[i][1] for i in arrays)]
+
+    def _of_calls(self, seen: list, deltas: dict[int, Any]) -> Iterator[tuple[Row, Any]]:
+        place = 0
+        for call in self._kept:
+            what = (call.layer, call.kind, call.function)
+            delta = deltas.get(place)
+            if call.z is not None:
+                yield Row(*what, "preactivation", call.name, seen[place].spec.shape), seen[place]
+                place += 1
+            yield Row(*what, "activation", call.name, seen[place].spec.shape), seen[place]
+            place += 1
+            if delta is not None:
+                yield Row(*what, "delta", call.name, delta.spec.shape), delta
+
+    def _of_parameters(self, states: Sequence[State]) -> Iterator[tuple[Row, Any]]:
+        for state in states:
+            layer, path, name = self._homes[id(state.parameter)]
+            shown = _is_chosen(path, self._chosen)
+            what = (path, type(layer).__name__, function_of(layer))
+            quantities = {"weight": state.w} if shown else {}
+            if state.g is not None:  # the norm of all gradients needs those of the layers that are not shown, too
+                quantities["gradient"] = state.g
+                if shown:
+                    quantities["update"] = state.new - state.w
+            for quantity, value in quantities.items():
+                yield Row(*what, quantity, name, value.spec.shape, shown), value
+
+
+def probe_of(model: Layer, recorder: Recorder | None) -> Probe | None:
+    """The probe for what a recorder records."""
+    return None if recorder is None else Probe(model, recorder.level == "full", recorder.layers)
+
+
+def _is_chosen(path: str, chosen: Sequence[str] | None) -> bool:
+    return chosen is None or any(path == name or path.startswith(f"{name}/") for name in chosen)
+
+
+def function_of(layer: Layer) -> str:
+    """The name of a layer's activation function; ``""`` where it has none, or a linear one."""
+    if type(layer).__name__ in _FUNCTIONS:
+        return _FUNCTIONS[type(layer).__name__]
+    activation = layer.config().get("activation")
+    if is_linear(activation):
+        return ""
+    names = [name for name, function in ACTIVATIONS.items() if activation in (name, function)]
+    return names[0] if names else getattr(activation, "__name__", type(activation).__name__)
+
+
+def homes(model: Layer) -> dict[int, tuple[Layer, str, str]]:
+    """The id of each parameter -> its layer, the layer's path, and the parameter's own name there."""
+    found: dict[int, tuple[Layer, str, str]] = {}
+    taken: dict[tuple[str, str], int] = {}
+    for layer, path in paths(model):
+        for name, parameter in layer._own.items():
+            if id(parameter) not in found:
+                taken[path, name] = again = taken.get((path, name), 0) + 1
+                found[id(parameter)] = (layer, path, name if again == 1 else f"{name} {again}")
+    return found
+
+
+def paths(layer: Layer, above: str = "") -> Iterator[tuple[Layer, str]]:
+    """All layers inside a layer with their paths, as in the scopes of a graph; the layer itself has none."""
+    for inner in layer._sublayers.values():
+        path = f"{above}/{inner.label}" if above else inner.label
+        yield inner, path
+        yield from paths(inner, path)
+
+
+def check_layers(model: Layer, chosen: Sequence[str] | None) -> None:
+    """Refuse names of layers that the model does not have.
+
+    Raises:
+        ConfigurationError: Which one, with the nearest spelling.
+    """
+    known = {path for _, path in paths(model)}
+    for name in chosen or ():
+        if name not in known:
+            raise unknown_name("layer", name, known)

@@ -1,0 +1,26 @@
+from benchmarks import recording
+from pellucid.train.running import TrainingRun
+
+
+def test_every_network_has_a_row_for_each_way_to_fit(monkeypatch, capsys):
+    monkeypatch.setattr(recording, "STEPS", 3)
+    monkeypatch.setattr(recording, "EPOCHS", 2)
+    recording.main(1, recording.NETWORKS[2:], processor=True)
+    rows = [line[24:].rsplit("(", 1)[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[:16].strip() for row in rows] == [how.name for how in recording.CANDIDATES]
+    assert [int(row[16:26]) for row in rows] == [0, 0, 2, 2, 6, 0]
+    assert float(rows[0].split()[-1]) == 1.0
+    assert all(float(row.split()[-1]) > 0 for row in rows)
+
+
+def test_the_median_and_the_quartiles_of_the_ratios_are_told():
+    found = recording.summed("stats", [2.0, 3.0, 4.0, 10.0, 5.0], [1.0, 2.0, 4.0, 4.0, 1.0], 7)
+    assert (found.seconds, found.recorded, found.ratio) == (4.0, 7, 2.0)
+    assert found.spread == (1.5, 2.5)
+
+
+def test_numbers_are_watched_again_after_the_block():
+    watch = TrainingRun._watch
+    with recording.unwatched():
+        assert TrainingRun._watch is not watch
+    assert TrainingRun._watch is watch
