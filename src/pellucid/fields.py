@@ -17,6 +17,8 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, TypeGuard, TypeVar, dataclass_transform
 
+import numpy as np
+
 from pellucid.errors import ConfigurationError, nearest, unknown_name
 
 Check = Callable[[Any], "str | None"]
@@ -86,7 +88,7 @@ def non_negative(value: Any) -> str | None:
 
 def boolean(value: Any) -> str | None:
     """True or False."""
-    return None if isinstance(value, bool) else "True or False"
+    return None if isinstance(value, (bool, np.bool_)) else "True or False"
 
 
 def optional(check: Check) -> Check:

@@ -6,9 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import SGDRegressor
 
+from pellucid import Input, Sequential
 from pellucid.classic import AdalineGD, AdalineSGD
 from pellucid.classic.adaline import squared_error_step
 from pellucid.errors import DataError
+from pellucid.nn import Dense
+from pellucid.nn.losses import SumSquaredError
+from pellucid.optim import SGD
 
 
 def data(seed: int = 0, rows: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -104,3 +108,16 @@ def test_shuffling_follows_the_seed() -> None:
     models = [AdalineSGD(0.01, 4, seed=seed).fit(x, y) for seed in (0, 0, 1)]
     assert np.array_equal(models[0].coef_history_, models[1].coef_history_)
     assert not np.array_equal(models[0].coef_history_, models[2].coef_history_)
+
+
+def test_both_forms_make_the_steps_of_a_model_of_one_linear_unit() -> None:
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(30, 3)), r.permutation([-1.0, 1.0] * 15)
+    for unit, size in ((AdalineGD(0.01, 5), 30), (AdalineSGD(0.01, 5, shuffle=False), 1)):
+        unit.fit(x, y)
+        layers = [Input((3,)), Dense(1, kernel_initializer="zeros")]
+        model = Sequential(layers, dtype="float64")
+        model.compile(SumSquaredError(half=True), SGD(0.01))
+        model.fit(x, y, batch_size=size, epochs=5, shuffle=False, verbose=0)
+        assert unit.coef_[0] == pytest.approx(model.get_weights()["dense.kernel"][:, 0], rel=1e-9)
+        assert unit.intercept_ == pytest.approx(model.get_weights()["dense.bias"], rel=1e-9)

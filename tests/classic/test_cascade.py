@@ -89,6 +89,31 @@ def test_a_detection_must_be_as_sure_as_is_asked_for():
     assert shy.detect(image, neighbours=0, confidence=0) == EDGE.detect(image, neighbours=0)
 
 
+def test_half_of_the_neighbours_must_show_a_mirrored_object_in_their_mirror_images_too():
+    one_sided = np.full((30, 30), 128, "uint8")
+    one_sided[:, 15:] = 255
+    seen = EDGE.detect(one_sided, neighbours=3)
+    assert seen
+    assert replace(EDGE, mirrored=True).detect(one_sided, neighbours=3) == []
+    assert replace(EDGE, mirrored=True).detect(one_sided, neighbours=0) == EDGE.detect(one_sided, neighbours=0)
+
+    # Dark in the middle, bright on both sides: its own mirror image.
+    bar = Stage((HaarFeatures((9, 9), ["three-x"])[-1],), (Stump(0, 50.0, -1, 1),), (2.0,), 0.0, 1.0, 0.1)
+    symmetric = Cascade((9, 9), (bar,), mirrored=True)
+    image = np.full((30, 30), 255, "uint8")
+    image[:, 13:17] = 0
+    assert symmetric.detect(image, neighbours=3) == replace(symmetric, mirrored=False).detect(image, neighbours=3) != []
+
+
+def test_a_file_without_the_mark_is_of_a_cascade_that_is_not_mirrored(tmp_path):
+    replace(EDGE, mirrored=True).save(tmp_path / "c.json")
+    assert Cascade.load(tmp_path / "c.json").mirrored
+    content = json.loads((tmp_path / "c.json").read_text())
+    del content["mirrored"]
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    assert Cascade.load(tmp_path / "c.json") == EDGE
+
+
 def test_reports_of_images_add_up():
     total = ScanReport(10, (10, 4, 1), (2, 3), 32) + ScanReport(10, (10, 2, 0), (2, 3), 26)
     assert total == ScanReport(20, (20, 6, 1), (2, 3), 58)

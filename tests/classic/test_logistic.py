@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,11 +9,13 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from pellucid import Tensor, value_and_grad
+from pellucid import Input, Sequential, Tensor, value_and_grad
 from pellucid.classic import LogisticRegressionGD
 from pellucid.classic.logistic import loop_gradient, vectorised_gradient
 from pellucid.errors import ConfigurationError, NonFiniteError
+from pellucid.nn import Dense
 from pellucid.nn.losses import BinaryCrossentropy
+from pellucid.optim import SGD, Adam, Momentum
 
 
 def draw(seed: int, rows: int, features: int, units: int, scale: float) -> tuple[np.ndarray, ...]:
@@ -45,6 +49,33 @@ def test_the_gradient_is_that_of_automatic_differentiation(seed: int) -> None:
     assert float(value) == pytest.approx(J, rel=1e-6)
     assert by_hand_W == pytest.approx(np.asarray(dW), rel=1e-5, abs=1e-7)
     assert by_hand_b == pytest.approx(np.asarray(db), rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "engine"), [(None, SGD(0.5)), ("adam", Adam(0.5)), (Momentum(0.1, 0.8), Momentum(0.1, 0.8))]
+)
+def test_its_steps_are_those_of_a_model_of_one_unit(optimizer: object, engine: object) -> None:
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(28, 3)), r.permutation([0, 1] * 14)
+    unit = LogisticRegressionGD(0.5, 6, batch_size=7, optimizer=optimizer, shuffle=False).fit(x, y)
+    layers = [Input((3,)), Dense(1, activation="sigmoid", kernel_initializer="zeros")]
+    model = Sequential(layers, dtype="float64")
+    model.compile("binary_crossentropy", engine)
+    history = model.fit(x, y, batch_size=7, epochs=6, shuffle=False, verbose=0)
+    assert unit.coef_[0] == pytest.approx(model.get_weights()["dense.kernel"][:, 0], rel=1e-9)
+    assert unit.intercept_ == pytest.approx(model.get_weights()["dense.bias"], rel=1e-9)
+    assert unit.cost_ == pytest.approx(history.history["loss"], rel=1e-9)
+
+
+def test_an_optimiser_keeps_no_state_and_is_checked() -> None:
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), [0, 1] * 10
+    adam = Adam(0.1)
+    first, second = (LogisticRegressionGD(epochs=5, optimizer=adam).fit(x, y) for _ in range(2))
+    assert np.array_equal(first.coef_, second.coef_)
+    assert adam.iterations == 0
+    assert first.cost_[-1] < LogisticRegressionGD(epochs=5, learning_rate=0.01, optimizer="sgd").fit(x, y).cost_[-1]
+    with pytest.raises(ConfigurationError, match="LogisticRegressionGD: optimizer must be None, an Optimizer or one"):
+        LogisticRegressionGD(optimizer="adm").fit(x, y)
 
 
 def test_both_forms_train_alike() -> None:
@@ -93,9 +124,9 @@ def test_ninety_nine_examples_in_batches_of_three_are_thirty_three_updates_an_ep
     steps: list[int] = []
     step = LogisticRegressionGD._step
 
-    def counted(self: LogisticRegressionGD, X: np.ndarray, Y: np.ndarray) -> float:
+    def counted(self: LogisticRegressionGD, X: np.ndarray, *rest: Any) -> float:
         steps.append(len(X))
-        return step(self, X, Y)
+        return step(self, X, *rest)
 
     monkeypatch.setattr(LogisticRegressionGD, "_step", counted)
     LogisticRegressionGD(0.1, 10, batch_size=3).fit(x, y)

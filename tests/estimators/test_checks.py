@@ -21,6 +21,7 @@ def test_a_wrong_parameter_is_named_with_what_it_is():
         (checks.sizes, [3, (4, 5), [], np.array([2])], [0, True, (3, -1), [[2]], 2.0, "ab", None]),
         (checks.batch_size, ["auto", 7], [0, "all", None]),
         (checks.patience, [1, np.inf], [0, 1.5, None]),
+        (checks.random_state, [None, 0, np.int64(3), np.random.RandomState(0), np.random], [-1, 2**32, True, "a", 1.5]),
         (checks.optimizer, ["adam", "AdamW", Adam()], ["adm", None, Adam]),
         (checks.class_weights, [None, "balanced", {0: 1}], ["equal", 3]),
     ],
@@ -28,6 +29,20 @@ def test_a_wrong_parameter_is_named_with_what_it_is():
 def test_what_each_check_lets_pass(check, good, bad):
     assert [check(value) for value in good] == [None] * len(good)
     assert all(isinstance(check(value), str) for value in bad)
+
+
+def test_values_of_parameters_are_compared_by_what_they_hold():
+    class Stubborn:
+        def __eq__(self, other):
+            raise TypeError("not comparable")
+
+        __hash__ = None
+
+    one, adam = Stubborn(), Adam()
+    for a, b in ((3, 3), ([1, 2], [1, 2]), (np.arange(3), np.arange(3)), (one, one), (adam, adam), (None, None)):
+        assert checks.same(a, b)
+    for a, b in ((3, 4), ((1,), (1, 2)), (np.zeros(2), np.zeros(3)), (one, Stubborn()), (adam, Adam()), (None, 0)):
+        assert not checks.same(a, b)
 
 
 def test_weights_of_samples():

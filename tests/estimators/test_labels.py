@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_class_weight
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels, probabilities
@@ -49,8 +50,35 @@ def test_weights_of_classes():
     np.testing.assert_allclose(labels.weights("balanced", y), [2 / 3, 2, 2 / 3, 2 / 3])
     assert labels.weights({"a": 5}, y).tolist() == [1, 5, 1, 1]
     assert labels.weights("balanced", np.array(["a", "a"])).tolist() == [1, 1]
+    own = np.array([0.5, 3, 0, 1.5])
+    balanced = labels.weights("balanced", y, own)
+    assert (balanced * own)[y == "a"].sum() == (balanced * own)[y == "b"].sum() == own.sum() / 2
+    by_class = compute_class_weight("balanced", classes=labels.classes, y=y, sample_weight=own)
+    np.testing.assert_allclose(balanced, by_class[[1, 0, 1, 1]])
+    assert labels.weights("balanced", y, np.array([1, 0, 1, 1])).tolist() == [1, 0, 1, 1]
     with pytest.raises(ConfigurationError, match="one class per sample"):
         Labels.of(np.array([[0, 1], [1, 0]])).weights("balanced", y)
+
+
+def test_weights_by_name_may_name_a_class_that_a_fold_lacks_but_no_other():
+    labels = Labels.of(np.array([0, 1]), classes=[0, 1, 2])
+    assert labels.weights({0: 3, 2: 5}, np.array([1, 0])).tolist() == [1, 3]
+    fold = Labels.of(np.array(["a", "b"]))
+    assert fold.weights({"a": 2, "b": 3, "c": 4}, np.array(["b", "a"])).tolist() == [3, 2]
+    with pytest.raises(ConfigurationError) as error:
+        fold.weights({"a": 2, "B": 3}, np.array(["b", "a"]))
+    assert str(error.value) == "class_weight has weights for ['B'], but the classes are ['a', 'b']."
+    for weight in (-1, "many", float("nan"), None):
+        with pytest.raises(ConfigurationError, match="the weight of 'a' must be a finite number of at least 0, not"):
+            fold.weights({"a": weight}, np.array(["a", "b"]))
+
+
+def test_a_sparse_matrix_of_labels_comes_back_as_one():
+    y = sparse.csr_matrix([[0, 1, 1], [1, 0, 0]])
+    found = Labels.of(y).decode(y.toarray() * 0.9)
+    assert sparse.issparse(found)
+    assert (found != y).nnz == 0
+    assert isinstance(Labels.of(y.toarray()).decode(y.toarray() * 0.9), np.ndarray)
 
 
 def test_two_classes_share_one_output():

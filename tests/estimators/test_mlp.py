@@ -204,6 +204,15 @@ def test_the_users_seeds_are_left_alone(data):
     assert next_seed() == expected
 
 
+def test_several_labels_in_a_sparse_matrix_are_predicted_as_one():
+    x, y = make_multilabel_classification(n_samples=60, random_state=0)
+    ours, other = (make(max_iter=15, random_state=1).fit(x, sparse.csr_matrix(y)) for make in
+                   (MLPClassifier, theirs.MLPClassifier))  # fmt: skip
+    assert type(ours.predict(x)) is type(other.predict(x))
+    assert (ours.predict(x) != other.predict(x)).nnz == 0
+    assert ours.score(x, sparse.csr_matrix(y)) == other.score(x, sparse.csr_matrix(y))
+
+
 # What scikit-learn's lack.
 
 
@@ -398,7 +407,10 @@ def test_whoever_changes_an_array_changes_the_predictions(data):
         ({"class_weight": "equal"}, "class_weight must be None, 'balanced' or a dict of class to weight"),
         ({"loss": "log_los"}, "Unknown loss 'log_los'"),
         ({"loss": "hinge"}, "A classifier's loss is computed from probabilities"),
-        ({"activation": "rellu"}, "Unknown activation 'rellu'"),
+        ({"activation": "logistc"}, "(?s)Unknown activation 'logistc'; known are: .*did you mean 'logistic'"),
+        ({"activation": 3}, "MLPClassifier: activation must be the name of an activation, or a function, not 3."),
+        ({"random_state": "a"}, "MLPClassifier: random_state must be None, a whole number from 0 to 4294967295 or"),
+        ({"class_weight": {7: 1}}, r"class_weight has weights for \[7\], but the classes are \[0, 1, 2\]."),
         ({"n_iter_no_change": 0}, "n_iter_no_change must be a whole number of at least 1, or infinity"),
         ({"validation_fraction": 1.0}, r"validation_fraction must be a number in \[0, 1\)"),
     ],
@@ -448,6 +460,12 @@ def test_errors_of_data(data):
         MLPClassifier(class_weight="balanced").fit(x, np.c_[y > 0, y > 1].astype(int))
     with pytest.raises(DataError, match="-1"):
         MLPClassifier().fit(x, y, sample_weight=-np.ones(150))
+    with pytest.raises(
+        DataError, match=r"early_stopping cannot set validation_fraction=0\.0 of 150 samples apart: The"
+    ):
+        MLPClassifier(early_stopping=True, validation_fraction=0.0).fit(x, y)
+    with pytest.raises(DataError, match=r"cannot set validation_fraction=0\.1 of 5 samples apart: The least populated"):
+        MLPClassifier(early_stopping=True).fit(x[:5], [0, 0, 0, 0, 1])
     with pytest.raises(DataError, match="validation set would have 1 sample"):
         MLPRegressor(early_stopping=True).fit(x[:5], y[:5])
     with pytest.raises(DataError, match="Poisson loss takes counts"):

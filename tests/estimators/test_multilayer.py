@@ -17,7 +17,7 @@ def test_parameters_and_defaults_are_scikit_learns(kind):
 
 
 def test_every_parameter_is_checked():
-    unchecked = {"random_state", "loss", "class_weight"}  # where they are used
+    unchecked = {"loss", "class_weight"}  # where they are used
     assert set(PARAMETERS) == set(MLPClassifier().get_params()) - unchecked
 
 
@@ -48,3 +48,25 @@ def test_weights_that_are_all_zero_together_are_refused(data):
     x, y = data["iris"]
     with pytest.raises(ValueError, match="all products are zero"):
         MLPClassifier(class_weight={0: 0, 1: 1, 2: 1}).fit(x, y, sample_weight=(y == 0).astype(float))
+
+
+def test_what_training_is_judged_by_may_change_from_fit_to_fit(data):
+    x, y = data["iris"]
+    found = MLPClassifier(warm_start=True, max_iter=3, random_state=0).fit(x, y)
+    first = found.loss_curve_[:]
+    found.set_params(early_stopping=True).fit(x, y)
+    assert len(found.validation_scores_) == len(found.validation_loss_curve_) == found.n_iter_
+    assert found.best_validation_score_ == max(found.validation_scores_)
+    assert found.loss_curve_[:3] == first
+    found.set_params(early_stopping=False).fit(x, y).partial_fit(x, y)
+    assert found.best_loss_ == min(found.loss_curve_)
+    assert len(found.loss_curve_) == 10
+
+
+def test_epochs_follow_lbfgs_and_lbfgs_follows_epochs(data):
+    x, y = data["iris"]
+    found = MLPClassifier(solver="lbfgs", warm_start=True, max_iter=20, random_state=0).fit(x, y)
+    reached = found.loss_
+    found.set_params(solver="adam", max_iter=5).fit(x, y)
+    assert found.loss_curve_[0] < 1.5 * reached
+    assert found.set_params(solver="lbfgs", max_iter=50).fit(x, y).loss_ < found.loss_curve_[-1]

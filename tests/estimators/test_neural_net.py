@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -10,6 +13,7 @@ from pellucid.errors import ConfigurationError, DataError
 from pellucid.estimators import DivergedError, NeuralNetClassifier, NeuralNetRegressor
 from pellucid.nn import BatchNorm, Dense, Dropout, Embedding, Flatten
 from pellucid.optim import Adam
+from pellucid.train import ReduceOnPlateau
 
 
 def network(n_features_in, n_classes, units=16, rate=0.0):
@@ -41,6 +45,12 @@ def test_keywords_of_the_function_are_parameters():
     assert "units=8" in repr(estimator)
     with pytest.raises(ValueError, match="unts"):
         estimator.set_params(unts=3)
+    assert estimator.units == 8
+    estimator.units = 9
+    assert clone(estimator).get_params()["units"] == 9
+    assert estimator.set_params(units=10).units == 10
+    with pytest.raises(AttributeError, match="'NeuralNetClassifier' object has no attribute 'unts'"):
+        estimator.unts  # noqa: B018
 
 
 def test_a_search_over_keywords_of_the_function(data):
@@ -151,6 +161,63 @@ def test_parts_are_epochs(data):
     assert warm.history_ == whole.history_
 
 
+def wider(n_features_in, n_outputs, width=7):
+    return Sequential([Input((n_features_in,)), Dense(width), Dense(n_outputs, activation="softmax")])
+
+
+def test_a_search_over_functions_of_other_keywords(data):
+    x, y = data["iris"]
+    functions = {"build_fn": [network, wider]}
+    search = GridSearchCV(NeuralNetClassifier(network, epochs=2, random_state=0), functions, cv=2, error_score="raise")
+    assert search.fit(x, y).best_estimator_.build_fn in (network, wider)
+    changed = clone(NeuralNetClassifier(network)).set_params(build_fn=wider)
+    assert changed.get_params()["width"] == 7
+    assert "units" not in changed.get_params()
+    with pytest.raises(ConfigurationError, match="has no parameter 'units', and build_fn takes: width"):
+        NeuralNetClassifier(network, units=3).set_params(build_fn=wider).fit(x, y)
+
+
+@pytest.mark.parametrize(
+    "change", [{"units": 5}, {"build_fn": wider}, {"loss": "mse", "optimizer": "sgd", "metrics": ["accuracy"]}]
+)
+def test_a_fitted_network_is_copied_as_it_was_made(data, change):
+    x, y = data["iris"]
+    found = NeuralNetClassifier(network, units=8, epochs=2, random_state=0).fit(x, y)
+    expected = found.predict_proba(x)
+    found.set_params(**change)
+    assert np.array_equal(found.predict_proba(x), expected)
+    for copied in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert np.array_equal(copied.predict_proba(x), expected)
+    assert change.items() <= found.get_params().items()
+
+
+def test_training_goes_on_with_the_model_that_there_is(data):
+    x, y = data["iris"]
+    found = NeuralNetClassifier(network, units=8, epochs=2, warm_start=True, random_state=0).fit(x, y)
+    with pytest.raises(ConfigurationError) as error:
+        found.set_params(units=9).fit(x, y)
+    assert str(error.value) == (
+        "NeuralNetClassifier: training goes on with a model that was made with units=8, but units is 9 now.\n"
+        "Hint: set warm_start=False and call fit to begin anew"
+    )
+    found.set_params(units=8, learning_rate=0.25).fit(x, y)
+    assert found.model_.optimizer.learning_rate == 0.25
+    found.set_params(learning_rate=None).partial_fit(x, y)
+    assert found.model_.optimizer.learning_rate == Adam().learning_rate
+    assert len(found.history_["loss"]) == 5
+    with pytest.raises(DataError, match=r"classes=\[0, 1\] is not what the first call of partial_fit was given"):
+        found.partial_fit(x, y, classes=[0, 1])
+
+
+def test_a_learning_rate_that_a_callback_lowered_is_copied(data):
+    x, y = data["iris"]
+    plateau = ReduceOnPlateau("loss", factor=0.5, patience=1, min_delta=10.0)
+    found = NeuralNetClassifier(network, epochs=4, callbacks=[plateau], random_state=0).fit(x, y)
+    twin = pickle.loads(pickle.dumps(found))
+    assert twin.model_.optimizer.learning_rate == found.model_.optimizer.learning_rate < 0.001
+    assert twin.partial_fit(x, y).history_ == found.partial_fit(x, y).history_
+
+
 def test_callbacks_begin_anew_in_every_fit(data):
     x, y = data["wine"]
     stopping = EarlyStopping("val_loss", patience=3)
@@ -211,5 +278,7 @@ def test_errors_of_going_on(data):
         part.partial_fit(x[:1], [9])
     with pytest.raises(ConfigurationError, match=r"have the shape \[1\], but y needs \[2\]"):
         NeuralNetRegressor(lambda: Sequential([Dense(1)])).fit(x, np.c_[y, y])
-    with pytest.raises(DivergedError, match="became"):
+    with pytest.raises(DivergedError, match="became") as caught:
         NeuralNetRegressor(optimizer="sgd", learning_rate=1e9, random_state=0).fit(x, y)
+    assert caught.value.cause is not None
+    assert caught.value.step is not None

@@ -10,6 +10,9 @@ import numpy as np
 
 from pellucid.classic.linear import LinearClassifier, epoch_order
 from pellucid.fields import Check, Choice, Integer, boolean, non_negative, optional
+from pellucid.optim import OPTIMIZERS, Optimizer
+from pellucid.optim import get as get_optimizer
+from pellucid.tensor import Tensor
 
 #: Cost, dJ/dW [units, features] and dJ/db [units], each a mean over the examples.
 Gradient = tuple[float, np.ndarray, np.ndarray]
@@ -67,6 +70,13 @@ def loop_gradient(W: np.ndarray, b: np.ndarray, X: np.ndarray, Y: np.ndarray) ->
     return float(J / m), dW / m, db / m
 
 
+def _optimizer(value: Any) -> str | None:
+    names = sorted(name.lower() for name in OPTIMIZERS)
+    if value is None or isinstance(value, Optimizer) or (isinstance(value, str) and value.lower() in names):
+        return None
+    return f"None, an Optimizer or one of {', '.join(map(repr, names))}"
+
+
 _FORMS: dict[str, Callable[..., Gradient]] = {"vectorised": vectorised_gradient, "loop": loop_gradient}
 
 
@@ -83,6 +93,8 @@ class LogisticRegressionGD(LinearClassifier):
         batch_size: Examples per step: None for all (batch), 1 for one (online), else mini-batches; the last batch of
             an epoch holds what is left.
         l2: λ.
+        optimizer: None steps along the gradient, w -= α dw. One of Pellucid's optimisers steps by its own rule: a name
+            with ``learning_rate``, an Optimizer, which is copied, with its own rate.
         form: ``"vectorised"``, products of matrices, or ``"loop"``, the same number by number and some hundred times
             slower.
         shuffle: Whether each epoch visits the examples in an order of its own; with all examples in a step it does not
@@ -115,6 +127,7 @@ class LogisticRegressionGD(LinearClassifier):
     _own: ClassVar[Mapping[str, Check]] = {
         "batch_size": optional(Integer(1)),
         "l2": non_negative,
+        "optimizer": _optimizer,
         "form": Choice(*_FORMS),
         "shuffle": boolean,
         "seed": Integer(0),
@@ -127,6 +140,7 @@ class LogisticRegressionGD(LinearClassifier):
         *,
         batch_size: int | None = None,
         l2: float = 0.0,
+        optimizer: Any = None,
         form: str = "vectorised",
         shuffle: bool = True,
         seed: int = 0,
@@ -135,6 +149,7 @@ class LogisticRegressionGD(LinearClassifier):
         self.epochs = epochs
         self.batch_size = batch_size
         self.l2 = l2
+        self.optimizer = optimizer
         self.form = form
         self.shuffle = shuffle
         self.seed = seed
@@ -148,11 +163,11 @@ class LogisticRegressionGD(LinearClassifier):
         X, targets = self._begin(X, y, low=0.0)
         size = min(self.batch_size or len(X), len(X))
         self.cost_: list[float] = []
-        weights, biases = [], []
+        weights, biases, update = [], [], self._rule()
         for epoch in range(self.epochs):
             order = epoch_order(len(X), self.shuffle and size < len(X), self.seed, epoch)
             batches = (order[start : start + size] for start in range(0, len(X), size))
-            total = sum(len(rows) * self._step(X[rows], targets[rows]) for rows in batches)
+            total = sum(len(rows) * self._step(X[rows], targets[rows], update) for rows in batches)
             cost = float(total) / len(X)
             self._check_finite(cost, epoch + 1)
             self.cost_.append(cost)
@@ -161,13 +176,31 @@ class LogisticRegressionGD(LinearClassifier):
         self._keep(weights, biases)
         return self
 
-    def _step(self, X: np.ndarray, Y: np.ndarray) -> float:
-        """One step of gradient descent; returns the cost before it."""
+    def _rule(self) -> Callable[[np.ndarray, np.ndarray], None]:
+        """What changes the weights, given the gradient (dW, db)."""
+        if self.optimizer is None:
+            return self._descend
+        optimizer = get_optimizer(self.optimizer).copy()
+        if isinstance(self.optimizer, str):
+            optimizer.learning_rate = self.learning_rate
+        W, b = Tensor(self.coef_), Tensor(self.intercept_)
+
+        def update(dW: np.ndarray, db: np.ndarray) -> None:
+            optimizer.apply([W, b], [dW, db])
+            self.coef_, self.intercept_ = np.array(W.numpy()), np.array(b.numpy())
+
+        return update
+
+    def _descend(self, dW: np.ndarray, db: np.ndarray) -> None:
+        self.coef_ -= self.learning_rate * dW
+        self.intercept_ -= self.learning_rate * db
+
+    def _step(self, X: np.ndarray, Y: np.ndarray, update: Callable[[np.ndarray, np.ndarray], None]) -> float:
+        """One step; returns the cost before it."""
         with np.errstate(over="ignore", invalid="ignore"):
             cost, dW, db = _FORMS[self.form](self.coef_, self.intercept_, X, Y)
             cost += 0.5 * self.l2 * float((self.coef_**2).sum())
-            self.coef_ -= self.learning_rate * (dW + self.l2 * self.coef_)
-            self.intercept_ -= self.learning_rate * db
+            update(dW + self.l2 * self.coef_, db)
         return cost
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -50,6 +50,31 @@ def whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
+def random_state(value: Any) -> str | None:
+    """A seed, or what numbers are drawn from."""
+    if value is None or value is np.random or isinstance(value, np.random.RandomState):
+        return None
+    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**32:
+        return None
+    return "None, a whole number from 0 to 4294967295 or a numpy.random.RandomState"
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values of a parameter are the same; arrays and lists are looked into.
+
+    >>> same([1, 2], [1, 2]), same(np.zeros(2), np.zeros(3)), same("relu", None)
+    (True, False, False)
+    """
+    if a is b:
+        return True
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    try:
+        return bool(a == b)
+    except Exception:  # whatever objects of others' classes raise: they are not the same object
+        return False
+
+
 def sizes(value: Any) -> str | None:
     """One whole number of at least 1, or a list of them."""
     if whole(value) or (np.ndim(value) == 1 and all(whole(item) for item in value)):

@@ -137,6 +137,9 @@ class CNNClassifier(ModelClassifier):
             raise DataError(f"X has images of the shape {given}, but the network was fitted to {self.image_shape_}.")
         return x.reshape(len(x), *self.image_shape_)
 
+    def _made_from(self) -> tuple[str, ...]:
+        return tuple(PARAMETERS)
+
     def _construct(self, problem: Problem) -> Model:
         return Sequential([Input(problem.input_shape), *self._layers(problem)], dtype=problem.dtype)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target
 
 from pellucid.errors import ConfigurationError, DataError
+from pellucid.fields import non_negative
 
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel"
 
@@ -25,6 +26,7 @@ class Labels:
         kind: ``"binary"`` (one output), ``"multiclass"`` (one output per class, one of them true) or ``"multilabel"``
             (one output per label, any of them true).
         classes: The labels in order.
+        sparse: Whether several labels came as a sparse matrix, and so are given back as one.
 
     >>> labels = Labels.of(np.array(["no", "yes", "no"]))
     >>> labels.kind, labels.encode(np.array(["yes", "no"])).tolist()
@@ -35,6 +37,7 @@ class Labels:
 
     kind: str
     classes: np.ndarray
+    sparse: bool = False
 
     @classmethod
     def of(cls, y: Any, classes: Any = None) -> Labels:
@@ -56,7 +59,7 @@ class Labels:
                 hint="sklearn.multioutput.MultiOutputClassifier fits one classifier per column",
             )
         if target == "multilabel-indicator":
-            return cls(MULTILABEL, np.arange(y.shape[1]))
+            return cls(MULTILABEL, np.arange(y.shape[1]), sparse.issparse(y))
         found = np.unique(y if classes is None else classes)
         return cls(MULTICLASS if len(found) > 2 else BINARY, found)
 
@@ -95,20 +98,24 @@ class Labels:
         """The network's outputs [n, outputs] as decisions, in the form of :meth:`encode`."""
         return np.argmax(outputs, axis=1) if self.kind == MULTICLASS else (outputs > 0.5).astype(np.int8)
 
-    def decode(self, outputs: np.ndarray) -> np.ndarray:
-        """The labels that outputs [n, outputs] stand for."""
+    def decode(self, outputs: np.ndarray) -> Any:
+        """The labels that outputs [n, outputs] stand for; a sparse matrix where those of training were one."""
         decided = self.decide(outputs)
         if self.kind == MULTILABEL:
-            return decided.astype(int)
+            return sparse.csr_matrix(decided.astype(int)) if self.sparse else decided.astype(int)
         if len(self.classes) == 1:
             return np.repeat(self.classes, len(outputs))
         return self.classes[decided if self.kind == MULTICLASS else decided[:, 0]]
 
-    def weights(self, class_weight: Any, y: Any) -> np.ndarray | None:
+    def weights(self, class_weight: Any, y: Any, sample_weight: np.ndarray | None = None) -> np.ndarray | None:
         """The weight of each sample from that of its class; None where there is none.
 
+        ``"balanced"`` gives all classes the same sum: n / (classes n_k), where the counts n and n_k are sums of the
+        samples' own weights.
+
         Raises:
-            ConfigurationError: A sample has several labels.
+            ConfigurationError: A sample has several labels, or the weights are not numbers of at least 0 for these
+                classes.
         """
         if class_weight is None:
             return None
@@ -117,9 +124,27 @@ class Labels:
                 "class_weight needs one class per sample, but y has a column per label.", hint="use sample_weight"
             )
         codes = self.codes(y)
-        present = np.unique(codes)
-        weights = compute_class_weight(class_weight, classes=self.classes[present], y=self.classes[codes])
-        return weights[np.searchsorted(present, codes)]
+        if not isinstance(class_weight, str):
+            return self._weights_given(class_weight)[codes]
+        counts = np.bincount(codes, sample_weight, len(self.classes)).astype(np.float64)
+        some = counts > 0  # a part of the data may lack a class
+        return (some * counts.sum() / (some.sum() * np.where(some, counts, 1)))[codes]
+
+    def _weights_given(self, by_class: Mapping[Any, Any]) -> np.ndarray:
+        """The weight of each class, 1 where none is given.
+
+        A name that is no class is a slip where a class goes without; else the class may be missing in this fold.
+        """
+        classes = self.classes.tolist()
+        unknown = [name for name in by_class if name not in classes]
+        if unknown and not all(name in by_class for name in classes):
+            raise ConfigurationError(f"class_weight has weights for {unknown}, but the classes are {classes}.")
+        weights = [by_class.get(name, 1.0) for name in classes]
+        for name, weight in zip(classes, weights, strict=True):
+            message = non_negative(weight)
+            if message:
+                raise ConfigurationError(f"class_weight: the weight of {name!r} must be {message}, not {weight!r}.")
+        return np.array(weights, np.float64)
 
     def equals(self, other: Labels) -> bool:
         """Whether both are the same classes."""
@@ -135,12 +160,25 @@ class LabelClassifier(ClassifierMixin):
     """What every classifier here answers, from what its network gives and the labels that it has met."""
 
     _labels: Labels
+    classes_: np.ndarray
+
+    def _check_classes(self, classes: Any) -> None:
+        """Refuse other classes than those that training began with.
+
+        Raises:
+            DataError: They differ.
+        """
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise DataError(
+                f"classes={np.asarray(classes).tolist()} is not what the first call of partial_fit was given: "
+                f"{self.classes_.tolist()}."
+            )
 
     def _probable(self, X: Any) -> np.ndarray:
         """Probabilities, a column per output."""
         raise NotImplementedError
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Any:
         """The most probable label of each sample [n]; several labels as indicators [n, labels]."""
         outputs = self._probable(X)
         return self._labels.decode(outputs)

@@ -142,7 +142,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
             labels.outputs,
             lambda rows, outputs, weights: goals.score_accuracy(labels, encoded[rows], outputs, weights),
             encoded if labels.kind == BINARY else None,
-            labels.weights(self.class_weight, y),
+            lambda own: labels.weights(self.class_weight, y, own),
         )
 
     def _known_labels(self, y: Any, begins: bool, incremental: bool, classes: Any) -> Labels:
@@ -152,11 +152,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
                 raise DataError("classes must be passed in the first call of partial_fit: y may not hold all of them.")
             return Labels.of(y, classes)
         if incremental:
-            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-                raise DataError(
-                    f"classes={np.asarray(classes).tolist()} is not what the first call of partial_fit was given: "
-                    f"{self.classes_.tolist()}."
-                )
+            self._check_classes(classes)
             return self._labels
         found = Labels.of(y)
         if not found.equals(self._labels):

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pellucid import fields
-from pellucid.errors import ConfigurationError, DataError
+from pellucid.errors import ConfigurationError, DataError, unknown_name
 from pellucid.estimators import checks, lbfgs
 from pellucid.estimators.descent import Descent, Samples, training_arrays
 from pellucid.estimators.goals import Goal
@@ -34,10 +34,10 @@ from pellucid.optim import Optimizer
 
 
 def _activation(value: Any) -> str | None:
-    if isinstance(value, str) and value in ("identity", "logistic"):
-        return None
-    activations.get(value)
-    return "one of 'identity', 'logistic' and Pellucid's activations" if value is None else None
+    known = ("identity", "logistic", *activations.ACTIVATIONS)
+    if isinstance(value, str) and value not in known:
+        raise unknown_name("activation", value, known)
+    return None if isinstance(value, str) or callable(value) else "the name of an activation, or a function"
 
 
 def _solver(value: Any) -> str | None:
@@ -57,6 +57,7 @@ PARAMETERS: dict[str, fields.Check] = {
     "power_t": fields.non_negative,
     "max_iter": fields.Integer(1),
     "shuffle": checks.truth,
+    "random_state": checks.random_state,
     "tol": fields.non_negative,
     "verbose": checks.verbosity,
     "warm_start": checks.truth,
@@ -92,7 +93,7 @@ class Task:
         outputs: The number of the network's outputs.
         score: From rows, the network's outputs for them and their weights to the score.
         strata: Classes whose proportions a split keeps, or None.
-        class_weights: The weight of each sample from that of its class, or None.
+        class_weights: From the samples' own weights to the weight of each from that of its class, or to None.
     """
 
     goal: Goal
@@ -100,7 +101,7 @@ class Task:
     outputs: int
     score: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
     strata: np.ndarray | None = None
-    class_weights: np.ndarray | None = None
+    class_weights: Callable[[np.ndarray | None], np.ndarray | None] = lambda own: None
 
 
 class MultilayerPerceptron(BaseEstimator, ABC):
@@ -148,7 +149,8 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         return np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X, dtype), y
 
     def _weights(self, given: Any, task: Task, x: np.ndarray) -> np.ndarray | None:
-        own, by_class = checks.sample_weights(given, len(x), x.dtype), task.class_weights
+        own = checks.sample_weights(given, len(x), x.dtype)
+        by_class = task.class_weights(own)
         product = own if by_class is None else by_class if own is None else own * by_class
         if product is not None and not product.any():
             raise DataError("The weights of samples and classes together leave nothing: all products are zero.")
@@ -196,15 +198,26 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         self._keep(initial_parameters(units, self.activation, random, x.dtype))
         self.n_iter_, self.t_, self.n_layers_, self.out_activation_ = 0, 0, len(units), goal.out_activation
         self._solver_state: SolverState | None = None
-        if self.solver == "lbfgs":
-            return
+        if self.solver != "lbfgs":
+            self._begin_records()
+
+    def _begin_records(self) -> None:
+        """No history of training by epochs."""
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
-        stopping = self.early_stopping
-        self.best_loss_ = None if stopping else np.inf
-        self.validation_scores_: Any = [] if stopping else None
-        self.validation_loss_curve_: Any = [] if stopping else None
-        self.best_validation_score_ = -np.inf if stopping else None
+        self.best_loss_ = self.best_validation_score_ = None
+        self.validation_scores_: Any = None
+        self.validation_loss_curve_: Any = None
+
+    def _continue_records(self) -> None:
+        """What training is judged by: what is there, and a beginning where it was judged otherwise before."""
+        if not hasattr(self, "loss_curve_"):
+            self._begin_records()
+        if self.early_stopping and self.best_validation_score_ is None:
+            self.validation_scores_, self.validation_loss_curve_, self.best_validation_score_ = [], [], -np.inf
+            self._no_improvement_count = 0
+        elif not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_, self._no_improvement_count = np.inf, 0
 
     def _network(self, goal: Goal, optimizer: Optimizer) -> Network:
         """A network for the arrays that there are."""
@@ -231,6 +244,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):
             raise ConfigurationError(
                 "partial_fit does not support early_stopping=True: a few samples at a time leave none to set apart."
             )
+        self._continue_records()
         network = self._network(task.goal, optimizer_of(self))
         state = self._solver_state if incremental else None
         parameters = [np.require(array, requirements=["C", "W"]) for array in self._parameters]
@@ -272,9 +286,15 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         rows = np.arange(len(samples.x))
         if not self.early_stopping:
             return rows, None
-        split: Any = train_test_split(
-            rows, random_state=random, test_size=self.validation_fraction, stratify=task.strata
-        )
+        try:
+            split: Any = train_test_split(
+                rows, random_state=random, test_size=self.validation_fraction, stratify=task.strata
+            )
+        except ValueError as error:
+            raise DataError(
+                f"{type(self).__name__}: early_stopping cannot set validation_fraction={self.validation_fraction!r} of "
+                f"{len(rows)} samples apart: {error}"
+            ) from None
         rows, held_out = split
         if len(held_out) < 2:
             raise DataError(

@@ -29,16 +29,20 @@ def one_hidden_layer(input_shape: tuple[int, ...], n_outputs: int, out_activatio
 
 
 class BuiltByFunction(ModelEstimator):
-    """Base of the estimators whose model is made by the user's function, whose parameters are theirs, too."""
+    """Base of the estimators whose model is made by the user's function, whose parameters are theirs, too.
+
+    What ``build_fn`` takes is in ``_given``: scikit-learn allows a constructor no public attributes but those that its
+    signature names. They can be read and written as attributes all the same.
+    """
 
     build_fn: Any
+    _given: dict[str, Any]
 
-    def _take(self, build_parameters: dict[str, Any]) -> None:
-        """Store parameters of ``build_fn``; like all others they are checked when ``fit`` begins."""
-        for name, value in build_parameters.items():
-            setattr(self, name, value)
-        if build_parameters:
-            self._given = tuple(build_parameters)
+    def __getattr__(self, name: str) -> Any:
+        given = vars(self).get("_given", {})
+        if name in given:
+            return given[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _check_given(self) -> None:
         """Refuse parameters that nobody takes.
@@ -52,7 +56,7 @@ class BuiltByFunction(ModelEstimator):
                 f"{self.build_fn!r}."
             )
         known = self._build_defaults()
-        for name in getattr(self, "_given", ()):
+        for name in self._given:
             if name not in known:
                 close = nearest(name, [*known, *self._get_param_names()])
                 raise ConfigurationError(
@@ -89,14 +93,35 @@ class BuiltByFunction(ModelEstimator):
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name, those of ``build_fn`` too."""
         defaults = {n: d for n, d in self._build_defaults().items() if d is not inspect.Parameter.empty}
-        names = dict.fromkeys([*defaults, *getattr(self, "_given", ())])
+        names = dict.fromkeys([*defaults, *self._given])
         return {**super().get_params(deep), **{name: getattr(self, name, defaults.get(name)) for name in names}}
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, those of ``build_fn`` too."""
         if "build_fn" in params:
-            self.build_fn = params.pop("build_fn")
-        return super().set_params(**params)
+            self._change_function(params.pop("build_fn"))
+        known = {*self._build_defaults(), *self._given}
+        super().set_params(**{name: value for name, value in params.items() if name not in known})
+        own = {name: value for name, value in params.items() if name in known}
+        for name in own:
+            vars(self).pop(name, None)  # written as an attribute before
+        self._given = {**self._given, **own}
+        return self
+
+    def _change_function(self, build_fn: Any) -> None:
+        """Take another function; parameters that only had the defaults of the one before go with that."""
+        defaults = self._build_defaults()
+        self.build_fn = build_fn
+        known = self._build_defaults()
+        self._given = {
+            name: value
+            for name, value in self._given.items()
+            if name in known or name not in defaults or not checks.same(value, defaults[name])
+        }
+
+    def _made_from(self) -> tuple[str, ...]:
+        names = (p.name for p in self._signature() if p.name not in (*_ASKED, "build_fn"))
+        return ("build_fn", *names)
 
     def _construct(self, problem: Problem) -> Model:
         self._check_given()
@@ -105,7 +130,7 @@ class BuiltByFunction(ModelEstimator):
             name = parameter.name
             if name in _ASKED:
                 given[name] = getattr(problem, name)
-            elif name in own or name in vars(self):
+            elif name in own or name in vars(self) or name in self._given:
                 given[name] = getattr(self, name)
             elif parameter.default is inspect.Parameter.empty:
                 raise ConfigurationError(
@@ -135,6 +160,8 @@ class ModelClassifier(LabelClassifier, ModelEstimator):
         if begins:
             self._labels = Labels.of(y, classes)
             self.classes_ = self._labels.classes
+        else:
+            self._check_classes(classes)
         labels = self._labels
         out = "softmax" if labels.kind == MULTICLASS else "sigmoid"
         return _problem(x, labels.outputs, len(labels.classes), out)
@@ -159,8 +186,8 @@ class ModelClassifier(LabelClassifier, ModelEstimator):
         labels = self._labels
         return goals.class_targets(labels, labels.encode(y), model.objective.losses[0])
 
-    def _class_weights(self, y: Any) -> np.ndarray | None:
-        return self._labels.weights(self.class_weight, y)
+    def _class_weights(self, y: Any, own: np.ndarray | None) -> np.ndarray | None:
+        return self._labels.weights(self.class_weight, y, own)
 
     def _probable(self, X: Any) -> np.ndarray:
         """Probabilities, a column per output; those of a model that ends without activation are computed here."""
@@ -190,7 +217,8 @@ class NeuralNetClassifier(ModelClassifier, BuiltByFunction):
         shuffle: A new order of the samples in every epoch.
         class_weight: Class -> weight of its samples, or ``"balanced"``.
         random_state: Initial values, order, split and dropout.
-        warm_start: Go on from the last fit.
+        warm_start: Go on from the last fit, with another ``learning_rate`` if it was changed; a change of what the
+            model is made or compiled from is refused.
         verbose: 0 nothing, 1 a bar, 2 lines.
         **build_parameters: Parameters of ``build_fn``.
 
@@ -238,7 +266,7 @@ class NeuralNetClassifier(ModelClassifier, BuiltByFunction):
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
-        self._take(build_parameters)
+        self._given = build_parameters
 
 
 class NeuralNetRegressor(RegressorMixin, BuiltByFunction):
@@ -284,7 +312,7 @@ class NeuralNetRegressor(RegressorMixin, BuiltByFunction):
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
-        self._take(build_parameters)
+        self._given = build_parameters
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train a new model on samples [n, ...] with targets [n] or [n, outputs]."""
@@ -300,7 +328,7 @@ class NeuralNetRegressor(RegressorMixin, BuiltByFunction):
     def _default_loss(self, linear: bool) -> Any:
         return "mse"
 
-    def _class_weights(self, y: Any) -> np.ndarray | None:
+    def _class_weights(self, y: Any, own: np.ndarray | None) -> np.ndarray | None:
         """There are no classes."""
 
     def _accept(self, model: Model) -> None:

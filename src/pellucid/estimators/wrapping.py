@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -22,6 +23,9 @@ from pellucid.optim import Optimizer
 from pellucid.optim import get as get_optimizer
 from pellucid.train import Callback, Model
 
+#: The parameters that a model is compiled with.
+_COMPILED_WITH = ("optimizer", "learning_rate", "loss", "metrics")
+
 #: What each parameter that all of them have must be.
 PARAMETERS: dict[str, fields.Check] = {
     "epochs": fields.Integer(1),
@@ -30,6 +34,7 @@ PARAMETERS: dict[str, fields.Check] = {
     "learning_rate": fields.optional(fields.positive),
     "validation_split": fields.Interval(0, 1, "left"),
     "shuffle": checks.truth,
+    "random_state": checks.random_state,
     "warm_start": checks.truth,
     "verbose": checks.verbosity,
 }
@@ -58,21 +63,32 @@ class Problem:
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """Where an optimiser is: its updates so far, and the slots of each trained parameter in a fixed order."""
+    """Where an optimiser is.
+
+    Attributes:
+        iterations: Its updates so far.
+        slots: Those of each trained parameter, in a fixed order.
+        rate: Its learning rate, which a callback may have changed; None where a schedule gives it.
+    """
 
     iterations: int
     slots: list[np.ndarray]
+    rate: float | None
 
     @classmethod
     def of(cls, model: Model) -> OptimizerState:
         """The state after a fit."""
-        return cls(model.optimizer.iterations, [slot.numpy().copy() for slot in _slots(model)])
+        rate = model.optimizer.learning_rate
+        number = float(rate) if isinstance(rate, Real) else None
+        return cls(model.optimizer.iterations, [slot.numpy().copy() for slot in _slots(model)], number)
 
     def restore(self, model: Model) -> None:
         """Put it into a model of the same architecture."""
         for slot, value in zip(_slots(model), self.slots, strict=True):
             slot.assign(value)
         model.optimizer.iterations = self.iterations
+        if self.rate is not None:
+            model.optimizer.learning_rate = self.rate
 
 
 def _slots(model: Model) -> list[Any]:
@@ -85,7 +101,7 @@ class ModelEstimator(BaseEstimator, ABC):
 
     A fit leaves ``weights_`` (every parameter by name), ``history_`` (each logged number of every epoch), ``problem_``
     and ``n_features_in_``. The model itself is :attr:`model_`; it is not part of the estimator's state, but made from
-    that when it is needed.
+    that when it is needed, by the parameters that the estimator had when ``fit`` made it first.
     """
 
     epochs: int
@@ -102,6 +118,10 @@ class ModelEstimator(BaseEstimator, ABC):
     verbose: Any
 
     _y_numeric = False
+
+    @abstractmethod
+    def _made_from(self) -> tuple[str, ...]:
+        """The parameters that decide what :meth:`_construct` makes."""
 
     @abstractmethod
     def _construct(self, problem: Problem) -> Model:
@@ -124,8 +144,8 @@ class ModelEstimator(BaseEstimator, ABC):
         """Checked targets as the model's loss takes them."""
 
     @abstractmethod
-    def _class_weights(self, y: Any) -> np.ndarray | None:
-        """The weight of each sample from that of its class, or None."""
+    def _class_weights(self, y: Any, own: np.ndarray | None) -> np.ndarray | None:
+        """The weight of each sample from that of its class, or None; ``own`` are the samples' own weights."""
 
     @abstractmethod
     def _samples(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
@@ -155,7 +175,8 @@ class ModelEstimator(BaseEstimator, ABC):
 
     def _weights(self, given: Any, x: np.ndarray, y: Any) -> np.ndarray | None:
         """The weight of each sample: the product of its own and its class's, with the mean 1 over those above 0."""
-        own, by_class = checks.sample_weights(given, len(x), np.float64), self._class_weights(y)
+        own = checks.sample_weights(given, len(x), np.float64)
+        by_class = self._class_weights(y, own)
         product = own if by_class is None else by_class if own is None else own * by_class
         if product is None:
             return None
@@ -178,10 +199,38 @@ class ModelEstimator(BaseEstimator, ABC):
         if begins:
             seed = int(check_random_state(self.random_state).randint(2**31))
             self.problem_, self._seed, self._epochs = problem, seed, 0
+            self._settings = self._model_settings()
             self._model = self._compiled(problem, seed)
             self.history_: dict[str, list[float]] = {}
+        else:
+            self._go_on_with(self._model_settings())
         self._train(self.model_, x, self._targets(y, self.model_), self._weights(sample_weight, x, y), partial)
         return self
+
+    def _model_settings(self) -> dict[str, Any]:
+        """The parameters that the model follows from, as they are now."""
+        now = self.get_params(deep=False)
+        return {name: now[name] for name in (*self._made_from(), *_COMPILED_WITH) if name in now}
+
+    def _go_on_with(self, settings: dict[str, Any]) -> None:
+        """Take in another learning rate; refuse parameters that another model would follow from.
+
+        Raises:
+            ConfigurationError: Which parameter was changed since the model was made.
+        """
+        before = self._settings
+        for name in (*before, *settings):
+            if name in before and name in settings and checks.same(before[name], settings[name]):
+                continue
+            if name == "learning_rate":
+                self.model_.optimizer.learning_rate = self._optimizer().learning_rate
+                continue
+            raise ConfigurationError(
+                f"{type(self).__name__}: training goes on with a model that was made with "
+                f"{name}={before.get(name, 'nothing')!r}, but {name} is {settings.get(name, 'nothing')!r} now.",
+                hint="set warm_start=False and call fit to begin anew",
+            )
+        self._settings = settings
 
     def _train(
         self, model: Model, x: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, partial: bool
@@ -197,7 +246,10 @@ class ModelEstimator(BaseEstimator, ABC):
                 sample_weight=weights, callbacks=self._callbacks(), seed=self._seed, verbose=int(self.verbose),
             )  # fmt: skip
         except NonFiniteError as error:
-            raise DivergedError(error.message, details=error.details, hint=error.hint) from None
+            raise DivergedError(
+                error.message, details=error.details, hint=error.hint, cause=error.cause, step=error.step,
+                epoch=error.epoch,
+            ) from None  # fmt: skip
         self._epochs += len(history)
         for key, values in history.history.items():
             self.history_.setdefault(key, []).extend(values)
@@ -248,11 +300,17 @@ class ModelEstimator(BaseEstimator, ABC):
         """The fitted model: that of the fit, or made anew from the estimator's state after it was copied or read."""
         check_is_fitted(self, "problem_")
         if getattr(self, "_model", None) is None:
-            model = self._compiled(self.problem_, self._seed)
+            model = self._as_made()._compiled(self.problem_, self._seed)
             model.set_weights(self.weights_)
             self._optimizer_state.restore(model)
             self._model = model
         return self._model
+
+    def _as_made(self) -> Self:
+        """A copy with the parameters that the model was made with; the estimator's own may be others by now."""
+        twin = copy.copy(self)
+        vars(twin).update(vars(type(self)(**self._settings)))
+        return twin
 
     def _outputs(self, X: Any) -> np.ndarray:
         """The model's outputs [n, ...]."""
