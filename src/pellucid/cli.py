@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 import pellucid
 from pellucid import analysis, config, data, select
 from pellucid.data import Dataset
+from pellucid.data.encoders import encode_files, reads
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError, PellucidError
 from pellucid.seeds import set_seed
 from pellucid.train import recipe, run_folder
@@ -101,7 +102,9 @@ def train(
     results = network.evaluate(examples.x_test, examples.y_test, return_dict=True)
     given = {"model": model, "seed": seed, "backend": backend, "target": target}
     settings = given | asdict(options) | {"epochs_trained": len(history), "stopped_by": history.stopped_by}
-    description = RunRecord(dataset, examples.task, examples.target_names, settings, results, examples.schema)
+    description = RunRecord(
+        dataset, examples.task, examples.target_names, settings, results, examples.schema, examples.encoder
+    )
     run_folder.write(folder, network, history, description)
     tested = "the training data again, as there are no others" if _tests_on_training(examples) else "held-out test data"
     print(f"\n{tested} ({len(examples.x_test)} samples): {_spoken(results)}")
@@ -258,7 +261,8 @@ def predict(run: str, dataset: str, /, *, out: str | None = None) -> None:
     run
         The run folder that train wrote.
     dataset
-        A data set's name (its test part is used), or the path of a .csv file.
+        A data set's name (its test part is used), or the path of a .csv file; for a network that has learned texts, of
+        a .txt file with a text in each line, for one that has learned sounds, of a .wav file or a folder of them.
     out
         The file to write; by default the rows are printed.
     """
@@ -345,6 +349,9 @@ def _load(name: str, target: str | None, task: str | None) -> Dataset:
 
 def _samples(name: str, record: RunRecord) -> tuple[np.ndarray, np.ndarray | None]:
     """Inputs and targets in the form that the run's network was trained on."""
+    if reads(record.encoder, name):
+        assert record.encoder is not None
+        return encode_files(record.encoder, name)[0], None
     if not _is_table(name):
         examples = data.load(name)
         if record.schema is not None or examples.task != record.task:

@@ -10,7 +10,6 @@ Source: Jackson et al., "Free Spoken Digit Dataset", https://github.com/Jakobovs
 from __future__ import annotations
 
 import re
-import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from pellucid import config
 from pellucid.data.dataset import Dataset
 from pellucid.data.sound import SoundEncoder, SoundFeatures
+from pellucid.data.wav import read_wav
 from pellucid.errors import DataError, unknown_name
 from pellucid.fields import Interval, require
 
@@ -180,16 +180,7 @@ def _from_files(files: list[Path], folder: Path) -> Takes:
 
 
 def _read_wav(path: Path) -> np.ndarray:
-    import warnings
-
-    from scipy.io import wavfile
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
-            rate, audio = wavfile.read(path)
-    except (OSError, ValueError, EOFError, struct.error) as error:
-        raise DataError(f"{path} is not a sound file that can be read ({error}).") from error
+    rate, audio = read_wav(path)
     _check_wav(path, rate, audio)
     return audio
 

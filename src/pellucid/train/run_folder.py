@@ -4,7 +4,7 @@
 model.safetensors   the model with its optimiser's state
 history.csv         one row per epoch
 learning_curve.png  the same as a picture
-run.json            data set, settings, results, versions, and the meaning of a table's columns
+run.json            data set, settings, results, versions, the meaning of a table's columns, how texts are encoded
 recording/          what was recorded during training, where that was asked for
 ==================  ===========================================================================
 """
@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import TableSchema
+from pellucid.data import Encoder, TableSchema
+from pellucid.data.encoders import describe_encoder, restore_encoder
 from pellucid.errors import ConfigurationError, FileFormatError
 from pellucid.train.checkpoint import load_model
 from pellucid.train.files import write_atomically
@@ -42,6 +43,7 @@ class RunRecord:
         settings: What the run was started with.
         results: Losses and metrics on the held-out data.
         schema: The meaning of a table's columns, or None.
+        encoder: How further texts or sounds are encoded, or None.
     """
 
     data: str
@@ -50,6 +52,7 @@ class RunRecord:
     settings: dict[str, Any]
     results: dict[str, float]
     schema: TableSchema | None
+    encoder: Encoder | None = None
 
 
 def new_folder(out: str | None, name: str) -> Path:
@@ -105,6 +108,7 @@ def write(folder: Path, model: Any, history: History, record: RunRecord) -> None
         "settings": record.settings,
         "results": {key: float(value) for key, value in record.results.items() if np.ndim(value) == 0},
         "schema": None if record.schema is None else record.schema.to_dict(),
+        "encoder": describe_encoder(record.encoder),
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
     write_atomically(folder / RUN, (json.dumps(content, indent=2) + "\n").encode())
@@ -138,6 +142,7 @@ def read(path: str | Path) -> tuple[Any, RunRecord]:
             content["settings"],
             content["results"],
             schema,
+            restore_encoder(content.get("encoder")),
         )
     except (KeyError, TypeError) as error:
         raise FileFormatError(f"{folder / RUN} lacks {error}.") from None
