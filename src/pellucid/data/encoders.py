@@ -16,6 +16,7 @@ from pellucid.data.wav import read_sound
 from pellucid.errors import ConfigurationError, DataError, FileFormatError
 
 _KINDS: dict[str, type[BagOfWords] | type[SoundEncoder]] = {"bag of words": BagOfWords, "sounds": SoundEncoder}
+_KIND_OF = {known: kind for kind, known in _KINDS.items()}
 _SUFFIXES = {BagOfWords: ".txt", SoundEncoder: ".wav"}
 
 
@@ -25,10 +26,9 @@ def describe_encoder(encoder: Encoder | None) -> dict[str, Any] | None:
     >>> describe_encoder(SoundEncoder("mfcc"))
     {'kind': 'sounds', 'features': 'mfcc', 'samples': 8000, 'rate': 8000}
     """
-    for kind, known in _KINDS.items():
-        if type(encoder) is known:
-            return {"kind": kind, **asdict(encoder)}
-    return None
+    if not isinstance(encoder, (BagOfWords, SoundEncoder)):
+        return None
+    return {"kind": _KIND_OF[type(encoder)], **asdict(encoder)}
 
 
 def restore_encoder(given: Mapping[str, Any] | None) -> BagOfWords | SoundEncoder | None:
