@@ -248,3 +248,11 @@ def test_each_fault_is_found_and_its_change_helps(run, capsys):
         assert retry.helped, name
         assert retry.after_value < 0.2 * retry.before_value, name
     assert "8 layers of sigmoid lie between them and the loss" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_flat_estimate_is_no_worse_than_the_nested_one(run, capsys):
+    estimates = run("cross_validation")
+    assert 0.9 < estimates["nested"] <= estimates["flat"] <= 1
+    out = capsys.readouterr().out
+    assert "27 configurations x 10 folds x 1 seed" in out
+    assert "the best against the second: corrected resampled t-test" in out

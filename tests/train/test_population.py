@@ -156,3 +156,33 @@ def test_rows_that_do_not_exist_are_refused(rows):
         Population(net(), 2).fit(X, Y, rows=rows)
     with pytest.raises(ConfigurationError, match="rows has 1 entries for 2 members"):
         Population(net(), 2).fit(X, Y, rows=[[0]])
+
+
+def test_members_read_inputs_of_their_own_as_if_they_were_alone():
+    inputs = [X, 2 * X, X]
+    population = Population(net(), 3, seed=3)
+    population.fit(None, Y, inputs=inputs, rows=[np.arange(60)] * 3, validation_rows=[np.arange(60, 90)] * 3, epochs=3)
+    for k, own in enumerate(inputs):
+        set_seed(3 + k)
+        alone = net()
+        held_out = (own[60:], Y[60:])
+        history = alone.fit(own[:60], Y[:60], epochs=3, seed=3 + k, validation_data=held_out, verbose=0)
+        assert same(alone, population[k])
+        assert history["val_loss"] == population.histories[k]["val_loss"]
+
+
+def test_inputs_are_one_for_each_member_with_as_many_samples():
+    with pytest.raises(ConfigurationError, match="inputs has 1 entries for 2 members"):
+        Population(net(), 2).fit(None, Y, inputs=[X])
+    with pytest.raises(DataError, match=r"inputs\[1\] has 80 samples, inputs\[0\] has 90"):
+        Population(net(), 2).fit(None, Y, inputs=[X, X[:80]])
+
+
+def test_each_member_that_ends_is_shown_with_its_number():
+    model = Sequential([Input((4,)), Dense(1)])
+    model.compile("mse", SGD(0.1))
+    population, seen = Population(model, 3, seed=0, learning_rate=[0.01, 1e30, 0.02]), {}
+    population.fit(X, Y.astype("float32"), epochs=2, on_member_end=lambda k, member: seen.update({k: member}))
+    assert sorted(seen) == [0, 2]
+    assert all(seen[k] is population[k] for k in seen)
+    assert not population.interrupted

@@ -20,7 +20,7 @@ from pellucid.nn.core import Dropout
 from pellucid.nn.regularizers import L2
 from pellucid.train import fitting, loop
 from pellucid.train.callbacks import Callback
-from pellucid.train.feed import ArrayFeed, check_batch_size
+from pellucid.train.feed import ArrayFeed, Segment, check_batch_size
 from pellucid.train.history import History
 from pellucid.train.loop import Run
 from pellucid.train.model import Model
@@ -28,11 +28,51 @@ from pellucid.train.model import Model
 
 @dataclass(frozen=True)
 class Shared:
-    """The data that all members read, checked once."""
+    """The data that the members read, checked once: the inputs of each member, which many of them may share."""
 
-    x: tuple[np.ndarray, ...]
+    x: list[tuple[np.ndarray, ...]]
     y: tuple[np.ndarray, ...]
     weights: np.ndarray | None
+
+
+class Orders:
+    """The orders of the epochs: members of one seed and as many rows have the same, which are drawn once."""
+
+    #: No more than this many bytes of them are kept.
+    MOST = 1 << 26
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, int, int], np.ndarray] = {}
+        self._size = 0
+
+    def of(self, seed: int, epoch: int, count: int) -> np.ndarray:
+        """The permutation of an epoch; the one that an :class:`ArrayFeed` draws."""
+        key = (seed, epoch, count)
+        found = self._kept.get(key)
+        if found is None:
+            found = seeds.generator(seed, 0, epoch).permutation(count)
+            if self._size + found.nbytes <= self.MOST:
+                self._kept[key] = found
+                self._size += found.nbytes
+        return found
+
+
+class MemberFeed(ArrayFeed):
+    """Batches of a member's rows, in the orders that it shares with others; the batches of an ArrayFeed."""
+
+    def __init__(self, *data: Any, orders: Orders, seed: int, **settings: Any) -> None:
+        super().__init__(*data, shuffle=False, seed=seed, **settings)
+        self._orders = orders
+
+    def epoch(self, number: int) -> Iterator[Segment]:
+        """The batches of an epoch, shuffled."""
+        order = self._orders.of(self._seed, number, self.count)
+        rows = order if self.rows is None else self.rows[order]
+        plain = ArrayFeed(
+            self.x, self.y, self.weights, self._dtypes, rows=rows, batch_size=self.batch_size, shuffle=False,
+            seed=self._seed,
+        )  # fmt: skip
+        return plain.epoch(number)
 
 
 class Population:
@@ -52,6 +92,7 @@ class Population:
         seeds: The seed of each.
         histories: After ``fit``, the history of each.
         failures: After ``fit``, member -> the error that ended its training.
+        interrupted: Whether Ctrl-C ended the last ``fit``.
 
     Raises:
         ConfigurationError: A list has not one value per member, or the model has nothing that a number could set.
@@ -89,6 +130,8 @@ class Population:
         self.members: list[Model] = []
         self.histories: list[History] = []
         self.failures: dict[int, NonFiniteError] = {}
+        self.interrupted = False
+        self._orders = Orders()
         self._epoch_seconds: float | None = None  # of the member that ended last
         if model.built:
             self._make_members()
@@ -99,6 +142,11 @@ class Population:
             for name, values in self._numbers.items():
                 _SETTERS[name](member, values[number])
             self.members.append(member)
+
+    def _build_for(self, x: Any) -> None:
+        self._model._build_for(x)
+        if not self.members:
+            self._make_members()
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -122,19 +170,25 @@ class Population:
         validation_every: int = 1,
         shuffle: bool = True,
         sample_weight: Any = None,
+        inputs: Sequence[Any] | None = None,
         callbacks: Callable[[int], Sequence[Callback]] | Sequence[Callback] = (),
+        on_member_end: Callable[[int, Model], None] | None = None,
         verbose: str | int = 0,
     ) -> list[History]:
         """Train all members; the same as ``members[k].fit(x[rows[k]], y[rows[k]], seed=seeds[k], ...)`` for each.
 
         Args:
-            x, y: Data that all members read.
+            x, y: Data that all members read; ``x`` may be None where ``inputs`` are given.
             batch_size, epochs, validation_every, shuffle, sample_weight: As for ``Model.fit``.
             rows: Per member the rows that it trains on, as numbers or as a mask; all of them by default.
             validation_rows: Per member the rows that it is validated on.
             validation_data: (x, y) that all members are validated on instead.
+            inputs: Per member what it reads in place of ``x``, for instance the samples as they were standardised on
+                its own rows. Members that are given one object share it.
             callbacks: Callbacks of which each member gets copies (early stopping has a state per member), or a function
                 from the member's number to its callbacks.
+            on_member_end: Called with the number and the model of each member that was trained to its end, in the
+                thread that trained it: whatever it looks at, the others train on.
             verbose: 1 shows a bar that counts members.
 
         Returns:
@@ -142,9 +196,8 @@ class Population:
             go on. Ctrl-C ends all of them.
         """
         check_batch_size(batch_size)
-        self._model._build_for(x)
-        if not self.members:
-            self._make_members()
+        own_inputs = self._own_inputs(x, inputs)
+        self._build_for(own_inputs[0])
         if validation_rows is not None and validation_data is not None:
             raise ConfigurationError("Population.fit: give validation_rows or validation_data, not both.")
         request = fitting.FitRequest(
@@ -152,17 +205,17 @@ class Population:
             validation_every=validation_every, shuffle=shuffle, class_weight=None, sample_weight=None, callbacks=(),
             seed=0, initial_epoch=0, steps_per_epoch=None, verbose=0,
         )  # fmt: skip
-        shared = self._checked(x, y, sample_weight)
-        trained = self._row_lists("rows", rows, len(shared.x[0]))
-        held_out = self._row_lists("validation_rows", validation_rows, len(shared.x[0]))
+        shared = self._checked(own_inputs, y, sample_weight)
+        trained = self._row_lists("rows", rows, len(shared.y[0]))
+        held_out = self._row_lists("validation_rows", validation_rows, len(shared.y[0]))
 
         def run(number: int) -> Run:
             own = callbacks(number) if callable(callbacks) else [copy.deepcopy(c) for c in callbacks]
             asked = replace(request, callbacks=own, seed=self.seeds[number])
             return self._run(number, asked, shared, _of(trained, number), _of(held_out, number))
 
-        self.failures, self._epoch_seconds = {}, None
-        self.histories = self._run_all(run, verbose)
+        self.failures, self.interrupted, self._epoch_seconds, self._orders = {}, False, None, Orders()
+        self.histories = self._run_all(run, on_member_end, verbose)
         return self.histories
 
     def _run(
@@ -177,20 +230,39 @@ class Population:
         member = self.members[number]
 
         def feed(chosen: np.ndarray | None, weights: np.ndarray | None, *, shuffle: bool) -> ArrayFeed:
-            return ArrayFeed(
-                shared.x, shared.y, weights, member.input_dtypes, rows=chosen, batch_size=request.batch_size,
-                shuffle=shuffle, seed=request.seed,
-            )  # fmt: skip
+            data = (shared.x[number], shared.y, weights, member.input_dtypes)
+            settings: dict[str, Any] = {"rows": chosen, "batch_size": request.batch_size, "seed": request.seed}
+            return (
+                MemberFeed(*data, orders=self._orders, **settings)
+                if shuffle
+                else ArrayFeed(*data, shuffle=False, **settings)
+            )
 
         training = feed(rows, shared.weights, shuffle=request.shuffle)
         validation = None if held_out is None else feed(held_out, None, shuffle=False)
         return fitting.prepare_feeds(member, request, training, validation)
 
-    def _checked(self, x: Any, y: Any, sample_weight: Any) -> Shared:
+    def _own_inputs(self, x: Any, inputs: Sequence[Any] | None) -> list[Any]:
+        """What each member reads."""
+        if inputs is None:
+            return [x] * len(self)
+        if len(inputs) != len(self):
+            raise ConfigurationError(f"Population.fit: inputs has {len(inputs)} entries for {len(self)} members.")
+        return list(inputs)
+
+    def _checked(self, inputs: list[Any], y: Any, sample_weight: Any) -> Shared:
         checks = self._model.checks()
-        arrays, targets = checks.both(x, y)
-        weights = None if sample_weight is None else checks.weights(sample_weight, len(arrays[0]))
-        return Shared(tuple(arrays), tuple(targets), weights)
+        seen: dict[int, tuple[np.ndarray, ...]] = {}
+        for x in inputs:
+            if id(x) not in seen:
+                seen[id(x)] = checks.x(x)
+        arrays = [seen[id(x)] for x in inputs]
+        count = len(arrays[0][0])
+        for number, own in enumerate(arrays):
+            if len(own[0]) != count:
+                raise DataError(f"Population.fit: inputs[{number}] has {len(own[0])} samples, inputs[0] has {count}.")
+        weights = None if sample_weight is None else checks.weights(sample_weight, count)
+        return Shared(arrays, checks.y(y, count), weights)
 
     def _row_lists(self, name: str, given: Sequence[Any] | None, count: int) -> list[np.ndarray] | None:
         if given is None:
@@ -199,7 +271,9 @@ class Population:
             raise ConfigurationError(f"Population.fit: {name} has {len(given)} entries for {len(self)} members.")
         return [_rows(f"{name}[{number}]", own, count) for number, own in enumerate(given)]
 
-    def _run_all(self, run: Callable[[int], Run], verbose: str | int) -> list[History]:
+    def _run_all(
+        self, run: Callable[[int], Run], after: Callable[[int, Model], None] | None, verbose: str | int
+    ) -> list[History]:
         """Train every member, as many at a time as there are threads."""
         for member in self.members:
             member.history = None
@@ -208,7 +282,7 @@ class Population:
         bar = tqdm(total=len(self), unit="member", disable=verbose in (0, "auto"))
         threads = min(backends.num_threads(), len(self))
         with bar, ThreadPoolExecutor(threads, "pellucid-member") as pool:
-            waiting = {pool.submit(self._train, run, number) for number in range(len(self))}
+            waiting = {pool.submit(self._train, run, after, number) for number in range(len(self))}
             try:
                 while waiting:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -221,15 +295,19 @@ class Population:
                 pool.shutdown(cancel_futures=True)
                 if not isinstance(error, KeyboardInterrupt):
                     raise
+                self.interrupted = True
         return [member.history or History() for member in self.members]
 
-    def _train(self, run: Callable[[int], Run], number: int) -> None:
+    def _train(self, run: Callable[[int], Run], after: Callable[[int, Model], None] | None, number: int) -> None:
         with backends.alone():
             try:
-                seconds = loop.run(replace(run(number), epoch_seconds=self._epoch_seconds)).seconds
-                self._epoch_seconds = seconds[-1] if seconds else None
+                history = loop.run(replace(run(number), epoch_seconds=self._epoch_seconds))
             except NonFiniteError as error:
                 self.failures[number] = error
+                return
+            self._epoch_seconds = history.seconds[-1] if history.seconds else None
+            if after is not None and history.stopped_by != "interrupted":
+                after(number, self.members[number])
 
     def evaluate(self, x: Any, y: Any, *, batch_size: int | None = 256) -> list[dict[str, Any]]:
         """Losses and metrics of every member."""

@@ -1,0 +1,238 @@
+"""Members: folds x seeds x configurations, trained as populations, each scored in the thread that trained it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid.select.answers import Answers
+from pellucid.select.folds import Fold
+from pellucid.select.grid import Configuration, Sorted, sort_out
+from pellucid.select.makers import Maker
+from pellucid.select.preparing import Inputs, adapt, forget_statistics
+from pellucid.select.scoring import Score
+from pellucid.train import EarlyStopping, History, Model, Population, loop
+from pellucid.train.feed import ArrayFeed
+from pellucid.train.targets import split_rows
+
+#: Samples per evaluation, as in ``Model.evaluate`` and ``Model.predict``: the same bits.
+_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One fit: a configuration (by its number), a fold and a seed."""
+
+    configuration: int
+    fold: Fold
+    seed: int
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What became of a member.
+
+    Attributes:
+        train, test: Loss and scores on the training rows and on the test rows.
+        outputs: What the model gives for the test rows, or None.
+        history: The numbers of every epoch, or None.
+        epochs, seconds, score_seconds: Trained epochs, and the time of training and of scoring.
+        best_epoch: The epoch that early stopping chose, counted from 1; 0 where nothing was chosen.
+        stopped_by: What ended the fit early.
+        failure: Why there is no score.
+        model: The model, where models are kept.
+    """
+
+    train: dict[str, float] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
+    outputs: np.ndarray | None = None
+    history: History | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    score_seconds: float = 0.0
+    best_epoch: int = 0
+    stopped_by: str | None = None
+    failure: str | None = None
+    model: Any = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all members share; the arguments of ``cross_validate``.
+
+    Attributes:
+        source: The model, building function or estimator.
+        inputs: The samples, by fold.
+        y, sample_weight: Targets and weights.
+        count: The number of rows.
+        configurations: By number.
+        scores: Scores beside the model's own metrics.
+        validation_split: Share of a member's training rows set apart to watch.
+        watch: Whether the test rows are watched after each epoch.
+        callbacks: A list that each member gets copies of, or a function from the member to its callbacks.
+        train_scores, keep_models: Whether training rows are scored, and models kept.
+    """
+
+    source: Any
+    inputs: Inputs
+    y: Any
+    count: int
+    configurations: Sequence[Configuration]
+    scores: tuple[Score, ...] = ()
+    epochs: int = 1
+    batch_size: int | None = 32
+    shuffle: bool = True
+    sample_weight: Any = None
+    validation_split: float = 0.0
+    watch: bool = False
+    callbacks: Any = ()
+    train_scores: bool = True
+    keep_models: bool = False
+
+
+#: Called with a member and its outcome as soon as it is there.
+Listener = Callable[[Member, Outcome], None]
+
+
+def train_members(task: Task, members: Sequence[Member], listener: Listener | None = None) -> list[Outcome]:
+    """Train and score every member: one population for each group of equal plans.
+
+    A member is bit for bit the fit of its configuration alone: after ``set_seed(seed)`` the model is built, and fitted
+    with ``fit(x[train], y[train], seed=seed)``.
+
+    Raises:
+        ConfigurationError, DataError: Something does not fit; the members of the group have not been trained.
+    """
+    maker = Maker(task.source)
+    kinds = [sort_out(configuration, maker.arguments) for configuration in task.configurations]
+    outcomes = [Outcome(failure="interrupted") for _ in members]
+    groups: dict[Any, list[int]] = {}
+    for number, member in enumerate(members):
+        shape = np.shape(task.inputs.of(member.fold))[1:] if task.inputs.prepares else ()
+        groups.setdefault((kinds[member.configuration].key, shape), []).append(number)
+    for numbers in groups.values():
+        own = [members[number] for number in numbers]
+        group = _Group(task, maker, [kinds[m.configuration] for m in own], own, listener)
+        for number, outcome in zip(numbers, group.run(), strict=True):
+            outcomes[number] = outcome
+        if group.interrupted:
+            break
+    return outcomes
+
+
+class _Group:
+    """Members of one plan."""
+
+    def __init__(
+        self, task: Task, maker: Maker, kinds: list[Sorted], members: list[Member], listener: Listener | None
+    ) -> None:
+        self._task, self._members, self._kinds, self._listener = task, members, kinds, listener
+        self._inputs = [task.inputs.of(member.fold) for member in members]
+        base = maker(kinds[0], members[0].seed)
+        base._build_for(self._inputs[0])
+        numbers = {name: [kind.numbers[name] for kind in kinds] for name in kinds[0].numbers}
+        self._population = Population(forget_statistics(base), len(members), seed=[m.seed for m in members], **numbers)
+        checks = base.checks()
+        checked = {id(x): x for x in self._inputs}
+        self._arrays = {key: checks.x(x) for key, x in checked.items()}
+        self._y: tuple[np.ndarray, ...] = checks.y(task.y, task.count)
+        self._base = base
+        outputs = int(np.prod(base.outputs[0].sample_shape))
+        self._answers = Answers.of(base.objective.losses[0], self._y[0], outputs)
+        self._outcomes = [Outcome() for _ in members]
+        self._callbacks: list[list[Any]] = [[] for _ in members]
+        self.interrupted = False
+
+    def run(self) -> list[Outcome]:
+        """Train all of them."""
+        task, statistics = self._task, {}
+        for number, member in enumerate(self._members):
+            arrays = self._arrays[id(self._inputs[number])]
+            adapt(self._population[number], arrays, member.fold.train, statistics, id(member.fold))
+        rows, watched = self._rows()
+        fitting = self._kinds[0].fitting
+        self._population.fit(
+            None, task.y, inputs=self._inputs, rows=rows, validation_rows=watched, shuffle=task.shuffle,
+            batch_size=fitting.get("batch_size", task.batch_size), epochs=fitting.get("epochs", task.epochs),
+            sample_weight=task.sample_weight, callbacks=self._callbacks_of, on_member_end=self._ended,
+        )  # fmt: skip
+        self.interrupted = self._population.interrupted
+        for number, outcome in enumerate(self._outcomes):
+            if number in self._population.failures:
+                outcome.failure = str(self._population.failures[number]).splitlines()[0]
+                self._tell(number)
+            elif not outcome.test and outcome.failure is None:
+                outcome.failure = "interrupted"
+        return self._outcomes
+
+    def _rows(self) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """The rows that each member trains on, and those that it watches."""
+        share = self._task.validation_split
+        if not share:
+            held_out = [m.fold.test for m in self._members] if self._task.watch else None
+            return [m.fold.train for m in self._members], held_out
+        pairs = []
+        for member in self._members:
+            rows = member.fold.train
+            own = split_rows(self._y[0][rows], self._base.objective.losses[0], share, member.seed)
+            pairs.append((rows[own[0]], rows[own[1]]))
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+    def _callbacks_of(self, number: int) -> list[Any]:
+        given: Any = self._task.callbacks
+        own: Any = given(self._members[number]) if callable(given) else [copy.deepcopy(c) for c in given]
+        self._callbacks[number] = list(own)
+        return self._callbacks[number]
+
+    def _ended(self, number: int, model: Model) -> None:
+        """Score a member that has been trained."""
+        history, outcome, fold = model.history, self._outcomes[number], self._members[number].fold
+        assert history is not None
+        outcome.history, outcome.epochs, outcome.seconds = history, len(history), float(sum(history.seconds))
+        outcome.stopped_by = history.stopped_by
+        stops = [c.best_epoch for c in self._callbacks[number] if isinstance(c, EarlyStopping)]
+        outcome.best_epoch = stops[0] + 1 if stops and stops[0] is not None else 0
+        started = time.perf_counter()
+        outcome.test, outcome.outputs = self._scored(number, model, fold.test, outcome)
+        if self._task.train_scores:
+            outcome.train, _ = self._scored(number, model, fold.train, outcome)
+        outcome.score_seconds = time.perf_counter() - started
+        outcome.model = model if self._task.keep_models else None
+        self._tell(number)
+
+    def _scored(
+        self, number: int, model: Model, rows: np.ndarray, outcome: Outcome
+    ) -> tuple[dict[str, float], np.ndarray | None]:
+        """Loss and scores on some rows, and the outputs."""
+        arrays = self._arrays[id(self._inputs[number])]
+        logs = loop.evaluate(model, _feed(model, arrays, self._y, rows))
+        scores = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
+        if len(model.outputs) > 1:
+            return scores, None
+        outputs = outputs_of(model, arrays, rows)
+        for score in self._task.scores:
+            try:
+                scores[score.name] = score.of(self._answers, outputs, self._y[0][rows])
+            except ValueError as error:  # such as a score of two classes where the rows hold one
+                scores[score.name] = float("nan")
+                outcome.failure = f"{score.name}: {str(error).splitlines()[0]}"
+        return scores, outputs
+
+    def _tell(self, number: int) -> None:
+        if self._listener is not None:
+            self._listener(self._members[number], self._outcomes[number])
+
+
+def _feed(model: Model, arrays: Sequence[np.ndarray], y: Sequence[np.ndarray], rows: np.ndarray) -> ArrayFeed:
+    return ArrayFeed(arrays, y, None, model.input_dtypes, rows=rows, batch_size=_BATCH, shuffle=False, seed=0)
+
+
+def outputs_of(model: Model, arrays: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """The first output for some rows; the same bits as ``model.predict(x[rows])``."""
+    parts = [model.programs.prediction(segment).run(segment)[0] for segment in _feed(model, arrays, (), rows).epoch(0)]
+    return np.concatenate(parts)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from tests.select.nets import X, Y, net, regression
+
+from pellucid import EarlyStopping
+from pellucid.errors import ConfigurationError, DataError
+from pellucid.select import cross_validate, error_curves, plot_scores, validation_curve
+
+GRID = {"learning_rate": [0.0001, 0.001, 0.05], "units": [2, 6]}
+FOUND = cross_validate(net, X, Y, cv=3, grid=GRID, epochs=8, watch=True)
+
+
+def line(ax, label):
+    return next(drawn for drawn in ax.lines if drawn.get_label().startswith(label))
+
+
+def test_a_validation_curve_has_the_best_of_the_other_parameters():
+    ax = validation_curve(FOUND, "learning_rate")
+    means = FOUND.scores.mean().reshape(3, 2)
+    assert ax.get_xscale() == "log"
+    assert np.allclose(line(ax, "test rows").get_xdata(), GRID["learning_rate"])
+    assert np.allclose(line(ax, "test rows").get_ydata(), means.max(axis=1))
+    star = line(ax, "best")
+    assert star.get_ydata()[0] == FOUND.best_score_
+    assert star.get_label() == f"best: {FOUND.best_params_['learning_rate']:g}"
+    with pytest.raises(ConfigurationError, match="did you mean 'units'"):
+        validation_curve(FOUND, "unit")
+
+
+def test_values_that_are_no_numbers_are_evenly_apart():
+    found = cross_validate(net(), X, Y, cv=2, grid={"optimizer": ["sgd", "adam"]})
+    assert [t.get_text() for t in validation_curve(found, "optimizer").get_xticklabels()] in (
+        ["sgd", "adam"],
+        ["adam", "sgd"],
+    )
+
+
+def test_error_curves_show_every_fold_and_the_best_epoch_of_their_mean():
+    ax = error_curves(FOUND, configuration=5)
+    held_out = np.array([o.history["val_loss"] for o in FOUND.scores.outcomes[15:18]])
+    assert np.allclose(line(ax, "validation").get_ydata(), held_out.mean(axis=0))
+    assert line(ax, "best epoch of the mean").get_label().endswith(f" {held_out.mean(axis=0).argmin() + 1}")
+    dots = line(ax, "best epoch of each fit")
+    assert np.array_equal(dots.get_xdata(), held_out.argmin(axis=1) + 1)
+    assert len([drawn for drawn in ax.lines if drawn.get_alpha() == 0.18]) == 6
+
+
+def test_curves_of_different_lengths_are_drawn_as_far_as_they_go():
+    found = cross_validate(net(), X, Y, cv=3, epochs=40, callbacks=[EarlyStopping(patience=1)], seeds=2,
+                           grid={"learning_rate": [0.3]})  # fmt: skip
+    lengths = [outcome.epochs for outcome in found.scores.outcomes]
+    assert len(set(lengths)) > 1
+    assert len(line(error_curves(found, key="accuracy"), "training").get_xdata()) == max(lengths)
+
+
+def test_what_was_not_measured_is_not_drawn():
+    with pytest.raises(ConfigurationError, match="history key 'auc'"):
+        error_curves(FOUND, key="auc")
+    with pytest.raises(ConfigurationError, match="no configuration 6 among 6"):
+        error_curves(FOUND, configuration=6)
+    with pytest.raises(DataError, match="there is no history"):
+        error_curves(cross_validate(Ridge(), *regression()))
+
+
+def test_scores_are_drawn_best_first_with_their_interval():
+    ax = plot_scores(FOUND, top=4)
+    assert len(ax.get_yticklabels()) == 4
+    best = FOUND.best_params_
+    assert ax.get_yticklabels()[0].get_text() == f"learning rate {best['learning_rate']:g}, units {best['units']}"
+    assert ax.get_ylim() == (3.5, -0.5)
