@@ -218,12 +218,20 @@ def test_no_epochs_make_an_untrained_model(run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["model.safetensors", "run.json"]
 
 
-def test_a_run_that_diverges_at_once_is_an_error(run, tmp_path):
+def test_a_run_that_diverges_at_once_is_an_error_and_can_be_inspected(run, tmp_path):
     code, _, err = run("train", "iris", "--optimizer", "sgd", "--learning-rate", 1e30, "--out", "run")
     assert code == 1
     assert err.startswith("error: The ")
     assert "learning rate 1e+30" in err
-    assert list((tmp_path / "run").iterdir()) == []
+    assert err.endswith("kept: the weights from before the failure; see pellucid inspect\n")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["model.safetensors", "run.json"]
+    record = json.loads((tmp_path / "run" / "run.json").read_text(), parse_constant=pytest.fail)  # no NaN in JSON
+    assert record["settings"]["stopped_by"].startswith("The loss became nan in epoch 1")
+    assert record["results"]["loss"] is None
+    assert run("inspect", "run")[0] == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Training ended in its first epoch" in page
+    assert "Learning rate too high" in page
 
 
 def test_a_run_that_diverges_later_keeps_the_epochs_before(run, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -99,7 +100,8 @@ def train(
     print()
     recorder = None if record == "off" else Recorder(record, path=folder / run_folder.RECORDING)
     history = _fit(network, examples, options, seed, recorder)
-    results = network.evaluate(examples.x_test, examples.y_test, return_dict=True)
+    with np.errstate(all="ignore"):  # what a training that diverged left behind may overflow
+        results = network.evaluate(examples.x_test, examples.y_test, return_dict=True)
     given = {"model": model, "seed": seed, "backend": backend, "target": target}
     settings = given | asdict(options) | {"epochs_trained": len(history), "stopped_by": history.stopped_by}
     description = RunRecord(
@@ -109,8 +111,15 @@ def train(
     tested = "the training data again, as there are no others" if _tests_on_training(examples) else "held-out test data"
     print(f"\n{tested} ({len(examples.x_test)} samples): {_spoken(results)}")
     print(f"run folder: {folder}")
+    _exit_after(history)
+
+
+def _exit_after(history: Any) -> None:
+    """End with the code of how training ended, where it did not end well."""
     if history.interrupted:
         sys.exit(_INTERRUPTED)
+    if not len(history) and history.stopped_by:
+        sys.exit(1)
 
 
 def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int, recorder: Recorder | None) -> Any:
@@ -131,10 +140,10 @@ def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int, r
             record=recorder,
         )
     except NonFiniteError as error:
-        if not len(network.history):
-            raise
-        kept = "last" if lacking else "best"
-        print(f"\n{error}\nkept: the {kept} weights of the epochs before", file=sys.stderr)
+        before = f"\n{error}\nkept: the {'last' if lacking else 'best'} weights of the epochs before"
+        at_once = f"error: {error}\nkept: the weights from before the failure; see pellucid inspect"
+        print(before if len(network.history) else at_once, file=sys.stderr)
+        network.history.stopped_by = error.message
         return network.history
 
 
@@ -223,8 +232,10 @@ def cv(
     """
     set_seed(seed)
     options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience)
-    request = select.Request(dataset, model, options, scheme, folds, repeats, fraction, grid, seeds, seed, backend, out)
-    if select.run_command(_load(dataset, target, task), request).interrupted:
+    request = select.CrossValidationRequest(
+        dataset, model, options, scheme, folds, repeats, fraction, grid, seeds, seed, backend, out
+    )
+    if select.run_cross_validation(_load(dataset, target, task), request).interrupted:
         sys.exit(_INTERRUPTED)
 
 
@@ -293,7 +304,13 @@ def inspect(
     out
         The file to write; by default report.html in the run folder.
     """
-    print(f"report: {analysis.write_report(run, path=out, data=dataset)}")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", analysis.MissingDataWarning)
+        written = analysis.write_report(run, path=out, data=dataset)
+    for warning in told:
+        if issubclass(warning.category, analysis.MissingDataWarning):
+            print(warning.message, file=sys.stderr)
+    print(f"report: {written}")
 
 
 @app.command

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Input, Sequential, ops, set_seed
-from pellucid.analysis import critical_point, escape_saddle
-from pellucid.errors import ConfigurationError
+from pellucid.analysis import check_gradients, critical_point, escape_saddle, find_critical_point, taylor_check
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn import Dense
 
 
@@ -121,3 +121,40 @@ def test_arguments_are_checked():
         critical_point(two_weights, [0.0, 0.0], tolerance=0)
     with pytest.raises(ConfigurationError, match="The full Hessian of 2 parameters has 4 numbers"):
         critical_point(two_weights, [0.0, 0.0], limit=1)
+
+
+@pytest.mark.parametrize("judge", [critical_point, escape_saddle, find_critical_point, taylor_check, check_gradients])
+def test_a_loss_that_is_no_number_is_refused(judge):
+    with pytest.raises(DataError, match=f"{judge.__name__}: the loss is nan at these parameters"):
+        judge(lambda w: ops.log(w[0]) + w[1], [-1.0, 0.0])
+    with pytest.raises(DataError, match=r"but its derivative by w\[0\] is inf"):
+        judge(lambda w: ops.sqrt(w[0]) + w[1], [0.0, 0.0])
+    with pytest.raises(DataError, match=f"{judge.__name__}: the function has no parameter: w is empty"):
+        judge(lambda w: ops.sum(w), [])
+
+
+def test_rounding_is_no_way_out():
+    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
+    matrix = turned @ np.diag([1.0, 2.0, 3.0, 0.0, 0.0]) @ turned.T
+    assert np.linalg.eigvalsh(matrix)[0] != 0
+    with pytest.raises(ConfigurationError, match="no direction of negative curvature"):
+        escape_saddle(lambda w: w @ matrix @ w, np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    ("f", "w", "kind", "eigenvalues"),
+    [
+        (lambda w: w[0] ** 3 - 3 * w[0] * w[1] ** 2, [0, 0], "flat", [0, 0]),  # the monkey's saddle
+        (lambda w: -ops.sum(w * w), [0, 0], "maximum", [-2, -2]),
+        (lambda w: w[0] ** 2 + 0 * w[1], [0, 0], "degenerate minimum", [0, 2]),
+        (lambda w: (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2, [1, 1], "minimum", None),  # Rosenbrock
+        (lambda w: (w[0] ** 2 + w[1] - 11) ** 2 + (w[0] + w[1] ** 2 - 7) ** 2, [3, 2], "minimum", None),  # Himmelblau
+        (lambda w: w**2, 0.0, "minimum", [2]),
+        (lambda w: ops.sum(w), [1, 2], "gradient-flat", [0, 0]),
+    ],
+)
+def test_well_known_functions(f, w, kind, eigenvalues):
+    point = critical_point(f, w)
+    assert point.kind == kind
+    if eigenvalues is not None:
+        np.testing.assert_allclose(point.eigenvalues, eigenvalues, atol=1e-12)

@@ -74,3 +74,12 @@ def test_a_gradient_flat_slope_is_named_where_no_step_helps():
 def test_an_unknown_method_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigurationError, match="did you mean 'newton'"):
         find_critical_point(two_weights, [0.0, 0.0], method="newtn")
+
+
+@pytest.mark.parametrize("method", ["newton", "gradient-norm"])
+def test_a_slope_without_curvature_ends_the_search(method):
+    search = find_critical_point(lambda w: 2 * w[0] - w[1], [1.0, 2.0], method=method, steps=5)
+    assert not search.converged
+    assert search.found is not None
+    assert search.found.kind == "gradient-flat"
+    assert str(search).startswith("did not converge in ")

@@ -163,3 +163,8 @@ def test_arguments_are_checked():
         curvature.eigenpairs(3)
     with pytest.raises(ConfigurationError, match="trace: samples must be a whole number of at least 2"):
         curvature.trace(1)
+
+
+def test_the_trace_of_few_parameters_is_exact():
+    found = Curvature(lambda w: w[0] ** 2 * w[1] + 3 * w[1] ** 2, [1.0, 2.0]).trace()
+    assert (found.value, found.standard_error, found.samples) == (pytest.approx(4 + 6, abs=1e-12), 0.0, 2)

@@ -48,6 +48,7 @@ def latex_is_balanced(text):
     for letter in plain:
         depth += {"{": 1, "}": -1}.get(letter, 0)
         assert depth >= 0
+    assert not re.search(r"\^\{[^{}]*\}\^|_\{[^{}]*\}_", plain), "LaTeX refuses a double superscript or subscript"
     return depth == 0 and sorted(begun) == sorted(ended) and not re.search(r"(?<!\\)[%#$]", plain)
 
 
@@ -341,3 +342,119 @@ def test_every_operation_with_a_derivative_has_a_formula_for_it():
 
 def test_an_explanation_is_what_it_says():
     assert isinstance(explain(lambda x: x * x, 2.0), Explanation)
+
+
+# Networks in which formulas are easily wrong.
+
+
+def numbers(found):
+    """Name -> value of every row."""
+    return {row.name: row.value for row in found.table()}
+
+
+def test_a_shared_layer_has_one_matrix_whose_gradient_is_the_sum_over_its_calls():
+    set_seed(0)
+    a, b = Input((3,), "float64", "a"), Input((3,), "float64", "b")
+    tower = nn.Dense(2, "tanh", name="tower")
+    model = Model([a, b], nn.Dense(1)(nn.Subtract()(tower(a), tower(b))))
+    model.compile("mse", backend="reference")
+    found = assert_same_step(model, [RNG.normal(size=(5, 3)), RNG.normal(size=(5, 3))], RNG.normal(size=(5, 1)))
+    given = numbers(found)
+    assert found.row("z^2").formula == "z^2 = W^1 b + b^1"
+    assert "W^2" not in given
+    row = next(row for row in found.table() if row.name == "dL/dW^1")
+    assert row.formula == "dL/dW^1 = delta^2 (b)^T + delta^1 (a)^T"
+    np.testing.assert_allclose(row.value, given["b"].T @ given["delta^2"] + given["a"].T @ given["delta^1"])
+    assert 'The layer "tower" is called 2 times, for l = 1, 2, with the weights W^1' in found.to_text()
+
+
+def test_a_layer_that_is_called_twice_on_the_same_is_computed_once():
+    set_seed(0)
+    x, shared = Input((3,), "float64"), nn.Dense(3, "tanh")
+    model = Model(x, [nn.Dense(1, name="one")(shared(x)), nn.Dense(1, name="two")(shared(shared(x)))])
+    model.compile("mse", backend="reference")
+    found = assert_same_step(model, RNG.normal(size=(4, 3)), [RNG.normal(size=(4, 1)), RNG.normal(size=(4, 1))])
+    given = numbers(found)
+    calls = [row.formula for row in found.table() if row.layer == "dense" and row.name.startswith("z")]
+    assert calls == ["z^1 = W^1 a^0 + b^1", "z^3 = W^1 a^1 + b^1"]
+    total = given["a^1"].T @ given["delta^3"] + given["a^0"].T @ given["delta^1"]
+    np.testing.assert_allclose(given["dL/dW^1"], total)
+
+
+@pytest.mark.parametrize("penalty", [nn.regularizers.L2(0.3), nn.regularizers.L1(0.2), nn.regularizers.L1L2(0.1, 0.2)])
+def test_the_gradient_of_a_penalised_matrix_has_the_slope_of_the_penalty(penalty):
+    model = network(nn.Dense(2, kernel_regularizer=penalty))
+    found = assert_same_step(model, RNG.normal(size=(5, 4)), RNG.normal(size=(5, 2)))
+    given, formula = numbers(found), next(r.formula for r in found.table() if r.name == "dL/dW^1")
+    w = found.row("W^1").value
+    slopes = {"L2": 0.3 * w, "L1": 0.2 * np.sign(w), "L1L2": 0.1 * np.sign(w) + 0.2 * w}
+    written = {"L2": "0.3 W^1", "L1": "0.2 sign(W^1)", "L1L2": "0.1 sign(W^1) + 0.2 W^1"}
+    kind = type(penalty).__name__
+    assert formula == f"dL/dW^1 = delta^1 (a^0)^T + {written[kind]}"
+    np.testing.assert_allclose(given["dL/dW^1"], given["a^0"].T @ given["delta^1"] + slopes[kind])
+
+
+def test_weights_of_samples_and_of_losses_are_in_the_formulas():
+    set_seed(0)
+    x = Input((3,), "float64")
+    model = Model(x, [nn.Dense(2, "softmax", name="kind")(x), nn.Dense(1, name="price (in $)")(x)])
+    model.compile(["categorical_crossentropy", "mse"], loss_weights=[3, 0.25], backend="reference")
+    y, s = [np.eye(2)[[0, 1, 1]], RNG.normal(size=(3, 1))], np.array([1.0, 2.0, 0.5])
+    found = assert_same_step(model, RNG.normal(size=(3, 3)), y, sample_weight=s)
+    given = {row.name: row for row in found.table()}
+    assert given["delta^1"].formula == "delta^1 = 3 s (y_hat_kind - y_kind) / N"
+    np.testing.assert_allclose(given["delta^1"].value, 3 * s[:, None] * (given["a^1"].value - y[0]) / 3)
+    assert given["delta^2"].formula == "delta^2 = 0.5 s (y_hat_price_in - y_price_in) / (K N)"
+    np.testing.assert_allclose(given["delta^2"].value, 0.5 * s[:, None] * (given["z^2"].value - y[1]) / 3)
+    assert given["L"].formula.startswith("L = 3 L_kind + 0.25 L_price_in; L_kind = mean over the batch of s (-sum_k")
+
+
+def test_predictions_at_positions_share_the_error():
+    model = network(nn.Dense(3, "softmax"), shape=(5, 2), loss="sparse_categorical_crossentropy")
+    y = RNG.integers(0, 3, (4, 5))
+    found = assert_same_step(model, RNG.normal(size=(4, 5, 2)), y)
+    row = next(row for row in found.table() if row.name == "delta^1")
+    assert row.formula == "delta^1 = (y_hat - y) / (T N)"
+    np.testing.assert_allclose(row.value, (found.row("a^1").value - np.eye(3)[y]) / (5 * 4))
+    assert found.row("L").formula.startswith("L = mean over the batch and the positions of")
+
+
+def test_frozen_batch_normalisation_takes_what_it_has():
+    model = network(nn.Dense(3), nn.BatchNorm(trainable=False), nn.Dense(1))
+    found = assert_same_step(model, RNG.normal(size=(4, 4)), RNG.normal(size=(4, 1)))
+    assert found.row("batch_norm").formula.endswith("beta, mu and v as they have moved so far")
+
+
+def test_names_with_signs_of_formulas_stay_one_word():
+    model = network(nn.Flatten(name="a^b_c_d-<e>"), nn.Dense(2, "tanh", name="$%#"), optimizer=optim.RMSProp())
+    found = assert_same_step(model, RNG.normal(size=(3, 4)), RNG.normal(size=(3, 2)))
+    assert found.row("a_b_c_d_e").formula == "a_b_c_d_e = vec(a^0)"
+    assert found.row("a^1").slopes[0].formula == "1 - (a^1)^2"
+
+
+def test_a_result_that_needs_no_argument_has_the_gradient_0():
+    found = explain(lambda a, b: a * a, 3.0, [1.0, 2.0])
+    assert found.gradients["a"] == pytest.approx(6)
+    np.testing.assert_array_equal(found.gradients["b"], [0.0, 0.0])
+    assert found.row("b").gradient is not None
+    assert explain(lambda a: Tensor(3.0), 2.0).gradients["a"] == 0
+
+
+def test_where_nan_appears_first_is_said():
+    model = network(nn.Dense(3, "relu"), nn.Dense(1))
+    weights = model.get_weights()
+    weights["dense_1.kernel"][2, 0] = np.nan
+    model.set_weights(weights)
+    text = explain(model, RNG.normal(size=(2, 4)), RNG.normal(size=(2, 1))).to_text()
+    assert 'NaN or infinity appears first in W^2 of the layer "dense_1": 1 of 3 numbers.' in text
+    assert "first in v1: 1 of 1 numbers" in explain(lambda a: ops.log(a) * 2, -1.0).to_text()
+
+
+@pytest.mark.parametrize("argument", [{"a": 1.0}, "x", [[1.0], [1.0, 2.0]], 1j])
+def test_arguments_that_are_no_numbers_are_refused(argument):
+    with pytest.raises(errors.DataError, match="explain: an argument of a function must be numbers, not"):
+        explain(lambda a: a, argument)
+
+
+def test_there_is_no_negative_zero():
+    assert "-0" not in explain(lambda a, b: a * b, -1.0, 0.0).to_text().replace("-0.", "")

@@ -107,3 +107,10 @@ def test_maximised_images_have_names_and_scores():
     assert [text.get_text() for text in ax.texts] == [
         f"high: {found.scores[-1, 0]:.2g}", f"low: {found.scores[-1, 1]:.2g}"
     ]  # fmt: skip
+
+
+def test_a_channel_that_nothing_excites_is_called_silent():
+    model = lenet()
+    model.layers[0].bias.assign(np.full(model.layers[0].bias.shape, -1e6, np.float32))
+    ax = plot_top_patches(top_patches(model, images(3), model.layers[0], count=2), most=2)
+    assert [text.get_text() for text in ax.texts] == ["0: silent", "1: silent"]

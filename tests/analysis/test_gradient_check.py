@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pellucid import Input, Model, Sequential, ops, set_seed
 from pellucid.analysis import check_gradients
-from pellucid.errors import ConfigurationError, DifferentiationError, NotBuiltError
+from pellucid.errors import ConfigurationError, DataError, DifferentiationError, NotBuiltError
 from pellucid.nn import LSTM, Activation, BatchNorm, Concatenate, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from pellucid.nn.regularizers import L2
 from pellucid.op import REGISTRY, Op
@@ -160,3 +160,29 @@ def test_arguments_are_checked():
         check_gradients(3, X)
     with pytest.raises(NotBuiltError, match="is not compiled"):
         check_gradients(Sequential([Input((4,)), Dense(1)]), X, Y)
+
+
+def test_a_step_of_the_loss_is_no_right_derivative():
+    check = check_gradients(lambda w: ops.sum(ops.where(w > 0, w * 0 + 1.0, w * 0)), [0.0, 1.0])
+    assert [entry.name for entry in check.kinks] == ["w[0]"]
+    assert check.max_relative_error < 1e-9
+
+
+def test_the_step_suits_the_entries_that_bend():
+    set_seed(0)
+    r = np.random.default_rng(0)
+    model = Sequential([Input((5,)), Dense(6), BatchNorm(), Activation("relu"), Dense(2)])
+    model.compile("mse")
+    check = check_gradients(model, r.normal(size=(20, 5)), r.normal(size=(20, 2)))
+    judged = [entry for entry in check.entries if abs(entry.backprop) > 1e-6]
+    assert max(entry.relative_error for entry in judged) < 1e-6
+
+
+def test_the_parameter_that_is_no_number_is_named():
+    model = Sequential([Input((2,)), Dense(3), Dense(1)])
+    model.compile("mse")
+    weights = model.get_weights()
+    weights["dense_1.kernel"][1, 0] = np.nan
+    model.set_weights(weights)
+    with pytest.raises(DataError, match=r"holds NaN or infinity: dense_1\.kernel\[1, 0\] is nan"):
+        check_gradients(model, np.ones((4, 2)), np.ones(4))

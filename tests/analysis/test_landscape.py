@@ -139,3 +139,12 @@ def test_arguments_are_checked():
         loss_line(net(), X, Y, batch_norm="recomputd")
     with pytest.raises(ConfigurationError, match=r"validation_data must be \(x, y\), for a model"):
         loss_line(two_weights, [0.0, 0.0], direction=[1.0, 0.0], validation_data=X)
+
+
+def test_a_function_of_a_vector_has_random_directions_of_length_1():
+    line = loss_line(lambda w: (w**2).sum(), [1.0, 2.0], count=3)
+    assert float(np.linalg.norm(line.direction)) == pytest.approx(1)
+    plane = loss_plane(lambda w: (w**2).sum(), [1.0, 2.0], count=3)
+    np.testing.assert_allclose(np.linalg.norm(plane.directions, axis=1), 1)
+    assert str(line).startswith("3 losses for t from -1 to 1: lowest ")
+    assert str(plane).startswith("3 x 3 losses: lowest ")

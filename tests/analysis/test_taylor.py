@@ -52,3 +52,24 @@ def test_the_plot_names_the_order_of_each_direction():
     ax = taylor_check(lambda w: ops.sum(ops.exp(w)), [0.1, 0.2], directions=2).plot()
     labels = ax.get_legend_handles_labels()[1]
     assert labels[:2] == ["direction 1: order 3.00", "direction 2: order 3.00"]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e8, 1e-8])
+def test_a_quadratic_loss_passes_where_it_is_0(scale):
+    found = taylor_check(lambda w: scale * (w[0] ** 2 - 3 * w[1] ** 2 + w[0] * w[1]), [0.0, 0.0])
+    assert found.passed
+    assert "gradient and Hessian belong to the loss" in str(found)
+
+
+def test_a_kink_is_told():
+    found = taylor_check(lambda w: ops.abs(w[0]) + w[1] ** 2, [0.0, 0.0])
+    assert not found.passed
+    np.testing.assert_allclose(found.orders, 1.0, atol=0.01)
+    assert "do NOT belong" in str(found)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_second_derivatives_that_are_no_numbers_do_not_pass():
+    found = taylor_check(lambda w: ops.sum((w**2 + 1e-300) ** 0.5), [0.0, 0.0])
+    assert not found.passed
+    assert np.isnan(found.orders).all()

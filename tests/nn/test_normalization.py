@@ -9,7 +9,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from tests.nn.pulling import built, draws, pull
 
-from pellucid import Sequential
+from pellucid import Sequential, set_seed
 from pellucid.errors import ConfigurationError, DataError, ShapeError
 from pellucid.nn import BatchNorm, Dense, Input, Layer, LayerNorm, Normalization, phase
 from pellucid.optim import SGD
@@ -255,3 +255,16 @@ def test_batch_statistics_rest_inside_a_frozen_layer() -> None:
         y = np.asarray(block(x))
     np.testing.assert_array_equal(block.norm.moving_mean.numpy(), moved)
     assert abs(y.mean()) > 1  # normalised by the moving statistics, not by the batch's
+
+
+def test_a_clone_draws_the_layers_after_adapted_statistics_as_a_fresh_model_does():
+    def fresh(seed):
+        set_seed(seed)
+        layer = Normalization()
+        model = Sequential([Input((3,)), layer, Dense(4)])
+        layer.adapt(np.arange(12.0).reshape(4, 3))
+        return model
+
+    clone = fresh(0).clone(7)
+    for name, numbers in fresh(7).get_weights().items():
+        np.testing.assert_array_equal(clone.get_weights()[name], numbers, err_msg=name)

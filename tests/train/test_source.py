@@ -340,3 +340,49 @@ def test_printing_changes_nothing():
     assert StepSource(model).text() == model.source()
     assert all(np.array_equal(before[name], value) for name, value in model.get_weights().items())
     assert model.optimizer.iterations == 0
+
+
+def test_names_cannot_leave_their_strings_and_comments(tmp_path):
+    set_seed(0)
+    names = ['x"""\nraise SystemExit(3)\n"""', 'y"]\nraise SystemExit(4)\n#', "back\\slash % {braces}"]
+    model = Sequential(
+        [Input((3,), "float64"), *(nn.Dense(2, "tanh", name=name) for name in names)], name='n"""\nexit(5)'
+    )
+    model.compile("mse", optim.Adam(), backend="reference")
+    text = assert_same_training(model, RNG.normal(size=(4, 3)), RNG.normal(size=(4, 2)))
+    path = tmp_path / "step.py"
+    path.write_text(text, encoding="utf-8")
+    ran = subprocess.run([sys.executable, "-I", "-W", "error", path], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_statements_of_a_layer_stand_together():
+    text = network(nn.Dense(5), nn.Dense(4, name="maximum"), nn.Dense(3), nn.Dense(2)).source()
+    captions = [line.split(":")[0].strip() for line in text.splitlines() if line.startswith("    # ") and ": " in line]
+    assert captions == [
+        "# dense", "# maximum", "# dense_1", "# dense_2", "# dense_2", "# dense_1", "# maximum", "# dense",
+    ]  # fmt: skip
+
+
+def test_a_layer_that_is_called_like_a_function_of_numpy():
+    x = Input((4,), "float64")
+    first = nn.Dense(4, "relu", name="exp")(x)
+    model = Model(x, nn.Dense(2, name="where")(nn.Maximum(name="maximum")(nn.Dense(4, name="sum")(first), first)))
+    model.compile("mse", backend="reference")
+    assert_same_training(model, RNG.normal(size=(5, 4)), RNG.normal(size=(5, 2)))
+
+
+def test_the_captions_of_a_shared_layer_name_its_one_matrix():
+    a, b = Input((3,), "float64", "a"), Input((3,), "float64", "b")
+    shared = nn.Dense(2, "tanh", name="shared")
+    model = Model([a, b], nn.Dense(1)(nn.Subtract()(shared(a), shared(b))))
+    model.compile("mse", backend="reference")
+    text = assert_same_training(model, [RNG.normal(size=(5, 3)), RNG.normal(size=(5, 3))], RNG.normal(size=(5, 1)))
+    assert "# shared: z^1 = W^1 a + b^1; a^1 = tanh(z^1); z^2 = W^1 b + b^1; a^2 = tanh(z^2)" in text
+    assert "dL/dW^1 = delta^2 (b)^T + delta^1 (a)^T" in " ".join(text.replace("\n    #", "").split())
+
+
+def test_factors_of_an_optimiser_are_decimals():
+    text = network(nn.Dense(2), optimizer=optim.Adam()).source()
+    assert "m = 0.9 * m + 0.1 * g" in text
+    assert "v = 0.999 * v + 0.001 * g * g" in text

@@ -25,6 +25,7 @@ _WHERE: dict[str, str] = {
     "LossSurface": "surface",
     "Maximised": "maximisation",
     "MinimumRatios": "minimum_ratio",
+    "MissingDataWarning": "report",
     "ReceptiveField": "receptive_fields",
     "Recording": "recording",
     "Retry": "diagnosis",

@@ -20,6 +20,10 @@ KINDS = (
 )  # fmt: skip
 
 
+# An eigenvalue below this share of the largest one is rounding, whatever its sign.
+_ROUNDING = 1e-12
+
+
 @dataclass(frozen=True)
 class CriticalPoint:
     """A place on a loss surface, and what the second derivatives say of it.
@@ -72,8 +76,9 @@ class CriticalPoint:
         n = len(self.eigenvalues)
         return (
             f"{self.kind}: loss {self.loss:.6g}, gradient norm {self.gradient_norm:.3g}, "
-            f"|Hg| / |g| {self.hessian_gradient_ratio:.3g}, {n} eigenvalues from {self.eigenvalues[0]:.4g} to "
-            f"{self.eigenvalues[-1]:.4g}, {self.negative} negative and {n - self.positive - self.negative} zero, "
+            f"|Hg| / |g| {self.hessian_gradient_ratio:.3g}, {n} eigenvalue{'s' * (n > 1)} from "
+            f"{self.eigenvalues[0]:.4g} to {self.eigenvalues[-1]:.4g}, {self.negative} negative and "
+            f"{n - self.positive - self.negative} zero, "
             f"minimum ratio {self.minimum_ratio:.3f}"
         )
 
@@ -122,8 +127,8 @@ def judge(
     limit: int = FULL_HESSIAN,
 ) -> CriticalPoint:  # fmt: skip
     """The kind of a point of a surface."""
+    loss, gradient = surface.require_finite("critical_point", point)
     hessian = surface.hessian(point, limit=limit)
-    loss, gradient = surface.value_and_gradient(point)
     values, vectors = np.linalg.eigh(hessian)
     norm = float(np.linalg.norm(gradient))
     ratio = float(np.linalg.norm(hessian @ gradient)) / norm if norm else float("nan")
@@ -167,6 +172,12 @@ class Escape:
     step: float
     weights: dict[str, np.ndarray] | None = field(repr=False, default=None)
 
+    def __str__(self) -> str:
+        return (
+            f"eigenvalue {self.eigenvalue:.4g}: a step of {self.step:.4g} along its eigenvector changes the loss from "
+            f"{self.loss_before:.6g} to {self.loss:.6g}"
+        )
+
 
 def escape_saddle(target: Any, *at: Any, largest_step: float = 1.0, seed: int = 0) -> Escape:
     """Leave a saddle along the eigenvector of its most negative eigenvalue.
@@ -190,29 +201,30 @@ def escape_saddle(target: Any, *at: Any, largest_step: float = 1.0, seed: int = 
     owner = "escape_saddle"
     require(owner, "largest_step", largest_step, positive)
     surface = surface_of(owner, target, at)
-    value, direction = _most_negative(surface, seed)
-    if value >= 0:
+    before, gradient = surface.require_finite(owner)
+    value, direction, size = _most_negative(surface, seed)
+    if value >= -_ROUNDING * size:
         raise ConfigurationError(
             f"{owner}: the smallest eigenvalue of the Hessian is {value:.3g}: no direction of negative curvature leads "
             "away.",
             hint="critical_point(...) says what kind of place it is",
         )
-    before, gradient = surface.value_and_gradient()
     if gradient @ direction > 0:
         direction = -direction
     steps = largest_step * 0.5 ** np.arange(40)
-    losses = surface.values(surface.point + steps[:, None] * direction)
-    best = int(np.nanargmin(np.where(np.isfinite(losses), losses, np.inf)))
+    with np.errstate(all="ignore"):  # a long step may leave where the loss is defined
+        losses = surface.values(surface.point + steps[:, None] * direction)
+    best = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))
     point = surface.point + steps[best] * direction
     weights = surface.weights(point) if isinstance(surface, ModelSurface) else None
     return Escape(point, float(losses[best]), before, value, direction, float(steps[best]), weights)
 
 
-def _most_negative(surface: LossSurface, seed: int) -> tuple[float, np.ndarray]:
-    """The smallest eigenvalue and its eigenvector."""
+def _most_negative(surface: LossSurface, seed: int) -> tuple[float, np.ndarray, float]:
+    """The smallest eigenvalue, its eigenvector, and the size of the Hessian that it is compared with."""
     n = surface.point.size
     if n <= DENSE:
         values, vectors = np.linalg.eigh(surface.hessian())
-        return float(values[0]), oriented(vectors)[:, 0]
+        return float(values[0]), oriented(vectors)[:, 0], float(np.abs(values).max())
     values, vectors = extreme_eigenpairs(surface.hvp, n, 1, largest=False, seed=seed, tolerance=1e-6)
-    return float(values[0]), vectors[:, 0]
+    return float(values[0]), vectors[:, 0], abs(float(values[0]))

@@ -40,6 +40,14 @@ class CriticalSearch:
         """How many steps were made."""
         return len(self.losses) - 1
 
+    def __str__(self) -> str:
+        ended = "converged" if self.converged else "did not converge"
+        place = "" if self.found is None else f"; {self.found}"
+        return (
+            f"{ended} in {self.steps} steps: loss {self.losses[0]:.6g} -> {self.losses[-1]:.6g}, gradient norm "
+            f"{self.gradient_norms[0]:.3g} -> {self.gradient_norms[-1]:.3g}{place}"
+        )
+
 
 class _Path:
     """Losses and gradient norms so far."""
@@ -95,7 +103,8 @@ def find_critical_point(
     if method not in methods:
         raise unknown_name("search", method, methods)
     surface, path = surface_of(owner, target, at), _Path()
-    with calm_blas():
+    surface.require_finite(owner)
+    with calm_blas(), np.errstate(all="ignore"):  # a trial step may leave where the loss is defined
         point = methods[method](surface, path, steps, tolerance, limit)
         found = judge(surface, point, tolerance, limit=limit) if point.size <= limit else None
     norms = np.array(path.norms)
@@ -135,6 +144,8 @@ def _newton(surface: LossSurface, path: _Path, steps: int, tolerance: float, lim
         if norm <= tolerance:
             break
         solve, size = _solver(surface, point, limit)
+        if not size > 0:
+            break  # no second derivative, no step: a gradient-flat place
         damping = damping or 0.01 * size
         while damping <= 1e6 * size:
             step = solve(damping)

@@ -38,7 +38,7 @@ class TraceEstimate:
     Attributes:
         value: The mean of z^T H z over random signs z.
         standard_error: Of that mean; the trace lies within two of them in 95 of 100 cases.
-        samples: How many z were drawn.
+        samples: How many products it took: as many z, or all unit vectors, whose sum is exact.
     """
 
     value: float
@@ -153,9 +153,13 @@ class Curvature:
     def trace(self, samples: int = 100, *, seed: int = 0) -> TraceEstimate:
         """The sum of all eigenvalues, estimated from products with random signs z: E z^T H z = tr H.
 
+        Where there are no more parameters than ``samples``, it is the exact sum, which costs no more.
+
         Source: Hutchinson, "A stochastic estimator of the trace", 1989.
         """
         require("trace", "samples", samples, Integer(2))
+        if self.size <= samples:  # as many products give it exactly
+            return TraceEstimate(float(np.trace(self.hessian(limit=max(FULL_HESSIAN, self.size)))), 0.0, self.size)
         signs = np.random.default_rng(seed).integers(0, 2, (samples, self.size)) * 2.0 - 1.0
         found = np.concatenate([np.sum(part * self.surface.products(part), axis=1) for part in _parts(signs)])
         return TraceEstimate(float(found.mean()), float(found.std(ddof=1) / np.sqrt(samples)), samples)

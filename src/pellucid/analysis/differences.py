@@ -72,6 +72,15 @@ class Differences:
         best = int(np.argmin(errors[:, 0]))
         return float(values[best, 0]), float(errors[best, 0])
 
+    def is_jump(self, number: int) -> bool:
+        """Whether the loss differs by as much however near one looks from both sides: it has a step there."""
+        jumps = []
+        for step in (STEPS[1], STEPS[-1]):
+            steps, up, down = self._both_sides(np.array([number]), step)
+            jumps.append(abs(up - down)[0])
+            doubt = float(4 * self.rounding(steps)[0] * steps[0])
+        return bool(jumps[-1] > max(0.5 * jumps[0], doubt))
+
     def is_kink(self, number: int, backprop: float) -> bool:
         """Whether the slopes on both sides differ however near one looks, and the derivative lies between them.
 
@@ -90,9 +99,9 @@ class Differences:
 
 
 def best_step(differences: Differences, numbers: np.ndarray, seed: int) -> tuple[float, dict[float, float]]:
-    """The step at which the differences of some entries are most certain in the median, and the error with each."""
+    """The step at which nearly all differences of some entries are most certain, and the error with each."""
     draws = np.random.default_rng(seed)
     some = np.sort(draws.choice(numbers, min(_PILOT, len(numbers)), replace=False))
     _, errors = differences.ladder(some)
-    typical = np.median(errors, axis=1)
+    typical = np.quantile(errors, 0.9, axis=1)  # not of those alone of which the loss is a quadratic function
     return STEPS[int(np.argmin(typical))], {h: float(e) for h, e in zip(STEPS, typical, strict=True)}

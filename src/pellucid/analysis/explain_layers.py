@@ -15,7 +15,14 @@ from pellucid.autodiff import grad
 from pellucid.graph import Var
 from pellucid.nn import activations
 from pellucid.nn.layer import Parameter
-from pellucid.train.formulas import ACTIVATION_LAYERS, LayerCall, LayerFormulas, loss_formula, parameter_gradient
+from pellucid.train.formulas import (
+    ACTIVATION_LAYERS,
+    LayerCall,
+    LayerFormulas,
+    loss_formula,
+    parameter_gradient,
+    symbol_of,
+)
 from pellucid.train.recording.probe import homes
 from pellucid.train.traced_step import SeenCall, TracedStep
 
@@ -23,8 +30,8 @@ from pellucid.train.traced_step import SeenCall, TracedStep
 UPDATES = {
     "SGD": "{w} - eta {g}",
     "Momentum": "{w} + m, m = momentum m - eta {g}",
-    "Adagrad": "{w} - eta {g} / (sqrt(s) + epsilon), s = s + {g}^2",
-    "RMSProp": "{w} - eta {g} / (sqrt(v) + epsilon), v = rho v + (1 - rho) {g}^2",
+    "Adagrad": "{w} - eta {g} / (sqrt(s) + epsilon), s = s + ({g})^2",
+    "RMSProp": "{w} - eta {g} / (sqrt(v) + epsilon), v = rho v + (1 - rho) ({g})^2",
     "Adadelta": "{w} - eta sqrt(u + epsilon) / sqrt(v + epsilon) {g}",
     "Adam": "{w} - eta m_hat / (sqrt(v_hat) + epsilon), with the moments m and v of {g}",
     "AdamW": "(1 - eta lambda) {w} - eta m_hat / (sqrt(v_hat) + epsilon), with the moments m and v of {g}",
@@ -66,14 +73,14 @@ class LayerRows:
 
     def __init__(self, step: StepNumbers) -> None:
         self.step = step
-        self.formulas = LayerFormulas.of(step.model)
         graph, traced = step.traced.graph, step.traced
+        self.formulas = LayerFormulas.of(step.model, weighted=bool(traced.specs.weight_specs))
         self._homes = homes(step.model)
-        self._numbers = {id(call.layer): call.number for call in self.formulas.calls if call.is_numbered}
+        self._numbers = {id(call.layer): call.weights for call in self.formulas.calls if call.is_numbered}
         self.symbols: dict[Var, str] = {}
         inputs = len(traced.specs.x)
         for var in graph.inputs[:inputs]:
-            self.symbols[var] = "a^0" if inputs == 1 else str(var.name)
+            self.symbols[var] = "a^0" if inputs == 1 else symbol_of(str(var.name))
         for parameter, var in zip(traced.parameters, graph.inputs[traced.first :], strict=True):
             self.symbols[var] = self.parameter_symbol(parameter)
         for seen in traced.layers:
@@ -99,7 +106,7 @@ class LayerRows:
         layer, _, name = self._homes[id(parameter)]
         number = self._numbers.get(id(layer))
         letters = {"kernel": "W", "bias": "b"}
-        return f"{letters[name]}^{number}" if number and name in letters else str(parameter.name)
+        return f"{letters[name]}^{number}" if number and name in letters else symbol_of(str(parameter.name))
 
     def rows(self) -> list[Row]:
         """All rows: forward, loss, backward, update."""
@@ -138,7 +145,7 @@ class LayerRows:
         return tuple(self.parameter_symbol(p) for p in call.layer.parameters)
 
     def _linear_slopes(self, call: LayerCall) -> tuple[Slope, ...]:
-        x, number = call.inputs[0], call.number
+        x, number = call.inputs[0], call.weights
         weights = Slope(f"W^{number}", f"({x})^T" if call.kind == "Dense" else x)
         return (Slope(x, f"W^{number}"), weights)
 
@@ -156,20 +163,23 @@ class LayerRows:
         losses = model.objective.losses
         start = len(traced.specs.x)
         targets = traced.graph.inputs[start : start + len(traced.specs.y)]
-        names = ["y"] if len(targets) == 1 else [f"y_{name}" for name in model.output_names]
+        names = ["y"] if len(targets) == 1 else [f"y_{symbol_of(name)}" for name in model.output_names]
         for name, var in zip(names, targets, strict=True):
             yield Row(LOSS, "", name, "", self.step.value(var))
-        parts = [loss_formula(loss) for loss in losses]
+        weighted = bool(traced.specs.weight_specs)
+        parts = [
+            loss_formula(loss, weighted=weighted, positions=len(symbol.sample_shape) > 1)
+            for loss, symbol in zip(losses, model.outputs, strict=True)
+        ]
         weights = model.objective.loss_weights
+        formula = parts[0] if weights[0] == 1 else f"L = {weights[0]:g} {parts[0][4:]}"
+        called = [symbol_of(name) for name in model.output_names]
         if len(parts) > 1:
-            terms = " + ".join(f"{w:g} L_{name}" for w, name in zip(weights, model.output_names, strict=True))
-            formula = f"L = {terms}; " + "; ".join(
-                f"L_{name} {part[2:]}" for name, part in zip(model.output_names, parts, strict=True)
-            )
-        else:
-            formula = parts[0] if weights[0] == 1 else f"L = {weights[0]:g} {parts[0][4:]}"
+            formula = "L = " + " + ".join(f"{w:g} L_{name}" for w, name in zip(weights, called, strict=True))
         if any(p.regularizer is not None for p in model.parameters):
             formula += " + penalties of the weights"
+        if len(parts) > 1:
+            formula += "".join(f"; L_{name} {part[2:]}" for name, part in zip(called, parts, strict=True))
         yield Row(
             LOSS, "", "L", formula, self.step.value(traced.loss), (*self.formulas.outputs, *names), (),
             self.step.gradient(traced.loss),
@@ -189,14 +199,17 @@ class LayerRows:
         if call.is_numbered:
             z = seen.a if seen.z is None else seen.z
             yield f"delta^{call.number}", formulas["delta"], self.step.gradient(z)
+        if call.a != next(other.a for other in self.formulas.calls if other.layer is call.layer):
+            return  # a shared layer's weights come after all of its deltas
         for parameter in call.layer.parameters:
             symbol = self.parameter_symbol(parameter)
             if not parameter.trainable or symbol not in self.variables:
                 continue
             own = formulas.get(symbol[0]) if call.is_numbered and "^" in symbol else None
             if own is None:
-                made = parameter_gradient(call, self._homes[id(parameter)][2])
-                own = f"dL/d{symbol} = {made}" if made else f"dL/d{symbol}"
+                name = self._homes[id(parameter)][2]
+                made = parameter_gradient(call, name)
+                own = f"dL/d{symbol} = {made}{call.penalty(name)}" if made else f"dL/d{symbol}"
             yield f"dL/d{symbol}", own, self.step.gradient(self.variables[symbol])
         if not call.is_numbered and call.kind not in ACTIVATION_LAYERS and not call.layer.parameters:
             for x in call.inputs:

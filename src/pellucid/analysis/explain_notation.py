@@ -59,7 +59,8 @@ def _latex_word(word: str) -> str:
     if word in _SIGNS:
         return f" {_SIGNS[word][0]} "
     if word == "y_hat" or word.startswith("y_hat_"):
-        return r"\hat{y}" + (f"_{{{word[6:]}}}" if len(word) > 6 else "")
+        of = word[6:] if len(word) < 8 else rf"\text{{{word[6:]}}}".replace("_", r"\_")
+        return r"\hat{y}" + (f"_{{{of}}}" if of else "")
     if index and len(index) == 1 and (len(base) == 1 or base in ("sum", "mean")):
         return (r"\sum" if base == "sum" else _latex_word(base)) + f"_{{{index}}}"
     if word in _GREEK:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,11 @@ def evaluate(graph: Graph, inputs: Sequence[np.ndarray], wrt: Sequence[int] | No
 
 
 def operation_rows(
-    evaluated: Evaluated, names: Mapping[Var, str], layers: Mapping[Var, str], loss_phase: frozenset[Var]
+    evaluated: Evaluated,
+    names: Mapping[Var, str],
+    layers: Mapping[Var, str],
+    loss_phase: frozenset[Var],
+    always: Sequence[Var] = (),
 ) -> list[Row]:
     """A row per input and per node.
 
@@ -79,10 +84,11 @@ def operation_rows(
         names: What variables are called; the others get numbers.
         layers: Variable -> its layer.
         loss_phase: The variables that belong to the loss.
+        always: Inputs that get a row even where nothing reads them.
     """
     graph = evaluated.graph
     called = variable_names(graph, names)
-    read = {v for node in graph.nodes for v in node.inputs} | set(graph.outputs)
+    read = {v for node in graph.nodes for v in node.inputs} | set(graph.outputs) | set(always)
     arrays = [v for v, a in graph.constants if a.ndim and v in read]
     rows = []
     for var in (*(v for v in graph.inputs if v in read), *arrays):
@@ -129,6 +135,7 @@ def slopes(node: Node, evaluated: Evaluated, called: Mapping[Var, str]) -> tuple
             continue
         formula = formulas[place] if place < len(formulas) else "1" if node.op.name == "concatenate" else ""
         written = formula.format(*operands, out=called[node.output])
+        written = re.sub(r"([A-Za-z]\w*\^\w+)(?=\^)", r"(\1)", written)  # a^1 squared is (a^1)^2
         if node.op.rule(place) is not None and var in evaluated.gradients:
             found.append(Slope(called[var], written, _numbers(node, place, evaluated)))
     return tuple(found)

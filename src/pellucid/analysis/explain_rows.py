@@ -77,7 +77,7 @@ def number(x: Any) -> str:
     """
     if isinstance(x, (bool, np.bool_)):
         return str(bool(x))
-    return f"{x:.4g}" if isinstance(x, (float, np.floating)) else str(x)
+    return f"{x + 0.0:.4g}" if isinstance(x, (float, np.floating)) else str(x)  # -0.0 + 0.0 is 0.0
 
 
 def is_small(value: np.ndarray, most: int = 6) -> bool:

@@ -15,12 +15,14 @@ from pellucid.analysis.explain_layout import draw, layout
 from pellucid.analysis.explain_operations import evaluate, operation_rows
 from pellucid.analysis.explain_rows import FORWARD, LOSS, Row, edges, number
 from pellucid.analysis.explain_show import html_page, html_part, latex_text, plain_text
-from pellucid.errors import ConfigurationError, unknown_name
+from pellucid.dtypes import is_float
+from pellucid.errors import ConfigurationError, DataError, unknown_name
 from pellucid.graph import Graph, Var, trace
 from pellucid.graph.numpy_source import ancestors
 from pellucid.tensor import Tensor, no_grad
 from pellucid.train import Model
 from pellucid.train.feed import single
+from pellucid.train.formulas import LayerFormulas
 from pellucid.train.step import BatchSpecs
 from pellucid.train.traced_step import TracedStep, trace_step
 
@@ -162,11 +164,16 @@ def _of_function(function: Callable[..., Any], arguments: Sequence[Any], names: 
     out = graph.outputs[0]
     result = {} if out.record is None else {out: "out"}
     layers = {node.output: "/".join(node.scope) for node in graph.nodes}
-    rows = operation_rows(evaluated, result, layers, frozenset())
+    own = graph.inputs[: len(arrays)]
+    for var in own:
+        if is_float(var.spec.dtype):  # 0 where the result does not depend on it
+            evaluated.gradients.setdefault(var, np.zeros(var.spec.shape, var.spec.dtype))
+    rows = operation_rows(evaluated, result, layers, frozenset(), own)
     labels = graph.names()
     gradients = {labels[v]: evaluated.gradients[v] for v in graph.inputs if v in evaluated.gradients}
     value = evaluated.values[out]
     notes = ("A gradient is that of the sum of all elements of the result.",) if value.ndim and value.size > 1 else ()
+    notes += _not_finite(rows)
     title = f"{graph.name}({', '.join(called)})" + (f" = {number(value[()])}" if value.ndim == 0 else "")
     symbol = "out" if out.record is not None else labels[out]
     return Explanation(title, {OPERATIONS: tuple(rows)}, value, gradients, {}, symbol, notes)
@@ -183,8 +190,18 @@ def _array(x: Any) -> np.ndarray:
     """An argument as an array; what has no element type of its own is float64."""
     if isinstance(x, Tensor):
         return np.asarray(x.numpy())
-    found = np.asarray(x)
-    return found if isinstance(x, (np.ndarray, np.generic)) or found.dtype == bool else found.astype(np.float64)
+    try:
+        found = np.asarray(x)
+        if not isinstance(x, (np.ndarray, np.generic)) and found.dtype.kind in "iuf":
+            found = found.astype(np.float64)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or found.dtype.kind not in "biuf":
+        raise DataError(
+            f"explain: an argument of a function must be numbers, not {x!r}.",
+            hint="give each array of a nest as an argument of its own",
+        )
+    return found
 
 
 def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
@@ -226,17 +243,42 @@ def _of_model(model: Model, x: Any, y: Any, sample_weight: Any, seed: int | None
     }
     title = f'model "{model.label}": one step of {type(model.optimizer).__name__}, {len(inputs[0])} samples'
     rate = model.optimizer.current_learning_rate()
-    notes = _notes(len(inputs[0]), rate)
+    notes = _notes(len(inputs[0]), rate, weights is not None)
     if any(name in builder.formulas.errors and builder.variables[name] not in evaluated.gradients for name in outputs):
         notes += ("Activation and loss are computed together from the last z, so there is no gradient by y_hat.",)
+    notes += _sharing(builder.formulas) + _not_finite(rows[LAYERS])
     return Explanation(title, rows, evaluated.values[traced.loss], gradients, updated, "L", notes)
 
 
-def _notes(count: int, rate: float) -> tuple[str, ...]:
+def _sharing(formulas: LayerFormulas) -> tuple[str, ...]:
+    """Which calls have the same weights."""
+    first = [call for call in formulas.calls if call.is_numbered and call.number == call.weights]
+    uses = {c.label: [str(o.number) for o in formulas.calls if o.layer is c.layer] for c in first}
+    return tuple(
+        f'The layer "{label}" is called {len(numbers)} times, for l = {", ".join(numbers)}, with the weights '
+        f"W^{numbers[0]}, whose gradient is the sum over the calls."
+        for label, numbers in uses.items()
+        if len(numbers) > 1
+    )
+
+
+def _not_finite(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Where NaN or infinity appears first."""
+    for row in rows:
+        wrong = 0 if row.value.dtype.kind != "f" else int((~np.isfinite(row.value)).sum())
+        if wrong:
+            where = f' of the layer "{row.layer}"' if row.layer else ""
+            return (f"NaN or infinity appears first in {row.name}{where}: {wrong} of {row.value.size} numbers.",)
+    return ()
+
+
+def _notes(count: int, rate: float, weighted: bool) -> tuple[str, ...]:
+    more = ("s is the weight of a sample.",) if weighted else ()
     return (
         f"N = {count} samples, a row each; eta = {rate:g}. The formulas are those of one sample.",
         "W^l is shown as the layer's kernel [in, out], the transpose of the lectures' W^l; gradients of parameters are "
         "summed over the samples.",
+        *more,
     )
 
 

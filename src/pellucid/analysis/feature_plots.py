@@ -125,7 +125,12 @@ def plot_top_patches(top: TopPatches, *, most: int = 16, ax: Any = None) -> Any:
     shown = min(most, channels)
     pictures, low, high = as_pictures(top.patches[:shown].reshape(-1, *top.patches.shape[2:]))
     tiles = [Tile(picture, low, high) for picture in pictures]
-    names = [f"{k}: {value:.2g}" for k, value in zip(top.channels, top.values[:, 0], strict=True)][:shown]
+    # What is 0 for every sample is excited by none: the patches beside it are only the first ones.
+    silent = (top.values == 0).all(axis=1)
+    names = [
+        f"{k}: silent" if nothing else f"{k}: {value:.2g}"
+        for k, value, nothing in zip(top.channels, top.values[:, 0], silent, strict=True)
+    ][:shown]
     size = " x ".join(str(n) for n in top.field.size)
     title = f"What excites {shown} channel{'s' if shown > 1 else ''} of {top.layer}, windows of {size}"
     return draw_tiles(owner, ax, tiles, count, title=title, row_names=names, inch=0.55)

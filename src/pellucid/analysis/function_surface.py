@@ -27,6 +27,8 @@ class FunctionSurface(LossSurface):
     def __init__(self, owner: str, function: Callable[[Any], Any], w: Any) -> None:
         leaves, self._structure = nest.flatten(_checked(owner, w) if _is_numbers(w) else w)
         arrays = [_checked(owner, leaf) for leaf in leaves]
+        if not sum(a.size for a in arrays):
+            raise DataError(f"{owner}: the function has no parameter: w is empty.")
         super().__init__(_names(w), [a.shape for a in arrays], np.concatenate([a.reshape(-1) for a in arrays]))
         self._owner = owner
         self._value: Any = function

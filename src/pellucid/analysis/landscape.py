@@ -24,7 +24,7 @@ def loss_line(
     direction: Any = None,
     positions: Any = None,
     count: int = 51,
-    normalise: str = "filter",
+    normalise: str | None = None,
     seed: int = 0,
     validation_data: Any = None,
     batch_norm: str | None = None,
@@ -71,7 +71,11 @@ def loss_line(
     if to is not None:
         along = _other(owner, surface, to) - surface.point
     else:
-        along = random_direction(surface, normalise, seed=seed) if direction is None else _direction(surface, direction)
+        along = (
+            random_direction(surface, _normalisation(surface, normalise), seed=seed)
+            if direction is None
+            else _direction(surface, direction)
+        )
     low, high = (-0.5, 1.5) if to is not None else (-1.0, 1.0)
     where = _positions(owner, "positions", positions, low, high, count)
     points = surface.point + where[:, None] * along
@@ -100,7 +104,7 @@ def loss_plane(
     trajectory: Any = None,
     span: Any = None,
     count: int = 25,
-    normalise: str = "filter",
+    normalise: str | None = None,
     seed: int = 0,
     batch_norm: str | None = None,
     batch_size: int | None = None,
@@ -152,7 +156,9 @@ def loss_plane(
     elif directions is not None:
         axes = np.stack([_direction(surface, each) for each in _two(owner, "directions", directions)])
     else:
-        axes = np.stack([random_direction(surface, normalise, seed=seed + number) for number in (0, 1)])
+        axes = np.stack(
+            [random_direction(surface, _normalisation(surface, normalise), seed=seed + number) for number in (0, 1)]
+        )
     _independent(owner, axes)
     seen = path if path is not None else np.array(list(marks.values())) if marks else None
     (left, right), (low, high) = _spans(owner, span, seen)
@@ -164,7 +170,7 @@ def loss_plane(
 
 def _parts(grid: np.ndarray, size: int) -> list[np.ndarray]:
     """The points of a grid in parts that memory has room for as vectors."""
-    most = max(64, (1 << 25) // size)
+    most = max(64, (1 << 23) // size)
     return [grid[start : start + most] for start in range(0, len(grid), most)]
 
 
@@ -198,6 +204,11 @@ def _other(owner: str, surface: LossSurface, other: Any) -> np.ndarray:
         except (ConfigurationError, ValueError) as error:
             raise ConfigurationError(f'{owner}: the model "{other.label}" has another architecture: {error}') from None
     return surface.vector("the other point", other)
+
+
+def _normalisation(surface: LossSurface, given: str | None) -> str:
+    """Filters are a model's; the parameters of a plain function have none."""
+    return given or ("filter" if isinstance(surface, ModelSurface) else "none")
 
 
 def _direction(surface: LossSurface, given: Any) -> np.ndarray:

@@ -28,6 +28,14 @@ class LossLine:
     direction: np.ndarray
     between: bool
 
+    def __str__(self) -> str:
+        lowest = int(np.argmin(np.where(np.isfinite(self.losses), self.losses, np.inf)))
+        way = f", barrier {self.barrier:.6g} between t = 0 and t = 1" if self.between else ""
+        return (
+            f"{len(self.losses)} losses for t from {self.positions.min():.4g} to {self.positions.max():.4g}: lowest "
+            f"{self.losses[lowest]:.6g} at t = {self.positions[lowest]:.4g}, highest {np.nanmax(self.losses):.6g}{way}"
+        )
+
     @property
     def barrier(self) -> float:
         """How far the loss rises between t = 0 and t = 1 above the straight line between its values there.
@@ -95,6 +103,15 @@ class LossPlane:
     marks: dict[str, np.ndarray]
     path: np.ndarray | None
     explained: np.ndarray | None
+
+    def __str__(self) -> str:
+        row, column = np.unravel_index(
+            int(np.argmin(np.where(np.isfinite(self.losses), self.losses, np.inf))), self.losses.shape
+        )
+        return (
+            f"{self.losses.shape[0]} x {self.losses.shape[1]} losses: lowest {self.losses[row, column]:.6g} at a = "
+            f"{self.across[column]:.4g}, b = {self.up[row]:.4g}, highest {np.nanmax(self.losses):.6g}"
+        )
 
     def columns(self) -> dict[str, np.ndarray]:
         """The columns of a data frame with a row per point: a, b, loss."""

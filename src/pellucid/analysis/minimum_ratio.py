@@ -50,6 +50,16 @@ class MinimumRatios:
     def __len__(self) -> int:
         return len(self.seeds)
 
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.counts().items())
+        lost = f"; {len(self.failures)} failed" if self.failures else ""
+        if not len(self):
+            return f"no run ended at a finite loss{lost}"
+        return (
+            f"{len(self)} runs: {kinds}{lost}; loss {self.loss.min():.4g} to {self.loss.max():.4g}, minimum ratio "
+            f"{self.minimum_ratio.min():.3f} to {self.minimum_ratio.max():.3f}"
+        )
+
     def columns(self) -> dict[str, Any]:
         """The columns of a data frame with a row per run: ``pandas.DataFrame(ratios.columns())``."""
         names = (

@@ -101,7 +101,7 @@ def _exciting(model: Any, wiring: Wiring, x: np.ndarray, names: Sequence[str] | 
     low, high = float(x.min()), float(x.max())
     classes = range(min(wiring.channels(wiring.outputs[0], "the output"), 32))
     found = maximise_activation(model, list(classes), value_range=(low, high if high > low else low + 1), seed=seed)
-    title = "Images that excite the classes most"
+    title = f"{'Images' if x.ndim == 4 else 'Inputs'} that excite the classes most"
     return title, plot_maximised(found, names=names, title=f"{title}, and their logits").figure
 
 

@@ -45,6 +45,29 @@ class LossSurface(ABC):
         self._ends = np.cumsum([size(shape) for shape in self.shapes]).astype(int)
         self.point = self.at(point)
 
+    def require_finite(self, owner: str, point: Any = None) -> tuple[float, np.ndarray]:
+        """The loss and its gradient where they are numbers.
+
+        Raises:
+            DataError: One of them is NaN or infinite.
+        """
+        with np.errstate(all="ignore"):
+            loss, gradient = self.value_and_gradient(point)
+        if not np.isfinite(loss):
+            raise DataError(
+                f"{owner}: the loss is {loss} at these parameters, so that nothing can be said of the place.",
+                hint="start from parameters at which the loss is a finite number",
+            )
+        if not np.isfinite(gradient).all():
+            wrong = int(np.flatnonzero(~np.isfinite(gradient))[0])
+            name, index = self.place(wrong)
+            raise DataError(
+                f"{owner}: the loss is {loss:.6g}, but its derivative by {name}{list(index) if index else ''} is "
+                f"{gradient[wrong]}.",
+                hint="start from parameters at which the loss has a finite gradient",
+            )
+        return loss, gradient
+
     @abstractmethod
     def values(self, points: np.ndarray) -> np.ndarray:
         """The losses [k] at points [k, n]."""
@@ -78,6 +101,7 @@ class LossSurface(ABC):
 
         Raises:
             ConfigurationError: There are more than ``limit`` parameters.
+            DataError: A second derivative is NaN or infinite.
         """
         n = self.point.size
         if n > limit:
@@ -86,6 +110,10 @@ class LossSurface(ABC):
                 hint="Curvature(...).eigenpairs(), .spectrum() and .trace() need no full Hessian; or raise limit=",
             )
         rows = self.products(np.eye(n), point)
+        if not np.isfinite(rows).all():
+            wrong = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+            name, index = self.place(wrong)
+            raise DataError(f"The second derivatives by {name}{list(index) if index else ''} are not all numbers here.")
         return (rows + rows.T) / 2
 
     def at(self, point: Any) -> np.ndarray:
@@ -110,9 +138,13 @@ class LossSurface(ABC):
                 f"{what} has shape {show(found.shape)}, but there are {int(self._ends[-1])} parameters",
                 details=[f"{name}: {show(shape)}" for name, shape in zip(self.names, self.shapes, strict=True)],
             )
+        found = found.reshape(-1)
         if not np.isfinite(found).all():
-            raise DataError(f"{what} holds NaN or infinity.")
-        return found.reshape(-1)
+            wrong = int(np.flatnonzero(~np.isfinite(found))[0])
+            name, index = self.place(wrong)
+            where = f"{name}[{', '.join(map(str, index))}]" if index else name
+            raise DataError(f"{what} holds NaN or infinity: {where} is {found[wrong]}.")
+        return found
 
     def split(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """The parts of a vector [..., n] by the parameters' names, each [..., *shape]."""

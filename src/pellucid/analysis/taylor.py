@@ -21,7 +21,7 @@ class TaylorCheck:
         steps: float64 [m], the lengths t, growing.
         true, predicted: float64 [k, m], the change of the loss along each of k directions.
         slopes, curvatures: float64 [k], g^T d and d^T H d.
-        rounding: The size below which an error is that of float64.
+        rounding: float64 [m], the size below which an error at each step is that of float64.
     """
 
     steps: np.ndarray
@@ -29,7 +29,7 @@ class TaylorCheck:
     predicted: np.ndarray
     slopes: np.ndarray
     curvatures: np.ndarray
-    rounding: float
+    rounding: np.ndarray
 
     @property
     def errors(self) -> np.ndarray:
@@ -41,17 +41,27 @@ class TaylorCheck:
         """The power of t with which the error of each direction grows [k]: 3 (or more) where the model is right.
 
         It is the slope of log error over log t at the small end, where the error is above rounding; infinite where it
-        never is, as for a quadratic loss.
+        never is, as for a quadratic loss; NaN where the loss or one of its derivatives is.
         """
         return np.array([self._order(row) for row in self.errors])
 
     def _order(self, errors: np.ndarray) -> float:
+        if np.isnan(errors).any():
+            return float("nan")
         above = np.flatnonzero(errors > 30 * self.rounding)
         if len(above) < 3:
             return float("inf")
         first = above[:4]
         slope, _ = np.polyfit(np.log(self.steps[first]), np.log(errors[first]), 1)
         return float(slope)
+
+    def __str__(self) -> str:
+        orders = ", ".join(f"{order:.2f}" for order in self.orders)
+        verdict = "belong" if self.passed else "do NOT belong"
+        return (
+            f"Along {len(self.orders)} directions the error of the second-order model falls with t to the power of "
+            f"{orders}: gradient and Hessian {verdict} to the loss."
+        )
 
     @property
     def passed(self) -> bool:
@@ -68,13 +78,13 @@ class TaylorCheck:
         for number, (row, order) in enumerate(zip(self.errors, self.orders, strict=True)):
             style = {"color": COLOURS[number % len(COLOURS)], "linestyle": LINES[number % len(LINES)]}
             ax.loglog(self.steps, np.maximum(row, 1e-300), label=f"direction {number + 1}: order {order:.2f}", **style)
-        ax.axhline(self.rounding, color=INK, linewidth=0.8, linestyle=":", label="rounding")
-        middle = self.errors[:, len(self.steps) // 2].max() or self.rounding
+        ax.loglog(self.steps, self.rounding, color=INK, linewidth=0.8, linestyle=":", label="rounding")
+        middle = self.errors[:, len(self.steps) // 2].max() or self.rounding[len(self.steps) // 2]
         ax.loglog(
             self.steps, middle * (self.steps / self.steps[len(self.steps) // 2]) ** 3, color=BLUE, alpha=0.3,
             linewidth=4, label="t³",
         )  # fmt: skip
-        ax.set_ylim(bottom=0.01 * self.rounding)
+        ax.set_ylim(bottom=0.01 * float(self.rounding.min()))
         ax.set_xlabel("t, length of the step")
         ax.set_ylabel("error of the second-order model")
         ax.legend(frameon=False, fontsize=8)
@@ -116,10 +126,11 @@ def taylor_check(target: Any, *at: Any, directions: Any = 3, steps: Any = None, 
         along = np.stack([surface.vector("a direction", d) for d in np.atleast_2d(np.asarray(directions, np.float64))])
         if not along.any(axis=1).all():
             raise ConfigurationError(f"{owner}: a direction is 0 everywhere.")
-    loss, gradient = surface.value_and_gradient()
+    loss, gradient = surface.require_finite(owner)
     slopes, curvatures = along @ gradient, np.sum(along * surface.products(along), axis=1)
     true = np.stack([surface.values(surface.point + lengths[:, None] * d) - loss for d in along])
     predicted = slopes[:, None] * lengths + 0.5 * curvatures[:, None] * lengths**2
-    return TaylorCheck(
-        lengths, true, predicted, slopes, curvatures, 4 * np.finfo(np.float64).eps * max(abs(loss), 1e-30)
-    )
+    # What is added and subtracted on the way is rounded: the loss, its change, and the terms of the model.
+    terms = [np.abs(true), np.abs(slopes)[:, None] * lengths, 0.5 * np.abs(curvatures)[:, None] * lengths**2]
+    largest = np.maximum(max(abs(loss), 1e-30), np.max(terms, axis=(0, 1)))
+    return TaylorCheck(lengths, true, predicted, slopes, curvatures, 4 * np.finfo(np.float64).eps * largest)

@@ -117,6 +117,8 @@ def _shortest(a: Any) -> str:
 
 def _quotient(value: float, text: str, over: str) -> Code:
     """A number divided by the batch's size, as a fraction of small whole numbers where it is one."""
+    if not over and len(rounded := f"{value:.13g}") <= 7:
+        text = rounded  # 1 - 0.9 is 0.09999999999999998
     simple = len(text.lstrip("-")) <= 7 and not over
     if simple or not np.isfinite(value):
         return _literal(text)

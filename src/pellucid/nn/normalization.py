@@ -113,12 +113,15 @@ class Normalization(Layer):
         return normalize_axes(self.axis if isinstance(self.axis, int) else tuple(self.axis), rank)
 
     def build(self, shape: Shape) -> None:  # type: ignore[override]
-        """Create mean and deviation, neutral until ``adapt``."""
-        if not hasattr(self, "mean"):
-            kept = self._kept(len(shape))
-            sizes = tuple(n if i in kept else 1 for i, n in enumerate(shape))[1:]
-            self.mean = self.add_parameter("mean", sizes, initializers.Constant(0.0), trainable=False)
-            self.deviation = self.add_parameter("deviation", sizes, initializers.Constant(1.0), trainable=False)
+        """Create mean and deviation, neutral until ``adapt``; where they are there already, they keep their numbers."""
+        before = [p.numpy() for p in (self.mean, self.deviation)] if hasattr(self, "mean") else []
+        kept = self._kept(len(shape))
+        sizes = tuple(n if i in kept else 1 for i, n in enumerate(shape))[1:]
+        # Made anew in any case: a layer that is drawn anew takes as many seeds as when it was built.
+        self.mean = self.add_parameter("mean", sizes, initializers.Constant(0.0), trainable=False)
+        self.deviation = self.add_parameter("deviation", sizes, initializers.Constant(1.0), trainable=False)
+        for parameter, numbers in zip((self.mean, self.deviation), before, strict=False):
+            parameter.assign(numbers)
 
     def adapt(self, x: Any) -> None:
         """Take mean and deviation from training data.

@@ -6,21 +6,24 @@ multiplies element by element.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.nn import losses
+from pellucid.nn import losses, regularizers
 from pellucid.nn.activations import is_linear
 from pellucid.nn.layer import Layer
 from pellucid.nn.network import Network
+from pellucid.nn.regularizers import Regularizer
 from pellucid.nn.symbol import Symbol
 from pellucid.train.recording.probe import function_of
 
 #: Layers that are numbered: those with weights and an activation.
 NUMBERED = ("Dense", "Conv1D", "Conv2D")
 ACTIVATION_LAYERS = ("Activation", "LeakyReLU", "ELU", "Softmax")
-_LETTERS = {"sigmoid": "sigma"}
+_LETTERS = {"sigmoid": "sigma", "<lambda>": "f"}
 
 #: Kind of layer -> what it computes of its input ``{x}``; ``{a}`` is its output.
 FORMULAS = {
@@ -73,7 +76,7 @@ BACKWARD = {
 DERIVATIVES = {
     "linear": "1",
     "sigmoid": "{a} (1 - {a})",
-    "tanh": "1 - {a}^2",
+    "tanh": "1 - {square}",
     "relu": "1 where {z} > 0, else 0",
     "leaky_relu": "1 where {z} > 0, else slope",
     "elu": "1 where {z} > 0, else {a} + alpha",
@@ -87,6 +90,12 @@ DERIVATIVES = {
 }
 
 
+#: What BatchNorm computes where it is frozen, or in a model that is.
+_FROZEN_NORM = FORMULAS["BatchNorm"].replace(
+    "mu = mean over the batch, v = variance", "mu and v as they have moved so far"
+)
+
+
 @dataclass(frozen=True)
 class LayerCall:
     """One call of a layer, in the order of the forward pass.
@@ -98,6 +107,9 @@ class LayerCall:
         z, a: How formulas call the pre-activation and the output; equal where nothing lies between them.
         inputs: How they call its inputs.
         function: The activation function, ``"linear"`` where there is none.
+        weights: The number of its weights: that of the layer's first call, l unless the layer is shared.
+        frozen: Whether the layer, or a model that it is in, is not trained.
+        again: How often the layer was called before on this path.
     """
 
     path: tuple[str, ...]
@@ -107,6 +119,9 @@ class LayerCall:
     a: str
     inputs: tuple[str, ...]
     function: str
+    weights: int | None = None
+    frozen: bool = False
+    again: int = 0
 
     @property
     def kind(self) -> str:
@@ -129,20 +144,48 @@ class LayerCall:
         lines = []
         if self.is_numbered:
             times = " conv " if self.kind != "Dense" else " "
-            bias = f" + b^{self.number}" if getattr(self.layer, "use_bias", False) else ""
-            lines.append(f"{self.z} = W^{self.number}{times}{x}{bias}")
+            bias = f" + b^{self.weights}" if getattr(self.layer, "use_bias", False) else ""
+            lines.append(f"{self.z} = W^{self.weights}{times}{x}{bias}")
             if self.a != self.z:
                 lines.append(f"{self.a} = {letter(self.function)}({self.z})")
         elif self.kind in ACTIVATION_LAYERS:
             lines.append(f"{self.a} = {letter(self.function)}({x})")
         elif self.kind in FORMULAS:
-            lines.append(FORMULAS[self.kind].format(a=self.a, x=x))
+            formula = _FROZEN_NORM if self.kind == "BatchNorm" and self.frozen else FORMULAS[self.kind]
+            lines.append(formula.format(a=self.a, x=x))
         return lines
 
     def derivative(self) -> str:
         """f'(z), as a formula; "" where it is not known."""
         z = self.z if self.is_numbered else self.inputs[0]
-        return DERIVATIVES.get(self.function, "").format(z=z, a=self.a)
+        square = f"({self.a})^2" if "^" in self.a else f"{self.a}^2"
+        return DERIVATIVES.get(self.function, "").format(z=z, a=self.a, square=square)
+
+    def penalty(self, name: str) -> str:
+        """What the penalty of a parameter adds to its gradient, with its sign; "" where there is none."""
+        parameter = next((p for p in self.layer.parameters if str(p.name).endswith(f".{name}")), None)
+        regularizer = None if parameter is None else parameter.regularizer
+        if regularizer is None:
+            return ""
+        letters = {"kernel": f"W^{self.weights}", "bias": f"b^{self.weights}"}
+        w = letters.get(name, "") if self.is_numbered else ""
+        return penalty_slope(regularizer, w or symbol_of(str(parameter.name if parameter else name)))
+
+
+def symbol_of(name: str) -> str:
+    """A name of the user's as one word of a formula.
+
+    >>> symbol_of("price (in $)"), symbol_of("tower.dense_1")
+    ('price_in', 'tower.dense_1')
+    """
+    return re.sub(r"[^\w.]+", "_", name).strip("_") or "_"
+
+
+def _times(factor: float, weighted: bool, text: str) -> str:
+    """A slope with the factor of its loss and the weight of the sample, numbers multiplied out."""
+    found = re.fullmatch(r"(\d+) (.*)", text)
+    number, rest = (factor * int(found[1]), found[2]) if found else (factor, text)
+    return ("" if number == 1 else f"{number:g} ") + ("s " if weighted else "") + rest
 
 
 def letter(function: str) -> str:
@@ -180,38 +223,48 @@ class LayerFormulas:
     slopes: dict[str, str]
 
     @classmethod
-    def of(cls, model: Any) -> LayerFormulas:
-        """The formulas of a model; those of the errors where it is compiled."""
-        names = {id(s): "a^0" if len(model.inputs) == 1 else str(s.name) for s in model.inputs}
+    def of(cls, model: Any, *, weighted: bool = False) -> LayerFormulas:
+        """The formulas of a model; those of the errors where it is compiled; ``weighted``: samples have weights s."""
+        names = {id(s): "a^0" if len(model.inputs) == 1 else symbol_of(str(s.name)) for s in model.inputs}
         walk = _Walk()
-        walk.open(model.network, names, ())
+        walk.open(model.network, names, (), frozen=not getattr(model, "trainable", True))
         outputs = tuple(names[id(symbol)] for symbol in model.outputs)
         functions = {call.a: call.function for call in walk.calls}
         errors, slopes = {}, {}
-        if model.is_compiled and all(weight == 1 for weight in model.objective.loss_weights):
-            for a, loss in zip(outputs, model.objective.losses, strict=True):
-                if simple_error(loss, functions.get(a, "")):
-                    outputs_of = model.outputs[outputs.index(a)].sample_shape
-                    several = isinstance(loss, losses.BinaryCrossentropy) and outputs_of != (1,)
-                    errors[a] = "(y_hat - y) / (K N)" if several else "(y_hat - y) / N"
-                elif slope := loss_slope(loss):
-                    slopes[a] = slope
+        for number, (a, symbol) in enumerate(zip(outputs, model.outputs, strict=True) if model.is_compiled else ()):
+            loss, factor = model.objective.losses[number], model.objective.loss_weights[number]
+            end = f"_{symbol_of(model.output_names[number])}" if len(outputs) > 1 else ""
+            simple = error_slope(loss, functions.get(a, ""), symbol.sample_shape)
+            table, text = (errors, simple) if simple else (slopes, loss_slope(loss))
+            if text:
+                table[a] = _times(factor, weighted, text.replace("y_hat - y", f"y_hat{end} - y{end}"))
         return cls(tuple(walk.calls), outputs, errors, slopes)
 
+    def readers(self, symbol: str) -> list[LayerCall]:
+        """The calls that read a symbol, each as often as it reads it."""
+        return [other for other in self.calls for x in other.inputs if x == symbol]
+
     def users(self, call: LayerCall) -> list[LayerCall]:
-        """The calls that read a call's output."""
-        return [other for other in self.calls if call.a in other.inputs]
+        """The calls that read a call's output, each as often as it reads it."""
+        return self.readers(call.a)
 
     def backward(self, call: LayerCall) -> dict[str, str]:
         """Quantity -> its formula: ``delta``, ``W`` and ``b`` of a numbered layer, ``x`` of any other one."""
         if not call.is_numbered:
             text = BACKWARD.get(call.kind)
-            return {"x": text.format(x=", ".join(call.inputs), a=call.a)} if text else {}
-        number, x = call.number, call.inputs[0]
-        inner = f"({x})^T" if call.kind == "Dense" else f"conv {x}"
-        found = {"delta": f"delta^{number} = {self.delta(call)}", "W": f"dL/dW^{number} = delta^{number} {inner}"}
+            # What others read too gets a gradient from them as well.
+            alone = all(len(self.readers(x)) == 1 for x in call.inputs) or call.kind == "Embedding"
+            return {"x": text.format(x=", ".join(call.inputs), a=call.a)} if text and alone else {}
+        sharing = [other for other in reversed(self.calls) if other.layer is call.layer]
+        inner = {o.number: f"({o.inputs[0]})^T" if o.kind == "Dense" else f"conv {o.inputs[0]}" for o in sharing}
+        terms = " + ".join(f"delta^{number} {x}" for number, x in inner.items())
+        found = {
+            "delta": f"delta^{call.number} = {self.delta(call)}",
+            "W": f"dL/dW^{call.weights} = {terms}{call.penalty('kernel')}",
+        }
         if getattr(call.layer, "use_bias", False):
-            found["b"] = f"dL/db^{number} = delta^{number}"
+            deltas = " + ".join(f"delta^{number}" for number in inner)
+            found["b"] = f"dL/db^{call.weights} = {deltas}{call.penalty('bias')}"
         return found
 
     def delta(self, call: LayerCall) -> str:
@@ -232,7 +285,7 @@ class LayerFormulas:
         """The gradient by a layer's output."""
         users = self.users(call)
         if len(users) == 1 and users[0].kind == "Dense" and call.a not in self.outputs:
-            return f"(W^{users[0].number})^T delta^{users[0].number}"
+            return f"(W^{users[0].weights})^T delta^{users[0].number}"
         return f"dL/d{call.a}"
 
 
@@ -242,9 +295,10 @@ class _Walk:
     def __init__(self) -> None:
         self.calls: list[LayerCall] = []
         self._made: dict[str, LayerCall] = {}
+        self._times: Counter[tuple[str, ...]] = Counter()
         self._count = 0
 
-    def open(self, network: Network, names: dict[int, str], path: tuple[str, ...]) -> None:
+    def open(self, network: Network, names: dict[int, str], path: tuple[str, ...], *, frozen: bool) -> None:
         """Name every symbol of a network; ``names`` grows."""
         for call in network.calls:
             inputs = tuple(names[id(symbol)] for symbol in call.inputs)
@@ -252,19 +306,31 @@ class _Walk:
             own = (*path, call.layer.label)
             if isinstance(inner, Network):
                 within = {id(s): name for s, name in zip(inner.inputs, inputs, strict=True)}
-                self.open(inner, within, own)
+                self.open(inner, within, own, frozen=frozen or not call.layer.trainable)
                 for symbol, outer in zip(inner.outputs, call.outputs, strict=True):
                     names[id(outer)] = within[id(symbol)]
             else:
-                self._close(call.layer, call.outputs, inputs, names, own)
+                self._close(call.layer, call.outputs, inputs, names, own, frozen=frozen or not call.layer.trainable)
 
     def _close(
-        self, layer: Layer, outputs: Sequence[Symbol], inputs: tuple[str, ...], names: dict[int, str], path: tuple
+        self,
+        layer: Layer,
+        outputs: Sequence[Symbol],
+        inputs: tuple[str, ...],
+        names: dict[int, str],
+        path: tuple,
+        *,
+        frozen: bool,
     ) -> None:
         kind, function = type(layer).__name__, function_of(layer) or "linear"
         number, before = None, self._made.get(inputs[0])
-        again = sum(known.path == path for known in self.calls)
-        label = layer.label.replace(" ", "_") + (f"_{again + 1}" if again else "")
+        again = self._times[path]
+        self._times[path] += 1
+        same = next((known for known in self.calls if known.layer is layer and known.inputs == inputs), None)
+        if same is not None and kind in NUMBERED:  # computed once, for both
+            names[id(outputs[0])] = same.a
+            return
+        label = symbol_of(layer.label) + (f"_{again + 1}" if again else "")
         z = a = label
         if kind in NUMBERED:
             self._count += 1
@@ -274,7 +340,9 @@ class _Walk:
         elif kind in ACTIVATION_LAYERS and before is not None and before.number and before.z == before.a == inputs[0]:
             number, z, a = before.number, before.z, f"a^{before.number}"
             a = label if a in self._made else a
-        made = LayerCall(path, layer, number, z, a, inputs, function)
+        first = next((known for known in self.calls if known.layer is layer), None)
+        weights = number if first is None else first.number
+        made = LayerCall(path, layer, number, z, a, inputs, function, weights, frozen, again)
         self.calls.append(made)
         self._made[a] = made
         for place, symbol in enumerate(outputs):
@@ -293,18 +361,25 @@ _LOSSES = {
 }
 
 
-def loss_formula(loss: losses.Loss) -> str:
+def loss_formula(loss: losses.Loss, *, weighted: bool = False, positions: bool = False) -> str:
     """What a loss computes of a sample, and how the samples' losses become one number.
+
+    Args:
+        loss: The loss.
+        weighted: Whether a sample has a weight, s.
+        positions: Whether it has a prediction at each of some positions.
 
     >>> loss_formula(losses.MeanSquaredError())
     'L = mean over the batch of mean_k (y_hat_k - y_k)^2'
     """
+    s, end = ("s (", ")") if weighted else ("", "")
+    mean = f"mean over the batch{' and the positions' if positions else ''}"
     if isinstance(loss, losses.SumSquaredError):
-        return f"L = {'1/2 ' if loss.half else ''}sum over the batch of sum_k (y_hat_k - y_k)^2"
+        return f"L = {'1/2 ' if loss.half else ''}sum over the batch of {s}sum_k (y_hat_k - y_k)^2{end}"
     if isinstance(loss, losses.CustomLoss):
-        return f"L = mean over the batch of {getattr(loss.function, '__name__', 'f')}(y, y_hat)"
+        return f"L = {mean} of {s}{letter(getattr(loss.function, '__name__', 'f'))}(y, y_hat){end}"
     known = _LOSSES.get(type(loss))
-    return f"L = mean over the batch of {known or type(loss).__name__ + '(y, y_hat)'}"
+    return f"L = {mean} of {s}{known or type(loss).__name__ + '(y, y_hat)'}{end}"
 
 
 def loss_slope(loss: losses.Loss) -> str:
@@ -317,6 +392,35 @@ def loss_slope(loss: losses.Loss) -> str:
         return "(y_hat - y)" if loss.half else "2 (y_hat - y)"
     known = {losses.MeanSquaredError: "2 (y_hat - y) / (K N)", losses.MeanAbsoluteError: "sign(y_hat - y) / (K N)"}
     return known.get(type(loss), "")
+
+
+def penalty_slope(regularizer: Regularizer, w: str) -> str:
+    """What a penalty adds to the gradient of a parameter w, with its sign.
+
+    >>> penalty_slope(regularizers.L1L2(0.1, 0.02), "W^1")
+    ' + 0.1 sign(W^1) + 0.02 W^1'
+    """
+    if isinstance(regularizer, regularizers.L1):
+        return f" + {regularizer.strength:g} sign({w})"
+    if isinstance(regularizer, regularizers.L2):
+        return f" + {regularizer.strength:g} {w}"
+    if isinstance(regularizer, regularizers.L1L2):
+        return f" + {regularizer.l1:g} sign({w}) + {regularizer.l2:g} {w}"
+    return f" + the gradient of {type(regularizer).__name__}({w})"
+
+
+def error_slope(loss: losses.Loss, function: str, shape: Sequence[int]) -> str:
+    """The gradient by the last z where activation and loss together have a simple one; K units, T positions.
+
+    >>> error_slope(losses.CategoricalCrossentropy(), "softmax", (10,))
+    '(y_hat - y) / N'
+    """
+    if not simple_error(loss, function):
+        return ""
+    places = ["T"] if len(shape) > 1 else []
+    if isinstance(loss, losses.BinaryCrossentropy) and shape[-1:] != (1,):
+        places.append("K")
+    return f"(y_hat - y) / ({' '.join([*places, 'N'])})" if places else "(y_hat - y) / N"
 
 
 def parameter_gradient(call: LayerCall, name: str) -> str:

@@ -12,6 +12,7 @@ recording/          what was recorded during training, where that was asked for
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,12 +107,17 @@ def write(folder: Path, model: Any, history: History, record: RunRecord) -> None
         "task": record.task,
         "target_names": list(record.target_names),
         "settings": record.settings,
-        "results": {key: float(value) for key, value in record.results.items() if np.ndim(value) == 0},
+        "results": {key: _finite(value) for key, value in record.results.items() if np.ndim(value) == 0},
         "schema": None if record.schema is None else record.schema.to_dict(),
         "encoder": describe_encoder(record.encoder),
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
     write_atomically(folder / RUN, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _finite(value: Any) -> float | None:
+    """A number as JSON can write it; None for NaN and infinity."""
+    return float(value) if math.isfinite(value) else None
 
 
 def read(path: str | Path) -> tuple[Any, RunRecord]:
@@ -140,10 +146,10 @@ def read(path: str | Path) -> tuple[Any, RunRecord]:
             content["task"],
             tuple(content["target_names"]),
             content["settings"],
-            content["results"],
+            {key: math.nan if value is None else value for key, value in content["results"].items()},
             schema,
             restore_encoder(content.get("encoder")),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise FileFormatError(f"{folder / RUN} lacks {error}.") from None
     return load_model(folder / MODEL), record

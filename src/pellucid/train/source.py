@@ -5,8 +5,9 @@ The code is printed from the graphs that training compiles, so it computes the s
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,12 @@ from pellucid.graph.cotangents import with_cotangents
 from pellucid.graph.numpy_code import COUNT, SUM, Batches, Code
 from pellucid.graph.numpy_source import RESERVED, Namer, Printer, Statement, ancestors, helper_sources
 from pellucid.nn.losses import BinaryCrossentropy, CategoricalCrossentropy, Hinge, SparseCategoricalCrossentropy
-from pellucid.train.formulas import LayerFormulas, loss_formula
+from pellucid.train.formulas import LayerFormulas, loss_formula, symbol_of
 from pellucid.train.recording.probe import homes
 from pellucid.train.recurrent_names import GATES, recurrent_names
 from pellucid.train.step import Trained
 from pellucid.train.traced_step import TracedStep, batch_specs, trace_step
-from pellucid.train.update_source import UpdateSource
+from pellucid.train.update_source import UpdateSource, quoted
 
 # Two sizes of a batch; what differs between their traces is written with n.
 _SIZES = (11, 13)
@@ -59,7 +60,7 @@ class StepSource:
 
     def __init__(self, model: Any, y: Any = None, *, weighted: bool = False) -> None:
         self.model, self.weighted = model, weighted
-        self.formulas = LayerFormulas.of(model)
+        self.formulas = LayerFormulas.of(model, weighted=weighted)
         self.targets = example_targets(model, y)
         self.namer = Namer({*RESERVED, *_TAKEN})
         xs = [self.namer(str(s.name)) for s in model.inputs]
@@ -86,10 +87,10 @@ class StepSource:
         return "\n\n\n".join([self._title() + "\n\n" + "\n".join(imports), *helpers, code]) + "\n"
 
     def _title(self) -> str:
-        layers = ", ".join(f"{call.label} ({call.kind})" for call in self.formulas.calls)
-        losses = "; ".join(loss_formula(loss) for loss in self.model.objective.losses)
-        return "\n".join([
-            f'"""One training step of the model "{self.model.label}", written out in NumPy.',
+        layers = ", ".join(f"{_plain_line(call.label)} ({call.kind})" for call in self.formulas.calls)
+        losses = "; ".join(self._losses())
+        lines = [
+            f'"""One training step of the model "{_plain_line(self.model.label)}", written out in NumPy.',
             "",
             *_wrapped(f"Layers: {layers}."),
             *_wrapped(f"Loss: {losses}. Update: {type(self.model.optimizer).__name__}."),
@@ -99,8 +100,25 @@ class StepSource:
                 "in the comments are the lectures': those of one sample, W a + b with W[out, in]; gradients are summed "
                 "over samples."
             ),
-            '"""',
-        ])  # fmt: skip
+        ]
+        # A layer's name may hold what ends a text or a line.
+        head, *rest = [line.replace("\\", "\\\\").replace('"""', r"\"\"\"") for line in [lines[0][3:], *lines[1:]]]
+        return "\n".join([f'"""{head}', *rest, '"""'])
+
+    def _losses(self) -> list[str]:
+        """The formulas of the losses, each with its factor."""
+        found, names = self.model.objective, [symbol_of(name) for name in self.model.output_names]
+        texts = []
+        for name, loss, factor, symbol in zip(names, found.losses, found.loss_weights, self.model.outputs, strict=True):
+            text = loss_formula(loss, weighted=self.weighted, positions=len(symbol.sample_shape) > 1)
+            texts.append(
+                f"L_{name}{text[1:]}" if len(names) > 1 else text if factor == 1 else f"L = {factor:g} {text[4:]}"
+            )
+        if len(names) > 1:
+            texts.insert(0, "L = " + " + ".join(f"{w:g} L_{n}" for n, w in zip(names, found.loss_weights, strict=True)))
+        if any(p.regularizer is not None for p in self.model.parameters):
+            texts[0] += " + penalties of the weights"
+        return [_plain_line(text) for text in texts]
 
     # Forward and backward.
 
@@ -143,13 +161,14 @@ class StepSource:
         body = [*self._unpacked(printer.statements, codes, prepared.missing), *self._lines(printer.statements), ""]
         found = iter(codes[changed:])
         pairs = [
-            f'"{p.name}": ' + (f"np.zeros_like({name})" if i in prepared.missing else next(found).text)
+            f"{quoted(p.name)}: " + (f"np.zeros_like({name})" if i in prepared.missing else next(found).text)
             for i, (p, name) in enumerate(zip(step.parameters[: step.trainable], self.parameters, strict=False))
         ]
         body += _dictionary("gradients", pairs)
         if step.statistics:
             body += _dictionary(
-                "statistics", [f'"{p.name}": {c}' for (p, _), c in zip(step.statistics, codes[1:changed], strict=True)]
+                "statistics",
+                [f"{quoted(p.name)}: {c}" for (p, _), c in zip(step.statistics, codes[1:changed], strict=True)],
             )
         body.append(f"return {codes[0]}, gradients" + (", statistics" if step.statistics else ""))
         self.random = any("seed" in line for line in body)
@@ -219,38 +238,45 @@ class StepSource:
         rows = []
         for place, (parameter, name) in enumerate(zip(self.step.parameters, self.parameters, strict=True)):
             if place in missing or re.search(rf"\b{name}\b", text):
-                rows.append((f'{name} = p["{parameter.name}"]', f"{list(parameter.shape)}"))
+                rows.append((f"{name} = p[{quoted(parameter.name)}]", f"{list(parameter.shape)}"))
         yield from _aligned(rows)
         if re.search(rf"\b{COUNT}\b", text):
             yield f"{COUNT} = len({self.batch[0]})"
 
     def _lines(self, statements: Sequence[Statement]) -> Iterator[str]:
         """The statements with captions for passes and layers."""
-        captions = {call.path: call for call in self.formulas.calls}
-        part: tuple[Any, Any] = (None, None)
-        rows: list[tuple[str, str]] = []
-        for statement in statements:
-            path = next(
-                (statement.scope[:k] for k in range(len(statement.scope), 0, -1) if statement.scope[:k] in captions), ()
-            )
-            now = (statement.backward, path)
-            if now != part:
-                yield from _aligned(rows)
-                rows = []
-                if now[0] != part[0]:
-                    yield from ("", "# ---- Backward pass ----" if statement.backward else "# ---- Forward pass ----")
-                else:
-                    yield ""
-                yield from self._caption(captions.get(path), statement.backward)
-                part = now
-            rows.append((str(statement), statement.shape if statement.shape != "[]" else ""))
-        yield from _aligned(rows)
+        paths = {call.path for call in self.formulas.calls}
 
-    def _caption(self, call: Any, backward: bool) -> list[str]:
-        if call is None:
-            return ["# loss"] if backward else [f"# {loss_formula(loss)}" for loss in self.model.objective.losses]
-        formulas = list(self.formulas.backward(call).values()) if backward else call.forward()
-        return [f"# {line}" for line in _wrapped(f"{call.label}: {'; '.join(formulas)}" if formulas else call.label)]
+        def part(statement: Statement) -> tuple[bool, tuple[str, ...]]:
+            scope = statement.scope
+            return statement.backward, next((scope[:k] for k in range(len(scope), 0, -1) if scope[:k] in paths), ())
+
+        before = None
+        for (backward, path), group in itertools.groupby(gathered(statements, part), key=part):
+            if backward is not before:
+                yield from ("", "# ---- Backward pass ----" if backward else "# ---- Forward pass ----")
+            else:
+                yield ""
+            before, rows = backward, list(group)
+            yield from self._caption(path, {statement.name for statement in rows}, backward)
+            yield from _aligned([(str(s), s.shape if s.shape != "[]" else "") for s in rows])
+
+    def _caption(self, path: tuple[str, ...], names: set[str], backward: bool) -> list[str]:
+        """The formulas of a layer; those of the calls whose results are among some names, where it is shared."""
+        if not path:
+            return ["# loss"] if backward else [f"# {text}" for text in self._losses()]
+        calls = [call for call in self.formulas.calls if call.path == path]
+        if len(calls) > 1:
+            own = [c for c in calls if names & {_plain(c.z), _plain(c.a), f"delta{c.number}"}]
+            calls = own or calls[:1]
+        formulas = []
+        for call in reversed(calls) if backward else calls:
+            made = self.formulas.backward(call) if backward else dict(enumerate(call.forward()))
+            # A shared layer's weights get their gradients after all of its deltas.
+            last = call.number == call.weights or not backward
+            formulas += [text for key, text in made.items() if last or key == "delta"]
+        label = _plain_line(calls[0].label)
+        return [f"# {line}" for line in _wrapped(f"{label}: {_plain_line('; '.join(formulas))}" if formulas else label)]
 
     # Update.
 
@@ -279,7 +305,7 @@ class StepSource:
 
     def _demonstration(self) -> str:
         """What happens when the file is run: some steps on random numbers."""
-        rows = [f'"{p.name}": {_start(p)},' for p in self.step.parameters]
+        rows = [f"{quoted(p.name)}: {_start(p)}," for p in self.step.parameters]
         specs = self.step.specs
         arrays = [*specs.x, *specs.y, *specs.weight_specs]
         lines = ["rng = np.random.default_rng(0)", "p = {", *(f"    {row}" for row in rows), "}"]
@@ -331,6 +357,29 @@ def _plain(symbol: str) -> str:
     ('z1', 'max_pool2d')
     """
     return symbol.replace("^", "").replace("/", "_")
+
+
+def _plain_line(text: str) -> str:
+    """Text that stays in its line."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def gathered(statements: Sequence[Statement], part: Callable[[Statement], Any]) -> list[Statement]:
+    """The statements in an order in which those of a part stand together as far as what they need allows."""
+    made = {statement.name: place for place, statement in enumerate(statements)}
+    words = [re.findall(r"\w+", statement.code.text) for statement in statements]
+    # A word of the code may be no variable: np.maximum beside a layer called "maximum".
+    needs = [{made[word] for word in own if made.get(word, place) < place} for place, own in enumerate(words)]
+    left, done, found = list(range(len(statements))), set(), []
+    now: Any = None
+    while left:
+        ready = [place for place in left if needs[place] <= done]
+        place = next((p for p in ready if part(statements[p]) == now), ready[0])
+        left.remove(place)
+        done.add(place)
+        found.append(statements[place])
+        now = part(statements[place])
+    return found
 
 
 def _aligned(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -116,8 +116,7 @@ def trace_step(model: Any, specs: BatchSpecs) -> TracedStep:
         calls[path, again] = (None if z is None else next(values), next(values))
     layers = []
     for call in LayerFormulas.of(model).calls:
-        again = sum(known.call.path == call.path for known in layers)
-        if (found := calls.get((call.path, again))) is not None:
+        if (found := calls.get((call.path, call.again))) is not None:
             layers.append(SeenCall(call, *found))
     carried = compiled.loop.form.carried
     new = outputs[2 + count + kept :]

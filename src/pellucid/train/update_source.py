@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ class UpdateSource:
         return lines if self.parameters else []
 
     def _table(self) -> str:
-        return ", ".join(f'"{name}": {rule}' for name, rule in self.rule_of.items())
+        return ", ".join(f"{quoted(name)}: {rule}" for name, rule in self.rule_of.items())
 
     def initial_state(self) -> str | None:
         """The function that makes the state before the first update; None where there is none."""
@@ -131,7 +132,7 @@ class UpdateSource:
             f'"{name}": {"np.zeros_like(p[name])" if start[name].shape else f"np.float64({start[name]})"}'
             for name in self.slots
         ]
-        others = "".join(f'"{p.name}", ' for p in self.others)
+        others = "".join(f"{quoted(p.name)}, " for p in self.others)
         return "\n".join([
             "def initial_state(p):",
             '    """The optimiser\'s state before the first update."""',
@@ -141,6 +142,11 @@ class UpdateSource:
             f"        name: {{{', '.join(parts)}}} for name in trained",
             "    }",
         ])  # fmt: skip
+
+
+def quoted(name: Any) -> str:
+    """A name as a literal of Python, in double quotes."""
+    return json.dumps(str(name), ensure_ascii=False)
 
 
 def _takes_over(graph: Graph, place: int, result: int) -> bool:

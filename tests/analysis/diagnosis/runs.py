@@ -49,7 +49,7 @@ def fit(model: Any, x: Any, y: Any, *, epochs: int = 5, **settings: Any) -> Any:
 
 def diagnosed(model: Any, x: Any, y: Any, *, epochs: int = 5, callbacks: Any = (), **settings: Any) -> Any:
     """The diagnosis of a model after its fit."""
-    of_fit = {name: value for name, value in settings.items() if name not in ("test_data", "feature_names")}
+    of_fit = {name: value for name, value in settings.items() if name not in ("test_data", "feature_names", "only")}
     fit(model, x, y, epochs=epochs, callbacks=callbacks, **of_fit)
     return diagnose(model, x, y, seed=0, **settings)
 

@@ -6,7 +6,7 @@ from tests.analysis.diagnosis.runs import breast_cancer, diagnosed, digits, fit,
 
 from pellucid import EarlyStopping, data, seeds
 from pellucid.analysis import diagnose
-from pellucid.nn import Dense
+from pellucid.nn import Dense, Rescaling
 from pellucid.optim import SGD, Adam, RMSProp
 
 
@@ -122,3 +122,39 @@ def test_the_model_is_left_as_it_was():
     assert all(np.array_equal(value, before[name]) for name, value in model.get_weights().items())
     assert (model.optimizer.iterations, model.optimizer.learning_rate) == (iterations, 20.0)
     assert model.layers[0].activation == "relu"
+
+
+@pytest.mark.parametrize("hidden", [[], [Dense(16)]])
+def test_a_linear_network_on_what_is_not_linear_is_told_to_bend(hidden):
+    x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    y = ((x**2).sum(axis=1) > 1.4).astype(int)
+    model = network(*hidden, Dense(1, "sigmoid"), loss="binary_crossentropy", optimizer=Adam(0.03), inputs=(2,))
+    found = diagnosed(model, x, y, epochs=60)
+    assert found.names == ["underfitting"]
+    assert "Add a hidden layer" in found[0].suggestion
+    assert found[0].retry().helped
+
+
+def test_a_linear_network_on_what_is_linear_is_not_underfitted():
+    found = diagnosed(
+        network(Dense(2, "softmax"), optimizer=Adam(0.01), inputs=(30,)), *breast_cancer().train, epochs=40
+    )
+    assert found.names == []
+
+
+def test_a_rate_beyond_any_of_the_usual_ones_is_found_where_targets_are_huge():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    y = 1e6 * (x[:, 0] + x[:, 1])
+    model = network(Dense(8, "relu"), Dense(1), Rescaling(1e6), loss="mse", optimizer=SGD(1.0), inputs=(3,))
+    found = diagnosed(model, x, y)
+    assert found.names == ["learning_rate_too_high"]
+    assert found[0].numbers["suggested"] < 1e-11
+    assert found[0].retry().helped
+
+
+def test_a_training_that_blew_up_is_never_called_good():
+    found = diagnosed(plain(optimizer=SGD(1e30)), *digits().train, only=["divergence"])
+    assert found.names == ["divergence"]
+    assert "With fresh weights".lower() in found[0].evidence.lower()
+    assert diagnosed(plain(), *digits().train, only=["divergence"]).names == []

@@ -80,3 +80,26 @@ def test_shuffled_numbers_are_named_too():
 
 def test_a_network_that_was_not_trained_long_enough_is_not_taken_for_noise():
     assert "no_signal" not in diagnosed(plain(), *digits().train, epochs=1, validation_split=0.2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_weak_signal_in_few_validation_samples_is_a_signal(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(600, 2)).astype(np.float32)
+    y = np.where(rng.random(600) < 0.3, x[:, 0] < 0, x[:, 0] > 0).astype(int)
+    model = network(Dense(16, "relu"), Dense(1, "sigmoid"), loss="binary_crossentropy", inputs=(2,))
+    found = diagnosed(model, x, y, epochs=3, validation_split=0.1)
+    assert "no_signal" not in found
+    shuffled = diagnosed(model.clone(0), x, rng.permutation(y), epochs=3, validation_split=0.1, only=["no_signal"])
+    assert shuffled.names == ["no_signal"]
+
+
+def test_a_class_that_is_too_rare_to_tell_is_no_lack_of_signal():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(250, 2)).astype(np.float32)
+    y = (np.arange(250) % 25 == 0).astype(int)
+    x[y == 1] += 1
+    model = network(Dense(2, "relu"), Dense(1, "sigmoid"), loss="binary_crossentropy", inputs=(2,))
+    found = diagnosed(model, x, y, validation_split=0.2)
+    assert "no_signal" not in found
+    assert "validation samples are of another class" in found.skipped["no_signal"]

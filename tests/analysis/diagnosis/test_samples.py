@@ -142,3 +142,11 @@ def test_one_hot_targets_are_classes_as_labels_are(targets):
     x, y = rare_eights(8)
     y = data.one_hot(y, 10) if targets == "one-hot" else y
     assert diagnosed(plain(), x, y, epochs=10).names == ["class_imbalance"]
+
+
+def test_an_autoencoder_whose_targets_are_its_inputs_has_no_leak():
+    s = breast_cancer()
+    model = network(Dense(8, "tanh"), Dense(30), loss="mse", inputs=(30,))
+    found = diagnosed(model, s.x_train, s.x_train)
+    assert "target_leak" not in found
+    assert found.skipped["target_leak"] == "the targets are the inputs"

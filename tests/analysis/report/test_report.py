@@ -59,7 +59,9 @@ def opened(browser, path, scheme="light"):
     assert messages == []
     assert [url for url in requests if not url.startswith(("data:", "file:"))] == []
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for width in (390, 1000):  # a telephone, a window
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), width
     return page
 
 
@@ -168,5 +170,25 @@ def test_data_that_have_moved_are_found_where_they_are_now(run, tmp_path):
     Path("old.csv").write_text("x,z,kind\n" + "\n".join(rows) + "\n")
     run("train", "old.csv", "--target", "kind", "--epochs", 2, "--out", "moved")
     Path("old.csv").rename("new.csv")
-    assert run("inspect", "moved")[0] == 1
+    code, _, err = run("inspect", "moved")
+    assert code == 0
+    assert err.splitlines() == [
+        "The data of the run are not there, so that diagnosis and predictions are left out: "
+        "The file old.csv does not exist.",
+        "Hint: pellucid inspect moved --data NAME_OR_FILE",
+    ]
+    page = Path("moved/report.html").read_text()
+    assert "The file old.csv does not exist." in page
+    assert page.count("<section") == 2
+    assert run("inspect", "moved", "--data", "nowhere.csv")[0] == 1
     assert run("inspect", "moved", "--data", "new.csv")[:2] == (0, "report: moved/report.html\n")
+
+
+def test_a_model_that_gives_nan_has_a_page_without_predictions(tmp_path):
+    x = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+    model = fit(network(Dense(8, "tanh"), Dense(1), loss="mse", inputs=(1,)), x, x)
+    model.layers[-1].kernel.assign(np.full((8, 1), 1e38, np.float32))
+    model.layers[-1].bias.assign(np.full(1, np.nan, np.float32))
+    page = write_report(model, x, x, path=tmp_path / "report.html").read_text()
+    assert "there are no predictions to show" in page
+    assert "Nothing is wrong" not in page

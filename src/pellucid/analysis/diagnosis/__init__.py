@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid.analysis.diagnosis.case import Case, SkipError, open_run
 from pellucid.analysis.diagnosis.curves import (
+    divergence,
     learning_rate_too_high,
     learning_rate_too_low,
     overfitting,
@@ -34,23 +37,26 @@ DETECTORS: dict[str, Callable[[Case], list[Finding]]] = {
     detector.__name__: detector
     for detector in (
         wrong_output, leakage, target_leak, no_signal, constant_features, unscaled_features, unscaled_targets,
-        class_imbalance, symmetry, exploding_gradients, dead_relu, saturation, vanishing_gradients,
-        learning_rate_too_high, learning_rate_too_low, overfitting, underfitting,
+        class_imbalance, symmetry, exploding_gradients, vanishing_gradients, dead_relu, saturation,
+        learning_rate_too_high, divergence, learning_rate_too_low, overfitting, underfitting,
     )
 }  # fmt: skip
 
+#: These are why a loss became infinite.
+_BLOWS_UP = ("exploding_gradients", "learning_rate_too_high", "wrong_output", "unscaled_features", "unscaled_targets")
 #: What a finding explains: the consequence is not named beside its cause.
 _EXPLAINS = {
     "symmetry": ("dead_relu", "saturation", "vanishing_gradients", "underfitting", "learning_rate_too_low"),
     "no_signal": ("underfitting", "learning_rate_too_low", "vanishing_gradients"),
     "wrong_output": ("no_signal", "underfitting", "learning_rate_too_low", "learning_rate_too_high"),
-    "unscaled_features": ("dead_relu", "saturation", "vanishing_gradients", "exploding_gradients"),
+    "unscaled_features": ("dead_relu", "saturation", "vanishing_gradients", "exploding_gradients", "underfitting"),
     "unscaled_targets": ("learning_rate_too_low", "exploding_gradients", "underfitting"),
     "exploding_gradients": ("dead_relu", "saturation", "vanishing_gradients", "learning_rate_too_high"),
-    "vanishing_gradients": ("learning_rate_too_low", "underfitting"),
+    "vanishing_gradients": ("dead_relu", "learning_rate_too_low", "underfitting"),
     "saturation": ("underfitting", "learning_rate_too_low"),
     "dead_relu": ("underfitting", "learning_rate_too_low"),
 }
+_EXPLAINS |= {name: (*_EXPLAINS.get(name, ()), "divergence") for name in _BLOWS_UP}
 
 
 def diagnose(
@@ -72,9 +78,9 @@ def diagnose(
     """Name what is wrong with a training.
 
     Looked for are: vanishing and exploding gradients, dead ReLU, saturation, symmetric units; a learning rate that is
-    too high or too low, overfitting, too small a network; features and targets of the wrong scale, constant features,
-    leakage between the splits, a copy of the target among the features, unequal classes, targets that do not depend on
-    the inputs; and a last activation function that does not go with the loss.
+    too high or too low, a loss that became infinite, overfitting, too small or a linear network; features and targets
+    of the wrong scale, constant features, leakage between the splits, a copy of the target among the features, unequal
+    classes, targets that do not depend on the inputs; and a last activation function that does not go with the loss.
 
     What is seen inside of the network is that of one step on a sample of the data; where the fit was recorded, the
     evidence names the update at which it began. The model is not changed.
@@ -166,7 +172,8 @@ def examine(case: Case, only: Sequence[str] | None = None) -> Diagnosis:
             )
             continue
         try:
-            findings += detector(case)
+            with np.errstate(all="ignore"):  # infinity is what is looked for
+                findings += detector(case)
             checked.append(name)
         except SkipError as reason:
             skipped[name] = str(reason)

@@ -16,7 +16,8 @@ from pellucid.analysis.diagnosis.probe import Probe, probe
 from pellucid.analysis.diagnosis.setup import Setup
 from pellucid.analysis.range_test import LearningRateRange, learning_rate_range
 from pellucid.data import Dataset
-from pellucid.errors import DataError, FileFormatError
+from pellucid.errors import ConfigurationError, DataError, FileFormatError
+from pellucid.nn.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError
 from pellucid.train import run_folder
 from pellucid.train.history import History
 from pellucid.train.recording import Recording
@@ -82,10 +83,36 @@ class Case:
 
     @property
     def progress(self) -> float:
-        """The share of the first training loss that is gone; NaN where the loss is not finite."""
-        if not math.isfinite(self.last_loss) or not self.first_loss > 0:
+        """The share of the first training loss that is gone; NaN where the loss is not finite.
+
+        A loss that is absurdly large with fresh weights counts no more than four times that of a constant output: the
+        way down to what guessing gives is no success.
+        """
+        first = min(self.first_loss, 4 * self.constant_loss)
+        if not math.isfinite(self.last_loss) or not first > 0:
             return math.nan
-        return 1 - self.last_loss / self.first_loss
+        return 1 - self.last_loss / first
+
+    @cached_property
+    def constant_loss(self) -> float:
+        """The smallest training loss of one output for all samples; infinity where that is not known."""
+        loss, labels = self.model.objective.losses[0], self.setup.labels
+        if labels is not None and isinstance(loss, (CategoricalCrossentropy, BinaryCrossentropy)):
+            shares = np.unique(labels, return_counts=True)[1] / len(labels)
+            return float(-(shares * np.log(shares)).sum()) or math.inf
+        if self.setup.is_regression and isinstance(loss, (MeanSquaredError, MeanAbsoluteError)):
+            y = np.asarray(self.setup.y, float).reshape(self.setup.count, -1)
+            if isinstance(loss, MeanSquaredError):
+                return float(y.var(axis=0).mean()) or math.inf
+            return float(np.abs(y - np.median(y, axis=0)).mean()) or math.inf
+        return math.inf
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training ended with a loss that is not finite, or far above that with fresh weights."""
+        if not self.trained or not math.isfinite(self.first_loss):
+            return False
+        return self.failed or not self.last_loss <= 2 * self.first_loss
 
     @property
     def failed(self) -> bool:
@@ -94,10 +121,21 @@ class Case:
 
     @cached_property
     def range(self) -> LearningRateRange:
-        """A range test from fresh weights."""
+        """A range test from fresh weights; one of far smaller rates where the loss falls at none of the usual ones."""
         setup = self.setup
-        size = setup.batch_size or setup.count
-        return learning_rate_range(setup.fresh(), setup.x, setup.y, batch_size=size, seed=setup.seed)
+
+        def test(low: float, high: float) -> LearningRateRange:
+            size = setup.batch_size or setup.count
+            return learning_rate_range(
+                setup.fresh(), setup.x, setup.y, low=low, high=high, batch_size=size, seed=setup.seed
+            )
+
+        try:
+            found = test(1e-6, 10.0)
+        except ConfigurationError:  # the loss is not finite at the smallest rate already
+            return test(1e-14, 1e-4)
+        # Losses of large numbers have gradients that are larger still.
+        return test(1e-14, 1e-4) if found.diverged and not found.learns and found.limit < 1e-3 else found
 
     @property
     def rate(self) -> float:
@@ -172,8 +210,7 @@ def open_run(path: str | Path, source: str | None = None) -> RunFolder:
         _check_columns(where, examples, record)
     else:
         examples = data.load(where)
-    history = read_history(folder / run_folder.HISTORY)
-    history.stopped_by = settings.get("stopped_by")
+    history, recording = kept_of(folder, record)
     same = all(np.array_equal(a, b) for a, b in zip(examples.train, examples.test, strict=True))
     setup = Setup.of(
         model,
@@ -184,10 +221,16 @@ def open_run(path: str | Path, source: str | None = None) -> RunFolder:
         seed=int(settings.get("seed") or 0),
     )
     test = None if same else examples.test
-    recorded = folder / run_folder.RECORDING
-    recording = Recording.load(recorded) if recorded.is_dir() else None
     names, classes = examples.feature_names, record.target_names or examples.target_names
     return RunFolder(folder, Case(setup, history, recording, test, names, classes), record, examples)
+
+
+def kept_of(folder: Path, record: RunRecord) -> tuple[History, Recording | None]:
+    """The history of a run folder, and its recording where there is one."""
+    history = read_history(folder / run_folder.HISTORY)
+    history.stopped_by = record.settings.get("stopped_by")
+    recorded = folder / run_folder.RECORDING
+    return history, Recording.load(recorded) if recorded.is_dir() else None
 
 
 def _check_columns(where: str, examples: Dataset, record: RunRecord) -> None:

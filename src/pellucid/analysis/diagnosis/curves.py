@@ -11,9 +11,11 @@ import numpy as np
 from pellucid import seeds
 from pellucid.analysis.diagnosis.case import Case, SkipError
 from pellucid.analysis.diagnosis.finding import Finding, percent
+from pellucid.analysis.diagnosis.probe import name_of_activation
 from pellucid.analysis.diagnosis.setup import Setup
 from pellucid.analysis.diagnosis.trial import TRAINING_LOSS, VALIDATION_LOSS, Remedy
 from pellucid.errors import ConfigurationError
+from pellucid.nn import Dense, Dropout, Flatten, Normalization, Rescaling
 from pellucid.train.callbacks import EarlyStopping
 
 #: A loss that is still above this share of its first value has not been learned.
@@ -22,8 +24,12 @@ _STUCK = 0.9
 _JUMPS = 0.5
 #: How many times larger than the model's the suggested rate must be for it to count as too low.
 _TOO_LOW = 10.0
+#: The units of the hidden layer that a linear network is tried with.
+_UNITS = 32
 #: The validation loss has risen by this share above its best.
 _OVERFIT = 0.2
+#: ... and by this share of the loss before training, for it to be more than advice.
+_COSTLY = 0.05
 #: The seconds that a training of a wider network may take while one looks.
 _SECONDS = 20.0
 
@@ -38,19 +44,47 @@ def learning_rate_too_high(case: Case) -> list[Finding]:
         found = case.range
     except ConfigurationError as error:
         raise SkipError(f"the range test does not run: {error.message}") from None
-    if not found.learns or found.suggested is None or found.best >= case.rate / 2:
+    # In the test a rate lasts for one step only: one that it survives may still be too high for a training.
+    limit = 4 * case.rate if case.diverged else case.rate / 2
+    if not found.learns or found.suggested is None or found.best >= limit:
         return []
-    smooth = found.smooth
+    smooth, rate = found.smooth, float(f"{min(found.suggested, case.rate / 10):.1e}")
     evidence = (
         f"{trouble} The learning rate is {case.rate:.3g}; in a range test from fresh weights the loss falls to "
         f"{smooth.min():.3g} at a rate of {found.best:.2g} and rises beyond it."
     )
-    code = _rate_code(case, found.suggested)
-    numbers = {"learning_rate": case.rate, "best": found.best, "suggested": found.suggested}
+    code = _rate_code(case, rate)
+    numbers = {"learning_rate": case.rate, "best": found.best, "suggested": rate}
     step = _first_jump(case)
-    remedy = Remedy(case.setup, lambda s: _with_rate(s, found.suggested), TRAINING_LOSS)
-    suggestion = f"Take a learning rate of {found.suggested:.2g}, a tenth of where the loss is lowest in the test."
+    remedy = Remedy(case.setup, lambda s: _with_rate(s, rate), TRAINING_LOSS)
+    tenth = "where the loss is lowest in the test" if rate == found.suggested else "what it was"
+    suggestion = f"Take a learning rate of {rate:.2g}, a tenth of {tenth}."
     return [Finding("learning_rate_too_high", "error", evidence, suggestion, code, numbers, None, step, remedy)]
+
+
+def divergence(case: Case) -> list[Finding]:
+    """The loss became NaN or infinite, or far larger than at first, and nothing that is looked for tells why."""
+    if not case.diverged:
+        return []
+    after = f"{len(case.losses)} epochs" if len(case.losses) else "less than an epoch"
+    evidence = (
+        f"After {after} at a learning rate of {case.rate:.3g} the training loss is {case.last_loss:.3g}; with fresh "
+        f"weights it is {case.first_loss:.3g}. No other finding explains it."
+    )
+    rate = float(f"{case.rate / 100:.1e}")
+    suggestion = (
+        "Look at the error that ended the training, which names the first operation and layer; try a hundredth of the "
+        "learning rate with clipped gradients."
+    )
+    name = type(case.model.optimizer).__name__
+    code = f"model.compile(loss, {name}(learning_rate={rate:.2g}, clip_norm=1.0))"
+
+    def change(model: Any) -> None:
+        model.optimizer.learning_rate, model.optimizer.clip_norm = rate, 1.0
+
+    remedy = Remedy(case.setup, lambda s: s.with_model(change), TRAINING_LOSS)
+    numbers = {"learning_rate": case.rate, "first_loss": case.first_loss, "last_loss": case.last_loss}
+    return [Finding("divergence", "error", evidence, suggestion, code, numbers, None, None, remedy)]
 
 
 def _trouble(case: Case, losses: np.ndarray) -> str | None:
@@ -155,37 +189,48 @@ def overfitting(case: Case) -> list[Finding]:
 
     remedy = Remedy(case.setup, change, VALIDATION_LOSS)
     step = (best + 1) * case.setup.updates
-    return [Finding("overfitting", "warning", evidence, suggestion, code, numbers, None, step, remedy)]
+    # What it costs may be little of what has been learned.
+    severity = "warning" if last - curve[best] > _COSTLY * min(case.first_loss, case.constant_loss) else "advice"
+    return [Finding("overfitting", severity, evidence, suggestion, code, numbers, None, step, remedy)]
 
 
 def underfitting(case: Case) -> list[Finding]:
-    """The loss has come to rest, twice the epochs do not help, and four times the units get it down to half."""
+    """The loss rests, twice the epochs do not help, and four times the units (or any, if linear) get it to half."""
     losses = case.losses
     if len(losses) < 10 or case.failed:
         raise SkipError("it takes a history of at least 10 epochs")
-    if not _has_width(case.model):
-        raise SkipError("the model is not a row of layers with units that could be made more")
+    if not _is_row(case.model):
+        raise SkipError("the model is not a row of layers")
+    bends = _bends(case.model)
+    if bends and not _has_width(case.model):
+        raise SkipError("the model has no hidden layer with units that could be made more")
     quarter = len(losses) // 4
     end = float(np.mean(losses[-quarter:]))
     gone = case.first_loss - end
-    if not gone > 0 or end < 0.2 * case.first_loss or np.mean(losses[-2 * quarter : -quarter]) > 1.15 * end:
+    if not gone > -0.1 * end or end < 0.2 * case.first_loss or np.mean(losses[-2 * quarter : -quarter]) > 1.15 * end:
         return []
-    wide = widened(case.setup)
+    enlarge = widened if bends else bent
+    wide = enlarge(case.setup)
     wider = _last(wide, len(losses))
     # A wide network also learns faster: only what the narrow one does not reach in twice the time is lack of units.
     longer = math.inf if wider > 0.5 * end else _last(case.setup, 2 * len(losses))
     if wider > 0.5 * end or longer < 0.7 * end:
         return []
     before, after = case.model.count_parameters(), wide.model.count_parameters()
+    larger = "four times the hidden units" if bends else f"{_UNITS} hidden units of ReLU"
     evidence = (
         f"The training loss rests at {end:.3g} ({percent(gone / case.first_loss)} below that before training), and at "
-        f"{longer:.3g} after twice the epochs; a network with four times the hidden units ({after:,} parameters, not "
+        f"{longer:.3g} after twice the epochs; a network with {larger} ({after:,} parameters, not "
         f"{before:,}) came to {wider:.3g}."
     )
     numbers = {"loss": end, "longer": longer, "wider": wider}
-    code = "Dense(4 * units, activation)   # in every hidden layer"
-    suggestion = "Give the hidden layers more units: the network is too small for what there is to learn."
-    remedy = Remedy(case.setup, widened, TRAINING_LOSS)
+    if bends:
+        code = "Dense(4 * units, activation)   # in every hidden layer"
+        suggestion = "Give the hidden layers more units: the network is too small for what there is to learn."
+    else:
+        code = f'Sequential([Input(shape), Dense({_UNITS}, "relu"), ...])'
+        suggestion = "Add a hidden layer with an activation function: without one a network is linear, however deep."
+    remedy = Remedy(case.setup, enlarge, TRAINING_LOSS)
     return [Finding("underfitting", "warning", evidence, suggestion, code, numbers, None, None, remedy)]
 
 
@@ -195,11 +240,34 @@ def _last(setup: Setup, epochs: int) -> float:
     return math.inf if tried.error or not len(tried.history) else float(tried.history["loss"][-1])
 
 
-def _has_width(model: Any) -> bool:
+def _is_row(model: Any) -> bool:
     row = getattr(model, "_stack", None)
-    return (
-        bool(row) and any(_width(layer) for layer in row[:-1]) and not any(hasattr(layer, "network") for layer in row)
+    return bool(row) and not any(hasattr(layer, "network") for layer in row)
+
+
+def _has_width(model: Any) -> bool:
+    return any(_width(layer) for layer in model._stack[:-1])
+
+
+def _bends(model: Any) -> bool:
+    """Whether anything before the output is not linear in the inputs, or may be not: all but these layers."""
+    row = list(model._stack)
+    last = max((number for number, layer in enumerate(row) if "kernel" in layer._own), default=0)
+    straight = (Flatten, Normalization, Rescaling, Dropout)
+    return not all(
+        isinstance(layer, straight) or (isinstance(layer, Dense) and name_of_activation(layer) == "linear")
+        for layer in row[:last]
     )
+
+
+def bent(setup: Setup) -> Setup:
+    """The setup of a linear row of layers with a hidden layer of ReLU before its last layer."""
+    twin = setup.model.clone()
+    row = list(twin._stack)
+    last = max(number for number, layer in enumerate(row) if "kernel" in layer._own)
+    fresh = [type(layer)(**layer.config()) if layer._own and "kernel" in layer._own else layer for layer in row]
+    layers = [*fresh[:last], Dense(_UNITS, "relu", kernel_initializer="he_normal"), *fresh[last:]]
+    return _with_row(setup, twin, layers)
 
 
 def _width(layer: Any) -> str | None:
@@ -221,6 +289,10 @@ def widened(setup: Setup, times: int = 4) -> Setup:
         if name and number < last:
             settings[name] *= times
         layers.append(type(layer)(**settings))
+    return _with_row(setup, twin, layers)
+
+
+def _with_row(setup: Setup, twin: Any, layers: list[Any]) -> Setup:
     with seeds.rooted(setup.seed):  # the user's own draws go on as if there had been no diagnosis
         wide = type(setup.model)([twin.inputs[0], *layers], name=setup.model.name)
     wide.compile(*_request(setup.model))

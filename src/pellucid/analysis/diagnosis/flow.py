@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pellucid.analysis.diagnosis.finding import Finding, percent
 from pellucid.analysis.diagnosis.probe import LayerView, leaves, name_of_activation
 from pellucid.analysis.diagnosis.setup import Setup
 from pellucid.analysis.diagnosis.trial import TRAINING_LOSS, Remedy
+from pellucid.errors import ConfigurationError
 from pellucid.nn import initializers
 from pellucid.seeds import generator
 
@@ -24,6 +26,8 @@ EXPLODING = 100.0
 DEAD, ALL_DEAD = 0.6, 0.9
 #: Share of saturated activations of a layer.
 SATURATED = 0.5
+#: Share of the loss that is gone from which a training is said to get on.
+_GOT_ON = 0.1
 #: A training whose loss has fallen by this share has not suffered.
 LEARNED = 0.9
 
@@ -58,9 +62,10 @@ def vanishing_gradients(case: Case) -> list[Finding]:
         return []
     # What hardly came through at first may have been why training got nowhere, though some does by now.
     stuck = case.trained and not case.progress > 0.25
-    seen = next((v for v in (views, *([case.start.weighted] if stuck else [])) if _vanishes(v)), None)
-    if seen is None or _cut_off(seen):
-        return []
+    looked_at = (views, *([case.start.weighted] if stuck else []))
+    seen = next((v for v in looked_at if _vanishes(v) and not _cut_off(v)), None)
+    if seen is None:
+        return _dies_on_its_way(case, case.start.weighted) if stuck or not case.trained else []
     norms = [view.gradient_norm() for view in seen]
     largest = max(norms[1:])
     squashing = [view for view in views[:-1] if view.function in _SQUASHING]
@@ -81,6 +86,26 @@ def vanishing_gradients(case: Case) -> list[Finding]:
     numbers = {"first": norms[0], "largest": largest, "ratio": share}
     severity = "error" if share < VANISHING / 10 else "warning"
     return [Finding("vanishing_gradients", severity, evidence, suggestion, code, numbers, views[0].label, None, remedy)]
+
+
+def _dies_on_its_way(case: Case, views: list[LayerView]) -> list[Finding]:
+    """Weights so small that neither the signal nor the gradient comes through: the last bias alone is learned."""
+    norms = [view.gradient_norm() for view in views]
+    bias = views[-1].gradients.get("bias")
+    size = 0.0 if bias is None else float(np.linalg.norm(bias.astype(np.float64)))
+    if not math.isfinite(sum(norms)) or max(norms) >= VANISHING * size or _cut_off(views):
+        return []
+    first, last = (float(view.activation.std()) for view in (views[0], views[-2]))
+    evidence = (
+        f'With fresh weights, the deviation of the activations falls from {first:.2g} in layer "{views[0].label}" to '
+        f'{last:.2g} in layer "{views[-2].label}": the gradients of the kernels have norms of at most '
+        f"{max(norms):.2g}, that of the last bias {size:.2g}, so that it alone is learned."
+    )
+    suggestion = "Draw larger initial weights, as suit the activation function (He for ReLU, Glorot for tanh)."
+    code = 'Dense(units, activation="relu", kernel_initializer="he_normal")   # in every hidden layer'
+    numbers = {"first": norms[0], "largest": max(norms), "bias": size, "ratio": max(norms) / size}
+    remedy = Remedy(case.setup, lambda s: set_hidden(s, kernel_initializer="he_normal"), TRAINING_LOSS)
+    return [Finding("vanishing_gradients", "error", evidence, suggestion, code, numbers, views[0].label, None, remedy)]
 
 
 def _vanishes(views: list[LayerView]) -> bool:
@@ -107,7 +132,8 @@ def exploding_gradients(case: Case) -> list[Finding]:
         raise SkipError(f"it takes at least 2 layers with weights, and the model has {len(views)}")
     if case.trained and case.progress > LEARNED:
         return []
-    usable = not case.failed and np.isfinite([view.delta_rms for view in views]).all()
+    # What a training that diverged left behind is large because of its steps; the cause shows with fresh weights.
+    usable = not case.diverged and np.isfinite([view.delta_rms for view in views]).all()
     views = views if usable else case.start.weighted
     rms = [view.delta_rms for view in views]
     first, last = max(rms[:-1]), rms[-1]
@@ -180,14 +206,25 @@ def _born_dead(case: Case) -> tuple[str, str, Remedy]:
 
 
 def _killed(case: Case) -> tuple[str, str, Remedy]:
-    rate = float(f"{case.rate / 10:.1e}")
-    suggestion = f"They died of too large a step: take a learning rate of {rate:.2g}; leaky ReLU cannot die."
-    code = f"{type(case.model.optimizer).__name__}(learning_rate={rate:.2g})"
+    suggestion, code, remedy = _slower(case, "They died of too large a step")
+    return f"{suggestion[:-1]}; leaky ReLU cannot die.", code, remedy
+
+
+def _slower(case: Case, cause: str) -> tuple[str, str, Remedy]:
+    """A tenth of the learning rate, or less where a range test says so."""
+    rate = case.rate / 10
+    try:
+        rate = min(rate, case.range.suggested or rate)
+    except ConfigurationError:  # no finite loss at any rate
+        pass
+    rate = float(f"{rate:.1e}")
 
     def change(model: Any) -> None:
         model.optimizer.learning_rate = rate
 
-    return suggestion, code, Remedy(case.setup, lambda s: s.with_model(change), TRAINING_LOSS)
+    code = f"{type(case.model.optimizer).__name__}(learning_rate={rate:.2g})"
+    remedy = Remedy(case.setup, lambda s: s.with_model(change), TRAINING_LOSS)
+    return f"{cause}: take a learning rate of {rate:.2g}.", code, remedy
 
 
 def _revived(setup: Setup) -> Setup:
@@ -211,18 +248,24 @@ def saturation(case: Case) -> list[Finding]:
     shares = [float(view.saturated.mean()) for view in views if view.saturated is not None]
     worst = int(np.argmax(shares))
     view, share = views[worst], shares[worst]
-    if share < SATURATED:
+    before = _saturated(case.start.views, view.label)
+    # Weights that grew until the units answer with yes or no, in a training that gets on, are what it has learned.
+    if share < SATURATED or (before < SATURATED and case.trained and case.progress > _GOT_ON):
         return []
     inputs = float(np.sqrt(np.mean(np.square(view.inputs, dtype=np.float64))))
     kernel = view.weights.get("kernel")
     spread = 0.0 if kernel is None else float(kernel.std())
     step = case.first_step(view.label, "activation", "saturated", SATURATED)
     since = f" (more than half since update {step})" if step else ""
+    since += "" if before >= SATURATED else f", {percent(before)} with fresh weights"
     evidence = (
         f'In layer "{view.label}", {percent(share)} of the activations of {view.function} lie where its slope is '
         f"nearly 0{since}: its inputs have a root mean square of {inputs:.3g}, its weights a deviation of {spread:.3g}."
     )
-    numbers = {"share": share, "inputs": inputs, "weights": spread}
+    numbers = {"share": share, "share_at_start": before, "inputs": inputs, "weights": spread}
+    if before < SATURATED:
+        suggestion, code, remedy = _slower(case, "Too large steps drove them there")
+        return [Finding("saturation", "warning", evidence, suggestion, code, numbers, view.label, step, remedy)]
     if inputs > 3:
         suggestion = "Scale the inputs to mean 0 and deviation 1, and draw the weights as suits the layer (Glorot)."
         code = "scale = Normalization()\nscale.adapt(x_train)   # then: Sequential([scale, ...])"
@@ -233,6 +276,11 @@ def saturation(case: Case) -> list[Finding]:
         remedy = Remedy(case.setup, _calmed, TRAINING_LOSS)
     remedy = remedy if inputs <= 3 or case.is_table else Remedy(case.setup, _calmed, TRAINING_LOSS)
     return [Finding("saturation", "warning", evidence, suggestion, code, numbers, view.label, step, remedy)]
+
+
+def _saturated(views: Sequence[LayerView], label: str) -> float:
+    """The share of saturated activations of a layer."""
+    return next((float(v.saturated.mean()) for v in views if v.label == label and v.saturated is not None), 0.0)
 
 
 def _calmed(setup: Setup) -> Setup:

@@ -14,6 +14,11 @@ from pellucid.analysis.diagnosis.trial import Remedy, predicted_labels, r_square
 from pellucid.nn.losses import BinaryCrossentropy, CategoricalCrossentropy
 from pellucid.seeds import generator
 
+#: Orders that labels are put in by chance, the probability below which a result is none, and the fewest samples of
+#: other classes than the most frequent for it to say anything.
+_ORDERS, _CHANCE, _OTHERS = 999, 0.01, 10
+#: The most training samples whose own neighbours are asked.
+_AMONG = 2000
 #: The numbers that an output can take.
 _RANGE = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _RANGE |= {"relu": (0.0, np.inf), "softplus": (0.0, np.inf)}
@@ -128,26 +133,56 @@ def no_signal(case: Case) -> list[Finding]:
 
 
 def _classes_are_noise(case: Case, x: np.ndarray, held: np.ndarray, labels: Any, truth: np.ndarray) -> str | None:
-    from scipy.stats import binomtest  # takes longer to import than most diagnoses
-
     chance = float(np.bincount(truth).max() / len(truth))
-
-    def tells(right: np.ndarray) -> bool:
-        if binomtest(int(right.sum()), len(truth), chance, alternative="greater").pvalue < 0.05:
-            return True
-        # No better than the most frequent class, but rare ones are recognised: that is no chance either.
-        return float(np.mean([right[truth == k].mean() for k in np.unique(truth)])) > 1.5 / len(np.unique(truth))
-
+    if len(truth) * (1 - chance) < _OTHERS:
+        raise SkipError(f"fewer than {_OTHERS} validation samples are of another class than the most frequent")
+    outputs = np.asarray(case.model.predict(case.setup.validation[0]), float)  # type: ignore[index]
     network = predicted_labels(case.model, case.setup.validation[0]) == truth  # type: ignore[index]
-    if tells(network):
+    if tells_apart(outputs.reshape(len(truth), -1), truth):
         return None
-    near = _neighbours(x, held, labels, classes=True) == truth
-    if tells(near):
+    classes = np.eye(int(max(labels.max(), truth.max())) + 1)
+    votes = _neighbours(x, held, classes[labels])
+    near = votes.argmax(axis=1) == truth
+    # The training samples are many more than the validation samples: what is weak shows among them first.
+    some = _among(len(x))
+    if tells_apart(votes, truth) or tells_apart(_neighbours(x[some], None, classes[labels[some]]), labels[some]):
         return None
     return (
         f"Of {len(truth)} validation samples the network gets {percent(network.mean(), 1)} right and the 15 nearest "
         f"training samples {percent(near.mean(), 1)}; always naming the most frequent class gets {percent(chance, 1)}."
     )
+
+
+def tells_apart(outputs: np.ndarray, truth: np.ndarray) -> bool:
+    """Whether outputs are larger for the samples of their own class than chance brings about.
+
+    With r the ranks of an output among all samples, the statistic is the sum of r over the samples of its class, each
+    class weighted by 1 / size; it is compared with that of the same labels in other orders. A rare class that is never
+    the largest output, but larger where it is true, counts so too.
+
+    Args:
+        outputs: A number per class [N, classes], or the one of class 1 [N, 1].
+        truth: The classes [N].
+
+    >>> truth = np.arange(60) % 2
+    >>> tells_apart(0.1 * truth[:, None], truth), tells_apart(np.sin(np.arange(60.0))[:, None], truth)
+    (True, False)
+    """
+    outputs = np.column_stack([-outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    rank = outputs.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable").astype(float)
+    # Equal outputs have equal ranks: the mean of those that they take.
+    for column, values in zip(rank.T, outputs.T, strict=True):
+        _, group = np.unique(values, return_inverse=True)
+        column[:] = (np.bincount(group, column) / np.bincount(group))[group]
+    weight = 1 / np.maximum(np.bincount(truth, minlength=outputs.shape[1]), 1)
+    every = np.arange(len(truth))
+
+    def statistic(labels: np.ndarray) -> float:
+        return float((rank[every, labels] * weight[labels]).sum())
+
+    found, draw = statistic(truth), generator(0, 19)
+    above = sum(statistic(draw.permutation(truth)) >= found for _ in range(_ORDERS))
+    return (above + 1) / (_ORDERS + 1) < _CHANCE
 
 
 def _numbers_are_noise(case: Case, x: np.ndarray, held: np.ndarray, held_y: Any) -> str | None:
@@ -156,9 +191,10 @@ def _numbers_are_noise(case: Case, x: np.ndarray, held: np.ndarray, held_y: Any)
         return None
     y = np.asarray(case.setup.y, float).reshape(len(x), -1)
     truth = np.asarray(held_y, float).reshape(len(held), -1)
-    guess = _neighbours(x, held, y, classes=False)
-    near = float(1 - ((truth - guess) ** 2).sum() / max(((truth - truth.mean(axis=0)) ** 2).sum(), 1e-300))
-    if near > 0.05:
+    guess = _neighbours(x, held, y)
+    near = _explained(truth, guess)
+    some = _among(len(x))
+    if near > 0.05 or _explained(y[some], _neighbours(x[some], None, y[some])) > 0.05:
         return None
     return (
         f"On {len(held)} validation samples the R² of the network is {network:.2g} and that of the mean of the 15 "
@@ -166,18 +202,33 @@ def _numbers_are_noise(case: Case, x: np.ndarray, held: np.ndarray, held_y: Any)
     )
 
 
-def _neighbours(x: np.ndarray, held: np.ndarray, y: np.ndarray, *, classes: bool) -> np.ndarray:
-    """What the 15 nearest of at most 5,000 training rows say, in standardised features."""
+def _among(count: int) -> np.ndarray:
+    return np.linspace(0, count - 1, min(count, _AMONG)).astype(int)
+
+
+def _explained(truth: np.ndarray, guess: np.ndarray) -> float:
+    return float(1 - ((truth - guess) ** 2).sum() / max(((truth - truth.mean(axis=0)) ** 2).sum(), 1e-300))
+
+
+def _neighbours(x: np.ndarray, held: np.ndarray | None, y: np.ndarray) -> np.ndarray:
+    """The mean of what the 15 nearest of at most 5,000 training rows say, in standardised features.
+
+    For ``held`` None it is that of the training rows themselves, none of which is its own neighbour.
+    """
     rows = np.sort(generator(0, 13).permutation(len(x))[:5000])
     a = x[rows].astype(np.float64)
     mean, std = a.mean(axis=0), a.std(axis=0)
     std = np.where(std > 0, std, 1.0)
-    a, b = (a - mean) / std, (held.astype(np.float64) - mean) / std
-    count = min(15, len(a))
+    a = (a - mean) / std
+    b = a if held is None else (held.astype(np.float64) - mean) / std
+    count = min(15, len(a) - 1)
     found = []
     squares = (a * a).sum(axis=1)
     for start in range(0, len(b), 512):
-        near = np.argpartition(squares - 2 * b[start : start + 512] @ a.T, count - 1, axis=1)[:, :count]
-        votes = y[rows][near]
-        found.append(np.array([np.bincount(v).argmax() for v in votes]) if classes else votes.mean(axis=1))
+        between = squares - 2 * b[start : start + 512] @ a.T
+        if held is None:
+            own = np.arange(len(between))
+            between[own, start + own] = np.inf
+        near = np.argpartition(between, count - 1, axis=1)[:, :count]
+        found.append(y[rows][near].mean(axis=1))
     return np.concatenate(found)

@@ -199,6 +199,8 @@ def target_leak(case: Case) -> list[Finding]:
     some = np.linspace(0, len(x) - 1, min(len(x), _ROWS)).astype(int)
     x, y = x[some], y[some]
     copies = _copies(x, y)
+    if labels is None and y.shape[1] > 1 and 2 * len(_copies(y, x)) > y.shape[1]:
+        raise SkipError("the targets are the inputs")
     if not len(copies):
         return []
     number = int(copies[0])

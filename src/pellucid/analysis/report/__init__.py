@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import io
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid.analysis.diagnosis import Case, Diagnosis, case_of, examine, open_run
-from pellucid.analysis.diagnosis.case import RunFolder
+from pellucid.analysis.diagnosis.case import RunFolder, kept_of
 from pellucid.analysis.diagnosis.finding import spoken
 from pellucid.analysis.features import has_convolution
 from pellucid.analysis.overview import feature_overview
-from pellucid.analysis.report.curves import layers, learning_curves
+from pellucid.analysis.report.curves import layers, learning_curves, recorded_curves
 from pellucid.analysis.report.outcomes import confusion, judged, mistakes, scatter
 from pellucid.analysis.report.page import figure, number, page, table, text
+from pellucid.errors import DataError
+from pellucid.train import run_folder
 from pellucid.train.files import write_atomically
+from pellucid.train.run_folder import RunRecord
 
 _FILE = "report.html"
+
+
+class MissingDataWarning(UserWarning):
+    """The page of a run lacks what needs its data, which are gone."""
 
 
 def write_report(
@@ -29,6 +38,8 @@ def write_report(
     **settings: Any,
 ) -> Path:
     """Write one page on a training: summary, curves, layers, diagnosis, predictions, mistakes, feature pictures.
+
+    Of a run folder whose data are gone the page shows what does not need them, says so, and warns.
 
     The page is one file of HTML without scripts: images lie inside, nothing is loaded from elsewhere, and text that
     comes from data is shown as text. It is light or dark as the reader's system is.
@@ -62,7 +73,12 @@ def write_report(
     (6, False)
     """
     if isinstance(run, (str, Path)):
-        folder = open_run(run, data)
+        try:
+            folder = open_run(run, data)
+        except DataError as missing:
+            if data is not None:
+                raise
+            return _without_data(Path(run), missing, path)
         target = folder.path / _FILE if path is None else Path(path)
         title, under, first = _of_folder(folder)
         case = folder.case
@@ -70,27 +86,48 @@ def write_report(
         case = case_of(run, x, y, **settings)
         target = Path(_FILE if path is None else path)
         title, under, first = f"Model {run.label}", f"{case.setup.count:,} training samples", ""
-    html = page(title, under, [("Summary", first + _summary(case)), *_sections(case)])
+    with np.errstate(all="ignore"):  # a training that diverged is looked at, too
+        html = page(title, under, [("Summary", first + _summary(case.model)), *_sections(case)])
     write_atomically(target, html.encode())
     return target
 
 
 def _of_folder(folder: RunFolder) -> tuple[str, str, str]:
     """Title, the line below it, and the settings and results of a run folder."""
-    record = folder.record
+    where = "held-out" if folder.case.test is not None else "the training"
+    return f"Run {folder.path.resolve().name}", repr(folder.dataset), _record(folder.record, where)
+
+
+def _record(record: RunRecord, where: str) -> str:
     results = [(key.replace("_", " "), number(value)) for key, value in record.results.items()]
     settings = [(key.replace("_", " "), value) for key, value in record.settings.items() if value is not None]
-    where = "held-out" if folder.case.test is not None else "the training"
     measured = f"<div><h3>On {where} data</h3>{table(('quantity', 'value'), results, numbers=1)}</div>"
-    first = f'<div class="beside">{measured}<div><h3>Settings</h3>{table(("setting", "value"), settings)}</div></div>'
-    return f"Run {folder.path.resolve().name}", repr(folder.dataset), first
+    return f'<div class="beside">{measured}<div><h3>Settings</h3>{table(("setting", "value"), settings)}</div></div>'
 
 
-def _summary(case: Case) -> str:
-    buffer = io.StringIO(case.model.summary(show=False))
-    optimizer = text(repr(case.model.optimizer))
-    losses = text(", ".join(repr(loss) for loss in case.model.objective.losses))
-    return f"<h3>Model</h3><pre>{text(buffer.getvalue())}</pre><p>loss {losses}; optimiser {optimizer}</p>"
+def _without_data(run: Path, missing: DataError, path: str | Path | None) -> Path:
+    """The page of a run whose data are gone: record, curves, and what was recorded."""
+    model, record = run_folder.read(run)
+    folder = run if run.is_dir() else run.parent
+    history, recording = kept_of(folder, record)
+    told = f"The data of the run are not there, so that diagnosis and predictions are left out: {missing.message}"
+    hint = f"pellucid inspect {folder} --data NAME_OR_FILE"
+    notice = f'<div class="finding warning"><p>{text(told)}</p><pre>{text(hint)}</pre></div>'
+    sections = [("Summary", notice + _record(record, "held-out") + _summary(model))]
+    sections.append(("Learning curves", learning_curves(history)))
+    if recording is not None:
+        sections.append(("Layers", recorded_curves(recording)))
+    target = folder / _FILE if path is None else Path(path)
+    under = f"{record.task} of {record.data}"
+    write_atomically(target, page(f"Run {folder.resolve().name}", under, sections).encode())
+    warnings.warn(f"{told}\nHint: {hint}", MissingDataWarning, stacklevel=3)
+    return target
+
+
+def _summary(model: Any) -> str:
+    optimizer = text(repr(model.optimizer))
+    losses = text(", ".join(repr(loss) for loss in model.objective.losses))
+    return f"<h3>Model</h3><pre>{text(model.summary(show=False))}</pre><p>loss {losses}; optimiser {optimizer}</p>"
 
 
 def _sections(case: Case) -> list[tuple[str, str]]:
@@ -98,6 +135,10 @@ def _sections(case: Case) -> list[tuple[str, str]]:
     found: list[tuple[str, str | None]] = [("Diagnosis", _diagnosis(case))]
     if case.history is not None:
         found.append(("Learning curves", learning_curves(case.history)))
+    if not _is_finite(case):
+        told = "For some samples the model gives NaN or infinity: there are no predictions to show."
+        found += [("Predictions", f"<p>{told}</p>"), ("Layers", layers(case))]
+        return [(name, content) for name, content in found if content]
     found += [
         ("Confusion matrix", confusion(case)),
         ("Predictions", scatter(case)),
@@ -106,6 +147,12 @@ def _sections(case: Case) -> list[tuple[str, str]]:
         ("What the network sees", _features(case)),
     ]
     return [(name, content) for name, content in found if content]
+
+
+def _is_finite(case: Case) -> bool:
+    """Whether the model gives a number for every sample that predictions are shown on."""
+    outputs = case.model.predict(judged(case)[1])
+    return all(bool(np.isfinite(part).all()) for part in (outputs if isinstance(outputs, list) else [outputs]))
 
 
 def _diagnosis(case: Case) -> str:
@@ -145,4 +192,4 @@ def _features(case: Case) -> str | None:
     return "".join(f"<h3>{text(title)}</h3>{figure(drawn, title)}" for title, drawn in pages)
 
 
-__all__ = ["write_report"]
+__all__ = ["MissingDataWarning", "write_report"]

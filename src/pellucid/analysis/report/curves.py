@@ -9,7 +9,7 @@ import numpy as np
 from pellucid.analysis.diagnosis.case import Case
 from pellucid.analysis.diagnosis.probe import LayerView
 from pellucid.analysis.recording import plot_recording
-from pellucid.analysis.report.page import figure, number, table, text
+from pellucid.analysis.report.page import beside, figure, number, table, text
 from pellucid.errors import ConfigurationError
 from pellucid.train.history import History
 from pellucid.train.recording import Recording
@@ -17,25 +17,19 @@ from pellucid.train.recording import Recording
 _BLUE, _RED = "#0072B2", "#D55E00"
 
 
-def _axes(columns: int, width: float = 4.6, height: float = 3.3) -> tuple[Any, Any]:
+def _axes() -> Any:
     from matplotlib.figure import Figure  # no global figure manager: nothing leaks, no display is needed
 
-    drawn = Figure(figsize=(width * columns, height), layout="constrained")
-    return drawn, drawn.subplots(1, columns, squeeze=False)[0]
+    return Figure(figsize=(4.6, 3.3), layout="constrained").add_subplot()
 
 
 def learning_curves(history: History) -> str:
     """The loss and the metrics of every epoch, and the best of them in words."""
     keys = [k for k, v in history.history.items() if not k.startswith("val_") and all(np.ndim(n) == 0 for n in v)]
     if not keys or not len(history):
-        return "<p>There is no history of the epochs.</p>"
-    parts = []
-    for start in range(0, len(keys), 2):
-        chosen = keys[start : start + 2]
-        drawn, axes = _axes(len(chosen))
-        for ax, key in zip(axes, chosen, strict=True):
-            history.plot(key, ax)
-        parts.append(figure(drawn, f"Learning curves: {', '.join(chosen)}"))
+        ended = f"<p>Training ended in its first epoch: {text(history.stopped_by)}</p>" if history.stopped_by else ""
+        return ended or "<p>There is no history of the epochs.</p>"
+    drawn = beside(figure(history.plot(key, _axes()).figure, f"Learning curve: {key}") for key in keys)
     rows = []
     for key in (k for k, v in history.history.items() if all(np.ndim(n) == 0 for n in v)):
         values = np.asarray(history[key], float)
@@ -45,8 +39,8 @@ def learning_curves(history: History) -> str:
             rows.append(
                 (key.replace("val_", "validation ").replace("_", " "), number(told), best + 1, number(values[-1]))
             )
-    ended = f"<p>Training ended: {text(history.stopped_by)}.</p>" if history.stopped_by else ""
-    return "".join(parts) + table(("quantity", "best", "in epoch", "last"), rows, numbers=3) + ended
+    ended = f"<p>Training ended: {text(history.stopped_by.rstrip('.'))}.</p>" if history.stopped_by else ""
+    return drawn + table(("quantity", "best", "in epoch", "last"), rows, numbers=3) + ended
 
 
 def layers(case: Case) -> str:
@@ -66,7 +60,7 @@ def layers(case: Case) -> str:
     )
     told = f"<p>One step of the trained model on {len(views[0].activation)} training samples: its activations, their "
     told += "gradients (root mean square of delta) and those of the kernels.</p>" if views else ""
-    recorded = "" if case.recording is None else _recorded(case.recording)
+    recorded = "" if case.recording is None else recorded_curves(case.recording)
     drawn = _flow(views)
     return told + table(head, rows, numbers=7) + drawn + recorded
 
@@ -89,18 +83,24 @@ def _row(view: LayerView) -> tuple[Any, ...]:
 def _flow(views: list[LayerView]) -> str:
     """Activations forwards and gradients backwards, layer by layer."""
     weighted = [view for view in views if "kernel" in view.gradients]
-    if len(weighted) < 2:
+    if len(weighted) < 2 or not all(np.isfinite([v.activation.std(), v.gradient_norm()]).all() for v in weighted):
         return ""
-    drawn, (left, right) = _axes(2)
+    left, right = _axes(), _axes()
+    norms = np.array([max(view.gradient_norm(), 1e-38) for view in weighted])
     place = np.arange(len(weighted))
     left.plot(place, [view.activation.std() for view in weighted], "o-", color=_BLUE)
     left.set(ylabel="deviation of the activations", title="forwards", ylim=(0, None))
-    right.plot(place, [max(view.gradient_norm(), 1e-38) for view in weighted], "s-", color=_RED)
-    right.set(ylabel="norm of the kernel's gradient", yscale="log", title="backwards")
+    right.plot(place, norms, "s-", color=_RED)
+    right.set(ylabel="norm of the kernel's gradient", title="backwards")
+    if norms.max() > 10 * norms.min():
+        right.set_yscale("log")
+    else:
+        right.set_ylim(0, None)
     for ax in (left, right):
         ax.set_xticks(place, [view.label for view in weighted], rotation=30, ha="right")
         ax.grid(alpha=0.3)
-    return figure(drawn, "Deviation of the activations and norm of the gradient of each layer")
+    told = "Deviation of the activations of each layer", "Norm of the gradient of each layer's kernel"
+    return beside(figure(ax.figure, words) for ax, words in zip((left, right), told, strict=True))
 
 
 #: What of a recording is drawn: quantity, column, and what the axis is called.
@@ -112,24 +112,21 @@ _RECORDED = (
 )
 
 
-def _recorded(recording: Recording) -> str:
+def recorded_curves(recording: Recording) -> str:
     """Curves over the recorded updates: gradients, updates and activations of every layer."""
     steps = recording.steps
     if not steps:
         return ""
-    parts = [
+    told = (
         f"<h3>Recorded</h3><p>{len(steps):,} updates were recorded, from the first of them, {steps[0]:,}, to the last, "
         f"{steps[-1]:,}.</p>"
-    ]
-    for start in range(0, len(_RECORDED), 2):
-        chosen = _RECORDED[start : start + 2]
-        drawn, axes = _axes(2)
-        for ax, (quantity, column, label) in zip(axes, chosen, strict=True):
-            try:
-                plot_recording(recording, quantity, column, ax=ax)
-                ax.set_title(label, fontsize=10)
-            except ConfigurationError:  # no layer has it
-                ax.remove()
-        if drawn.axes:
-            parts.append(figure(drawn, "Recorded over the updates: " + ", ".join(label for *_, label in chosen)))
-    return "".join(parts)
+    )
+    drawn = []
+    for quantity, column, label in _RECORDED:
+        try:
+            ax = plot_recording(recording, quantity, column, ax=_axes())
+        except ConfigurationError:  # no layer has it
+            continue
+        ax.set_title(label, fontsize=10)
+        drawn.append(figure(ax.figure, f"Recorded over the updates: {label}"))
+    return told + beside(drawn)

@@ -46,7 +46,8 @@ figcaption { color: var(--soft); font-size: .9rem; }
   letter-spacing: .04em; }
 .error { --tone: var(--error); } .warning { --tone: var(--warning); } .advice { --tone: var(--advice); }
 .good { color: var(--good); font-weight: 600; }
-.beside { display: flex; flex-wrap: wrap; gap: 0 3rem; }
+.beside, .figures { display: flex; flex-wrap: wrap; gap: 0 3rem; } .beside > *, .figures > * { min-width: 0; }
+.figures { gap: 0 1rem; } .beside td { white-space: normal; overflow-wrap: anywhere; max-width: 26rem; }
 .mistakes { display: flex; flex-wrap: wrap; gap: .9rem; }
 .mistake { width: 9rem; font-size: .86rem; line-height: 1.35; }
 .mistake img { display: block; width: 100%; image-rendering: pixelated; border: 1px solid var(--line);
@@ -66,17 +67,19 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> str:
-    """A number to four digits, as text.
+    """A number to four digits, those before the point all, as text.
 
-    >>> number(0.123456), number(1234567), number(None), number(float("nan"))
-    ('0.1235', '1,234,567', '', 'NaN')
+    >>> number(0.123456), number(1234567), number(199783.4), number(None), number(float("nan"))
+    ('0.1235', '1,234,567', '199,783', '', 'NaN')
     """
     if value is None:
         return ""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{int(value):,}"
     found = float(value)
-    return "NaN" if found != found else f"{found:.4g}"
+    if found != found:
+        return "NaN"
+    return f"{found:,.0f}" if 1e4 <= abs(found) < 1e7 else f"{found:.4g}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int = 0) -> str:
@@ -107,6 +110,11 @@ def figure(drawn: Any, alternative: str, caption: str = "") -> str:
     width = round(drawn.get_size_inches()[0] * 96)
     under = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
     return f"<figure>{picture(buffer.getvalue(), alternative, width=width)}{under}</figure>"
+
+
+def beside(figures: Iterable[str]) -> str:
+    """Figures in rows of as many as there is room for."""
+    return f'<div class="figures">{"".join(figures)}</div>'
 
 
 def png(pixels: np.ndarray) -> bytes:
