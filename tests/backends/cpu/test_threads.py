@@ -167,12 +167,25 @@ def test_trials_of_long_steps_are_rare():
 
 
 def test_the_first_run_after_a_change_does_not_count():
-    pace = threads.Pace()
-    for seconds in (1.0, 1e-3, 1.0, 2e-3):  # waking takes a second here
+    pace, last = threads.Pace(), None
+    for _ in range(8):  # both ways, until each was tried for a while; waking takes a second here
         shared, steps = pace.choose(1, True)
-        pace.note(shared, steps, seconds)
+        pace.note(shared, steps, 1.0 if shared is not last else 1e-3 if shared else 2e-3)
+        last = shared
     assert pace.choose(1, True)[0] is True
     assert pace.choose(10_000, True) == (True, round(threads.Pace.TURN / 1e-3))
+
+
+def test_a_core_that_becomes_fast_after_a_while_is_found_soon():
+    pace, spent = threads.Pace(), 0.0
+    for _ in range(1000):
+        shared, steps = pace.choose(10_000, True)
+        cost = (4e-4 if spent < 0.05 else 1e-4) if shared else 2e-4
+        pace.note(shared, steps, cost * steps)
+        spent += cost * steps
+        if shared and spent > 0.05 and steps * 1e-4 > threads.Pace.TRIAL * 2:
+            break
+    assert spent < 0.25
 
 
 def test_a_plan_that_is_not_worth_sharing_stays_alone():

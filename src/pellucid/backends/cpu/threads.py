@@ -71,11 +71,14 @@ class Pace:
 
     #: Seconds after which Python has its turn, roughly; and of a trial of the slower way.
     TURN, TRIAL = 0.03, 0.004
-    #: A trial of the slower way may take one part in so many of the time.
-    RETRY = 50
+    #: A trial of the slower way may take one part in so many of the time: at first, since a core that was idle takes
+    #: some time until it is fast, and in the long run.
+    EAGER, RETRY = 4, 50
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
+        self._tried = {True: 0.0, False: 0.0}
+        self._patience = self.EAGER
         self._since_trial = 0.0
         self._last: bool | None = None
         self._settling = False
@@ -85,13 +88,14 @@ class Pace:
         shared, seconds = False, self.TURN
         if may_share and self._settling:
             shared, seconds = bool(self._last), self.TRIAL
-        elif may_share and len(self._seconds) < 2:
-            shared, seconds = True not in self._seconds, self.TRIAL
+        elif may_share and min(self._tried.values()) < self.TRIAL:
+            # First steps are slow for many reasons: both ways are tried for as long before they are compared.
+            shared, seconds = self._tried[True] < self.TRIAL, self.TRIAL
         elif may_share:
             shared = self._seconds[True] <= self._seconds[False]
-            if self._since_trial > self.RETRY * self._cost_of_trial(not shared):
+            if self._since_trial > self._patience * self._cost_of_trial(not shared):
                 shared, seconds = not shared, self.TRIAL
-                self._since_trial = 0.0
+                self._since_trial, self._patience = 0.0, min(2 * self._patience, self.RETRY)
         cost = self._seconds.get(shared, self._seconds.get(not shared))
         return shared, 1 if cost is None else max(1, min(steps, int(seconds / max(cost, 1e-9))))
 
@@ -111,6 +115,7 @@ class Pace:
         if self._settling:
             return
         self._since_trial += seconds
+        self._tried[shared] += seconds
         before = self._seconds.get(shared, cost)
         # Better times count at once; a worse one may be an accident.
         self._seconds[shared] = cost if cost < before else 0.8 * before + 0.2 * cost
