@@ -179,3 +179,36 @@ def test_killed_processes_leave_a_cache_that_serves_the_next_one(tmp_path, monke
     found, _ = last.communicate(timeout=120)
     assert (last.returncode, found) == (0, expected)
     assert counts[-1] > 0, "every process was killed before it wrote a kernel"
+
+
+WRITING = """
+import sys
+import numpy as np
+from pellucid.backends.cpu import emit
+written = []
+finish = emit.Emitter.finish
+emit.Emitter.finish = lambda self: written.append(1) or finish(self)
+from pellucid import compile, ops
+f = compile(lambda x, w: ops.tanh(x @ w) + ops.max(x), backend="cpu")
+x = np.linspace(-1, 1, 64, dtype="float32").reshape(8, 8)
+print(np.asarray(f(x, x)).tobytes().hex(), len(written) > 0)
+"""
+
+
+def test_a_second_process_does_not_even_write_the_kernels(tmp_path):
+    def run(**settings):
+        environment = {**os.environ, "PELLUCID_CACHE": str(tmp_path), "PELLUCID_VERIFY": "", **settings}
+        done = subprocess.run([sys.executable, "-c", WRITING], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    first, second = run(), run()
+    assert (first[1], second[1]) == ("True", "False")
+    assert first[0] == second[0]
+    assert run(PELLUCID_VERIFY="1") == [first[0], "True"]
+    for path in (tmp_path / "kernels").glob("recipe-*"):
+        path.write_bytes(b"damaged")
+    assert run() == [first[0], "True"]
+    for path in (tmp_path / "kernels").glob("[0-9a-f]*.o"):
+        path.unlink()
+    assert run() == [first[0], "True"]

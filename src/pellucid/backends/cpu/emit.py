@@ -19,7 +19,7 @@ I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 POINTER = ir.PointerType()
 # llvmlite fills a table when it first writes a name of metadata; done here, two threads cannot do it at once.
 ir.MetaDataString(ir.Module(), "").get_reference()
-KERNEL = "kernel"
+KERNEL = target.KERNEL
 
 Value = Any
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import ParamSpec
 
 from pellucid.backends.cpu import (
     batch_last,
@@ -15,34 +17,49 @@ from pellucid.backends.cpu import (
     matmul,
     moves,
     rows,
+    target,
     transposing,
     windows,
 )
 
-map_kernel = lru_cache(maxsize=None)(elementwise.map_kernel)
-reduce_kernel = lru_cache(maxsize=None)(elementwise.reduce_kernel)
-columns_kernel = lru_cache(maxsize=None)(elementwise.columns_kernel)
-matmul_kernel = lru_cache(maxsize=None)(matmul.matmul_kernel)
-single_row_kernel = lru_cache(maxsize=None)(matmul.single_row_kernel)
-along_axis_kernel = lru_cache(maxsize=None)(index.along_axis_kernel)
-argmax_kernel = lru_cache(maxsize=None)(index.argmax_kernel)
-conv_kernel = lru_cache(maxsize=None)(convolution.conv_kernel)
-narrow_conv_kernel = lru_cache(maxsize=None)(convolution.narrow_conv_kernel)
-conv_kernel_grad_kernel = lru_cache(maxsize=None)(convolution.conv_kernel_grad_kernel)
-conv_rows_grad_kernel = lru_cache(maxsize=None)(conv_gradient.conv_rows_grad_kernel)
-conv_last_kernel = lru_cache(maxsize=None)(batch_last.conv_last_kernel)
-conv_last_grad_kernel = lru_cache(maxsize=None)(batch_last.conv_last_grad_kernel)
-conv_pool_kernel = lru_cache(maxsize=None)(conv_pool.conv_pool_kernel)
-conv_pool_last_kernel = lru_cache(maxsize=None)(conv_pool.conv_pool_last_kernel)
-unpool_kernel = lru_cache(maxsize=None)(windows.unpool_kernel)
-window_sum_kernel = lru_cache(maxsize=None)(windows.window_sum_kernel)
-max_pool_kernel = lru_cache(maxsize=None)(windows.max_pool_kernel)
-max_pool_index_kernel = lru_cache(maxsize=None)(windows.max_pool_index_kernel)
-random_kernel = lru_cache(maxsize=None)(counters.random_kernel)
-fold_in_kernel = lru_cache(maxsize=None)(counters.fold_in_kernel)
-cumsum_kernel = lru_cache(maxsize=None)(counters.cumsum_kernel)
-argsort_kernel = lru_cache(maxsize=None)(counters.argsort_kernel)
-gather_rows_kernel = lru_cache(maxsize=None)(moves.gather_rows_kernel)
-rows_kernel = lru_cache(maxsize=None)(rows.rows_kernel)
-transposing_kernel = lru_cache(maxsize=None)(transposing.transposing_kernel)
-move_kernel = lru_cache(maxsize=None)(moves.move_kernel)
+P = ParamSpec("P")
+
+
+def kept(write: Callable[P, int]) -> Callable[P, int]:
+    """The function that writes a kernel, called once for each kernel, and not at all where its code is on disk."""
+
+    @wraps(write)
+    def kernel(*args: P.args, **kwargs: P.kwargs) -> int:
+        recipe = f"{write.__module__}.{write.__qualname__} {args!r} {sorted(kwargs.items())!r}"
+        return target.address_by_recipe(recipe, lambda: write(*args, **kwargs))
+
+    return cache(kernel)  # type: ignore[return-value]
+
+
+map_kernel = kept(elementwise.map_kernel)
+reduce_kernel = kept(elementwise.reduce_kernel)
+columns_kernel = kept(elementwise.columns_kernel)
+matmul_kernel = kept(matmul.matmul_kernel)
+single_row_kernel = kept(matmul.single_row_kernel)
+along_axis_kernel = kept(index.along_axis_kernel)
+argmax_kernel = kept(index.argmax_kernel)
+conv_kernel = kept(convolution.conv_kernel)
+narrow_conv_kernel = kept(convolution.narrow_conv_kernel)
+conv_kernel_grad_kernel = kept(convolution.conv_kernel_grad_kernel)
+conv_rows_grad_kernel = kept(conv_gradient.conv_rows_grad_kernel)
+conv_last_kernel = kept(batch_last.conv_last_kernel)
+conv_last_grad_kernel = kept(batch_last.conv_last_grad_kernel)
+conv_pool_kernel = kept(conv_pool.conv_pool_kernel)
+conv_pool_last_kernel = kept(conv_pool.conv_pool_last_kernel)
+unpool_kernel = kept(windows.unpool_kernel)
+window_sum_kernel = kept(windows.window_sum_kernel)
+max_pool_kernel = kept(windows.max_pool_kernel)
+max_pool_index_kernel = kept(windows.max_pool_index_kernel)
+random_kernel = kept(counters.random_kernel)
+fold_in_kernel = kept(counters.fold_in_kernel)
+cumsum_kernel = kept(counters.cumsum_kernel)
+argsort_kernel = kept(counters.argsort_kernel)
+gather_rows_kernel = kept(moves.gather_rows_kernel)
+rows_kernel = kept(rows.rows_kernel)
+transposing_kernel = kept(transposing.transposing_kernel)
+move_kernel = kept(moves.move_kernel)

@@ -18,6 +18,8 @@ from pathlib import Path
 from pellucid import config
 
 _DIGEST = 32
+#: How the keys begin under which another key is kept instead of machine code.
+RECIPE = "recipe-"
 #: Files that are being written, and the age in seconds from which on nobody does so any more.
 _PART, _ABANDONED = ".part", 3600.0
 
@@ -70,8 +72,8 @@ class ObjectCache:
             self._warn(error)
 
     def sizes(self) -> list[int]:
-        """The bytes of each file."""
-        return [path.stat().st_size for path in self.folder.glob("*.o")]
+        """The bytes of each kernel's machine code."""
+        return [path.stat().st_size for path in self.folder.glob("*.o") if not path.name.startswith(RECIPE)]
 
     def _sweep(self) -> None:
         """Remove what processes that were killed while they wrote have left behind."""

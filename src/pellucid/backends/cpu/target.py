@@ -6,23 +6,36 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
 
 from pellucid import config
-from pellucid.backends.cpu.object_cache import ObjectCache
+from pellucid.backends.cpu.object_cache import RECIPE, ObjectCache
 from pellucid.errors import ConfigurationError, unknown_name
 
 CACHE = ObjectCache()
 
 _lock = threading.Lock()
 _compiled: dict[str, tuple[Any, int]] = {}
+#: The function that a kernel's module has, and a module that stands for one whose machine code is known.
+KERNEL = "kernel"
+_STUB = f"define void @{KERNEL}(ptr %record, i64 %thread, i64 %threads) {{\n  ret void\n}}\n"
+
+
+class _Last(threading.local):
+    """The key of the module that a thread has last asked for."""
+
+    key = ""
+
+
+_last = _Last()
 _logger = logging.getLogger("pellucid")
 
 
@@ -133,13 +146,58 @@ class Effort:
 EFFORT = Effort()
 
 
+def _source() -> str | None:
+    """A digest of the engine's own source; None where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        for path in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+#: Taken when the engine is imported: who edits the source later must not find kernels of both under one recipe.
+_SOURCE = _source()
+
+
 def address_of(module_text: str, function: str) -> int:
     """The address of a function of a module, compiled once per machine and kept for the life of the process."""
     key = hashlib.sha256(f"{_fingerprint()}{module_text}".encode()).hexdigest()
+    _last.key = key
     with _lock:
         if key not in _compiled:
             _compiled[key] = _compile(module_text, function, key)
         return _compiled[key][1]
+
+
+def address_by_recipe(recipe: str, write: Callable[[], int]) -> int:
+    """The address of a kernel by what it is made of; it is written only if its machine code is not on disk.
+
+    Writing a kernel takes longer than reading its code. The recipe stands for the kernel as long as the engine's own
+    source is the same; with ``PELLUCID_VERIFY`` the kernel is written all the same, and compared.
+
+    Args:
+        recipe: Everything that the kernel is made from.
+        write: Writes the kernel and gives its address, by one call of :func:`address_of`.
+    """
+    if _SOURCE is None or " object at 0x" in recipe:
+        return write()
+    own = RECIPE + hashlib.sha256(f"{_fingerprint()}{_SOURCE}{recipe}".encode()).hexdigest()
+    known = (CACHE.load(own) or b"").decode()
+    if known and not config.flag(config.VERIFY):
+        with _lock:
+            code = None if known in _compiled else CACHE.load(known)
+            if code is not None:
+                _compiled[known] = _link(_STUB, KERNEL, code, None)
+            if known in _compiled:
+                return _compiled[known][1]
+    address = write()
+    if known and known != _last.key and config.flag(config.VERIFY):
+        raise RuntimeError(f"Two kernels have one recipe: {recipe}")
+    if known != _last.key:
+        CACHE.store(own, _last.key.encode())
+    return address
 
 
 @lru_cache(maxsize=1)
@@ -151,17 +209,24 @@ def _fingerprint() -> str:
 def _compile(module_text: str, function: str, key: str) -> tuple[Any, int]:
     known = CACHE.load(key)
     with EFFORT.one_more() if known is None else nullcontext():
-        module = llvm.parse_assembly(module_text)
+        return _link(module_text, function, known, lambda code: CACHE.store(key, code))
+
+
+def _link(
+    module_text: str, function: str, known: bytes | None, keep: Callable[[bytes], None] | None
+) -> tuple[Any, int]:
+    """The engine that owns a module's code, and the address of a function: from machine code that is known, or anew."""
+    module = llvm.parse_assembly(module_text)
+    if known is None:
         module.verify()
-        if known is None:
-            _optimize(module)
-        engine = llvm.create_mcjit_compiler(module, machine())
-        engine.set_object_cache(
-            notify_func=lambda module, code: None if known else CACHE.store(key, code),
-            getbuffer_func=lambda module: known,
-        )
-        engine.finalize_object()
-        return engine, engine.get_function_address(function)
+        _optimize(module)
+    engine = llvm.create_mcjit_compiler(module, machine())
+    engine.set_object_cache(
+        notify_func=lambda module, code: keep(code) if keep and known is None else None,
+        getbuffer_func=lambda module: known,
+    )
+    engine.finalize_object()
+    return engine, engine.get_function_address(function)
 
 
 def _optimize(module: Any) -> None:
