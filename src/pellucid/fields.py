@@ -160,16 +160,20 @@ class Configured:
     """
 
     _hidden: ClassVar[tuple[str, ...]] = ()
+    _fields: ClassVar[tuple[dataclasses.Field, ...]] = ()
+    _data_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own_init = "__init__" in cls.__dict__
         dataclass(eq=False, repr=False)(cls)
+        cls._fields = fields(cls)  # type: ignore[arg-type]
+        cls._data_fields = tuple(field.name for field in cls._fields if field.metadata.get("data"))
         if not own_init:
             cls.__init__ = _teaching_init(cls, cls.__init__)  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in self._fields:
             check = field.metadata.get("check")
             message = check(getattr(self, field.name)) if check else None
             if message:
@@ -186,16 +190,15 @@ class Configured:
 
     def data_names(self) -> tuple[str, ...]:
         """The settings that are data now: those declared so that are not 0, for 0 often means "leave it out"."""
-        declared = (f.name for f in fields(self) if f.metadata.get("data"))  # type: ignore[arg-type]
-        return tuple(name for name in declared if getattr(self, name))
+        return tuple(name for name in self._data_fields if getattr(self, name))
 
     def config(self) -> dict[str, Any]:
         """The settings by name, as they were given."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {field.name: getattr(self, field.name) for field in self._fields}
 
     def __repr__(self) -> str:
         parts = []
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in self._fields:
             value = getattr(self, field.name)
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required or _differs(value, field):
@@ -209,12 +212,12 @@ def _differs(value: Any, field: dataclasses.Field) -> bool:
     return type(value) is not type(default) or value != default
 
 
-def _teaching_init(cls: type, init: Callable[..., None]) -> Callable[..., None]:
+def _teaching_init(cls: type[Configured], init: Callable[..., None]) -> Callable[..., None]:
     """The dataclass ``__init__``, with errors that name the class, the argument and the nearest spelling."""
 
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
         # Settings of the class itself first; those that every such class has (kw_only) last.
-        names = [f.name for f in sorted(fields(cls), key=lambda f: f.kw_only)]  # type: ignore[arg-type]
+        names = [f.name for f in sorted(cls._fields, key=lambda f: bool(f.kw_only))]
         for name in kwargs:
             if name not in names:
                 close = nearest(name, names)

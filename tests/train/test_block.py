@@ -9,7 +9,7 @@ from pellucid.nn import BatchNorm, Dense, Dropout, Embedding, Flatten
 from pellucid.nn.regularizers import L2
 from pellucid.optim import SGD, Adam
 from pellucid.optim.schedules import CosineDecay
-from pellucid.train import block, loop
+from pellucid.train import Callback, EarlyStopping, block, loop
 
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(70, 4)).astype("float32"), R.integers(0, 3, 70)
@@ -133,3 +133,81 @@ def test_large_data_and_embeddings_run_in_blocks_too(blocks):
         losses.append(model.fit(words, labels, epochs=5, batch_size=8, seed=0, verbose=0)["loss"])
     assert [count for _, count, _ in blocks] == [4, 4]
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+class StoppingEpochByEpoch(EarlyStopping):
+    """Early stopping that wants to be told of every epoch at once."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        pass
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize(("patience", "start", "rate"), [(4, 0, 0.03), (6, 10, 0.1), (0, 0, 0.1), (40, 0, 0.03)])
+def test_early_stopping_in_blocks_gives_the_bits_of_single_epochs(blocks, backend, every, patience, start, rate):
+    fits = []
+    for kind in (EarlyStopping, StoppingEpochByEpoch):
+        model, stop = net(backend, optimizer=Adam(rate)), kind(patience=patience, start_from_epoch=start)
+        history = model.fit(
+            X,
+            Y,
+            validation_split=0.3,
+            validation_every=every,
+            epochs=60,
+            batch_size=16,
+            seed=3,
+            callbacks=stop,
+            verbose=0,
+        )
+        fits.append((model, stop, history))
+        if kind is EarlyStopping:
+            assert bool(blocks) == (patience > 1 or start > 1)
+            assert max((count for _, count, _ in blocks), default=0) <= max(patience, 1) + start
+            blocks.clear()
+    assert not blocks
+    (a, stop, history), (b, expected, history_b) = fits
+    assert (stop.best_epoch, stop.stopped_epoch) == (expected.best_epoch, expected.stopped_epoch)
+    assert history.stopped_by == history_b.stopped_by
+    assert a.optimizer.iterations == b.optimizer.iterations
+    assert same(a, b)
+    for key, values in history.history.items():
+        np.testing.assert_array_equal(values, history_b[key], err_msg=key)
+
+
+def test_weights_of_an_epoch_in_the_midst_of_a_block_are_restored(blocks):
+    model, stop = net(optimizer=Adam(0.02)), EarlyStopping(patience=7)
+    history = model.fit(X, Y, validation_split=0.3, epochs=60, seed=3, callbacks=stop, verbose=0)
+    inside = [first <= stop.best_epoch < first + count - 1 for first, count, _ in blocks]
+    assert any(inside)
+    best = net(optimizer=Adam(0.02))
+    best.fit(X, Y, validation_split=0.3, epochs=stop.best_epoch + 1, seed=3, verbose=0)
+    assert same(model, best)
+    assert history.best("val_loss") == stop.best_epoch
+
+
+def test_a_callback_that_needs_not_be_told_at_once_is_told_of_every_epoch(blocks):
+    class Patient(Callback):
+        def __init__(self):
+            self.told = []
+
+        def unwatched(self, epoch):
+            return 5
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.told.append((epoch, sorted(logs), self.weights()["dense_1.kernel"]))
+
+    model, patient = net(metrics=("accuracy",)), Patient()
+    options = {"epochs": 11, "seed": 3, "validation_data": (X, Y), "validation_every": 2, "verbose": 0}
+    model.fit(X, Y, callbacks=patient, **options)
+    assert [count for _, count, _ in blocks] == [5, 5]
+    seen = []
+    other = net(metrics=("accuracy",))
+
+    def look(epoch, logs):
+        seen.append((epoch, sorted(logs), other.get_weights()["dense_1.kernel"]))
+
+    other.fit(X, Y, callbacks=look, **options)
+    for (epoch, keys, kernel), (wanted, wanted_keys, wanted_kernel) in zip(patient.told, seen, strict=True):
+        assert (epoch, keys) == (wanted, wanted_keys)
+        np.testing.assert_array_equal(kernel, wanted_kernel)

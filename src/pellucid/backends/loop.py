@@ -6,9 +6,9 @@ A training step, an evaluation and a prediction are loops over the batches of an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,6 +96,23 @@ class LoopRun(ABC):
 #: Steps of several loops in turn: each line is a run and how many of its next steps to make.
 Script = Sequence[tuple[LoopRun, int]]
 
+#: What is called when so many lines of a script are done, in the order of the lines.
+Stops = Sequence[tuple[int, Callable[[], None]]]
+
+
+def parts_of(lines: Any, stops: Stops) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """The lines up to each stop with what is called there, then the rest."""
+    reached = 0
+    for line, call in stops:
+        yield lines[reached:line], call
+        reached = line
+    if reached < len(lines):
+        yield lines[reached:], _nothing
+
+
+def _nothing() -> None:
+    """The end of a script calls nobody."""
+
 
 class Loop(ABC):
     """A graph compiled to be run in a loop."""
@@ -103,16 +120,22 @@ class Loop(ABC):
     graph: Graph
     form: LoopForm
 
-    def in_turn(self, script: Script) -> None:
+    def in_turn(self, script: Script, stops: Stops = ()) -> None:
         """Make the steps of a script whose loops belong to one backend; not for more than a fraction of a second.
+
+        Args:
+            script: Which steps.
+            stops: What is called between them.
 
         Raises:
             DataError: An index lay outside its axis.
         """
-        for run, steps in script:
-            end = run.done + steps
-            while run.done < end:
-                run.advance(end - run.done)
+        for part, call in parts_of(script, stops):
+            for run, steps in part:
+                end = run.done + steps
+                while run.done < end:
+                    run.advance(end - run.done)
+            call()
 
     @abstractmethod
     def start(self, data: LoopData, first: int = 0) -> LoopRun:

@@ -1,23 +1,31 @@
 """Several epochs at once: where nobody looks at the model between them, they run without a return to Python.
 
+Callbacks say for how long they need not be told (:meth:`Callback.unwatched`); early stopping, for instance, until its
+patience may end. They are told afterwards of every epoch, and find the weights of each.
+
 Small networks on small data take microseconds for an epoch, far less than a glance at it from Python. The numbers are
 the same bits as epoch by epoch.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 import time
 from typing import Any
 
 import numpy as np
 
-from pellucid.backends.loop import LoopData, LoopRun
+from pellucid.backends.loop import Loop, LoopData, LoopRun
+from pellucid.train.callbacks import Callback, overrides_batch_end
 from pellucid.train.feed import ArrayFeed, Feed, Segment
 from pellucid.train.history import History
 from pellucid.train.progress import Silent
+from pellucid.train.recording.session import Session
+from pellucid.train.recording.tape import Tape, TapedRun, When
 from pellucid.train.state import TrainingState
 from pellucid.train.step import StepLogs
-from pellucid.train.totals import EpochTotals
+from pellucid.train.totals import logs_of_epochs
 
 #: Seconds that a block takes, roughly, and the most bytes of rows' numbers that it holds.
 _TURN, _BYTES = 0.1, 1 << 24
@@ -26,7 +34,7 @@ _TURN, _BYTES = 0.1, 1 << 24
 def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
     """How many of the epochs from one on shall run as a block; fewer than 2: none."""
     expected = history.seconds[-1] if history.seconds else fit.epoch_seconds
-    if expected is None or fit.callbacks or type(fit.display) is not Silent:
+    if expected is None or type(fit.display) is not Silent:
         return 0
     feeds = [feed for feed in (fit.feed, fit.validation) if feed is not None]
     if not all(isinstance(feed, ArrayFeed) for feed in feeds):
@@ -35,12 +43,26 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
         return 0
     rows = sum(feed.count for feed in feeds)
     affordable = int(_TURN / max(expected, 1e-7))
-    count = min(fit.epochs - epoch, affordable, _BYTES // (8 * rows))
-    if fit.session is None:
+    count = min(fit.epochs - epoch, affordable, _BYTES // (8 * rows), unwatched(fit, epoch))
+    if fit.session is None or fit.session.recorder.level == "stats":
         return count
-    # Epochs in which something is recorded are trained one by one.
+    # Epochs of which arrays are recorded are trained one by one.
     ahead = fit.session.steps_until_next(fit.model.optimizer.iterations + 1) // fit.feed.steps
     return min(count, ahead)
+
+
+def unwatched(fit: Any, epoch: int) -> int:
+    """For how many epochs the callbacks let training go on before they are told."""
+    ahead = fit.epochs - epoch
+    for callback in fit.callbacks:
+        kind = type(callback)
+        if kind.on_epoch_begin is not Callback.on_epoch_begin or overrides_batch_end([callback]):
+            return 0
+        ahead = min(ahead, callback.unwatched(epoch))
+    if ahead > 1 and fit.callbacks:
+        size = sum(p.numpy().nbytes for p in fit.model.parameters)
+        ahead = min(ahead, _BYTES // max(size, 1))
+    return ahead
 
 
 def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: History) -> bool:
@@ -49,20 +71,22 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
     The epochs must then be trained one by one, which finds out what it was.
     """
     started = time.perf_counter()
-    model = fit.model
     numbers = range(first, first + count)
     feed: Feed | None = fit.validation
     checked = [e for e in numbers if feed is not None and (e + 1) % fit.validation_every == 0]
-    training = _Training(model, [list(fit.feed.epoch(epoch)) for epoch in numbers], key)
-    validation = _Validation(model, feed, len(checked), training.state) if feed is not None and checked else None
-    script = []
+    training = _Training(fit.model, fit.feed, numbers, key, fit.session)
+    validation = _Validation(fit.model, feed, len(checked), training.state) if feed is not None and checked else None
+    kept = _Weights(fit.model, training.state)
+    script, stops = [], []
     for epoch in numbers:
-        script += training.lines
+        script += training.lines(epoch)
+        if fit.callbacks:
+            stops.append((len(script), kept.keep))
         if validation is not None and epoch in checked:
             script += validation.lines
     good = False
     try:
-        training.loop.in_turn(script)
+        training.loop.in_turn(script, stops)
         good = training.is_good()
     finally:
         if not good:
@@ -70,14 +94,52 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
     if not good:
         return False
     training.publish()
-    logs = [totals.result() for totals in training.totals(count)]
-    if validation is not None:
-        for epoch, totals in zip(checked, validation.totals(len(checked)), strict=True):
-            logs[epoch - first] |= totals.result("val_")
-    seconds = (time.perf_counter() - started) / count
-    for epoch, own in zip(numbers, logs, strict=True):
-        history.append(epoch, own, seconds)
+    logs = training.logs(count)
+    measured = {} if validation is None else validation.logs(len(checked))
+    spread = {name: _spread(values, checked, numbers) for name, values in measured.items()}
+    history.extend(numbers, logs | spread, (time.perf_counter() - started) / count)
+    for place, epoch in enumerate(numbers if fit.callbacks else ()):
+        own = {name: values[place] for name, values in logs.items()}
+        if epoch in checked:
+            own |= {name: values[place] for name, values in spread.items()}
+        _tell(fit, place, epoch, own, kept)
     return True
+
+
+def _spread(values: list[Any], checked: list[int], numbers: range) -> list[Any]:
+    """The values of some epochs among all of them; NaN in the others."""
+    if len(checked) == len(numbers):
+        return values
+    own = dict(zip(checked, values, strict=True))
+    return [own.get(epoch, math.nan) for epoch in numbers]
+
+
+def _tell(fit: Any, place: int, epoch: int, logs: dict[str, Any], kept: _Weights) -> None:
+    """Tell the callbacks of an epoch of the block, with the weights as they were at its end."""
+    for callback in fit.callbacks:
+        callback._weights_then = functools.partial(kept.of, place)
+        try:
+            callback.on_epoch_end(epoch, logs)
+        finally:
+            callback._weights_then = None
+
+
+class _Weights:
+    """The weights of a model at the end of the epochs of a block."""
+
+    def __init__(self, model: Any, state: TrainingState) -> None:
+        self._state = state
+        place = {id(tensor): number for number, tensor in enumerate(state.tensors)}
+        self._places = {str(p.name): place[id(p)] for p in model.parameters}
+        self._kept: list[list[np.ndarray]] = []
+
+    def keep(self) -> None:
+        """Keep what they are now."""
+        self._kept.append([self._state.arrays[place].copy() for place in self._places.values()])
+
+    def of(self, number: int) -> dict[str, np.ndarray]:
+        """Those that were kept as the so many-th, by name."""
+        return {name: array.copy() for name, array in zip(self._places, self._kept[number], strict=True)}
 
 
 class _Training:
@@ -85,49 +147,72 @@ class _Training:
 
     Attributes:
         state: What they change.
-        lines: The lines of a script for one epoch.
     """
 
-    def __init__(self, model: Any, epochs: list[list[Segment]], key: np.ndarray) -> None:
-        self._model = model
-        columns = list(zip(*epochs, strict=True))
-        programs = [model.programs.training(column[0]) for column in columns]
+    def __init__(self, model: Any, feed: ArrayFeed, epochs: range, key: np.ndarray, session: Session | None) -> None:
+        self._model, self._epochs = model, epochs
+        segments = list(feed.epochs(epochs))
+        programs = [model.programs.training(segment) for segment in segments]
         self.loop = programs[0].loop
         self._trained = programs[0].trained
         self.state: TrainingState = model.programs.state(programs[0])
-        optimizer, steps = model.optimizer, sum(segment.steps for segment in epochs[0])
-        self._made = len(epochs) * steps
+        optimizer, count = model.optimizer, len(epochs)
+        self._made = count * feed.steps
         first = optimizer.iterations
         series = (
-            np.arange(first, first + self._made).astype(np.uint32).reshape(len(epochs), steps),
-            optimizer.learning_rates(self._made).reshape(len(epochs), steps),
+            np.arange(first, first + self._made).astype(np.uint32).reshape(count, feed.steps),
+            optimizer.learning_rates(self._made).reshape(count, feed.steps),
         )
-        self.lines: list[tuple[LoopRun, int]] = []
+        self._runs: list[tuple[LoopRun, int]] = []
+        self._taped: list[TapedRun] = []
         self._parts: list[tuple[StepLogs, int]] = []
         start = 0
-        for column, program in zip(columns, programs, strict=True):
-            segment, stop = column[0], start + column[0].steps
+        for segment, program in zip(segments, programs, strict=True):
+            stop = start + segment.steps // count
             own = [np.ascontiguousarray(values[:, start:stop]).ravel() for values in series]
-            order = np.concatenate([s.order for s in column])
             fixed = (key, *program.trained.settings.values())
-            run = program.loop.start(LoopData(segment.arrays, order, fixed, own, self.state.arrays))
-            self.lines.append((run, segment.steps))
+            data = LoopData(segment.arrays, segment.order, fixed, own, self.state.arrays)
+            run = self._started(program.loop, data, segment, session)
+            self._runs.append((run, stop - start))
             self._parts.append((StepLogs.of(run.logs, program.losses), segment.batch))
             start = stop
 
+    def _started(self, loop: Loop, data: LoopData, segment: Segment, session: Session | None) -> LoopRun:
+        """A run, in which steps are recorded where there is a session that wants some of them."""
+        when = When(data.series[0].astype(np.int64) + 1, np.repeat(self._epochs, segment.steps // len(self._epochs)) + 1)
+        if session is None or not session.timetable.among(when.numbers).any():
+            return loop.start(data)
+        program = self._model.programs.training(segment, session.recorder)
+        self._taped.append(Tape(session, program, whole=True).start(loop, data, when))
+        return self._taped[-1]
+
+    def lines(self, epoch: int) -> list[tuple[LoopRun, int]]:
+        """The lines of a script for an epoch."""
+        script, place = [], epoch - self._epochs.start
+        for run, steps in self._runs:
+            if isinstance(run, TapedRun):
+                script += run.script(place * steps, (place + 1) * steps, steps)
+            else:
+                script.append((run, steps))
+        return script
+
     def is_good(self) -> bool:
         """Whether every loss and the parameters at the end are finite."""
+        for run in self._taped:
+            run.collect()
         losses = all(bool(np.isfinite(logs.total).all()) for logs, _ in self._parts)
         return losses and self.state.first_non_finite(len(self._trained.parameters)) is None
 
     def publish(self) -> None:
-        """Give the model the present numbers, and count the steps."""
+        """Give the model the present numbers, and count the steps; what was recorded counts."""
+        for run in self._taped:
+            run.keep(run.steps)
         self.state.publish()
         self._model.optimizer.iterations += self._made
 
-    def totals(self, epochs: int) -> list[EpochTotals]:
-        """The totals of each epoch."""
-        return EpochTotals.of_epochs(self._model.objective, self._model.output_names, self._parts, epochs)
+    def logs(self, epochs: int) -> dict[str, list[Any]]:
+        """The losses and metrics of each epoch."""
+        return logs_of_epochs(self._model.objective, self._model.output_names, self._parts, epochs)
 
 
 class _Validation:
@@ -145,6 +230,6 @@ class _Validation:
             self.lines.append((run, segment.steps))
             self._parts.append((StepLogs.of(run.logs, program.losses), segment.batch))
 
-    def totals(self, epochs: int) -> list[EpochTotals]:
-        """The totals of each evaluation."""
-        return EpochTotals.of_epochs(self._model.objective, self._model.output_names, self._parts, epochs)
+    def logs(self, epochs: int) -> dict[str, list[Any]]:
+        """The losses and metrics of each evaluation."""
+        return logs_of_epochs(self._model.objective, self._model.output_names, self._parts, epochs, "val_")

@@ -32,6 +32,20 @@ class Callback:
 
     model: Any = None
     validation_every: int = 1
+    _weights_then: Callable[[], dict[str, np.ndarray]] | None = None
+
+    def unwatched(self, epoch: int) -> int:
+        """How many epochs from ``epoch`` on may be trained before ``on_epoch_end`` is called for each of them.
+
+        Small networks train faster so. The calls then come one after the other, with the logs of their epochs, while
+        the model is already at the end of the last one; :meth:`weights` gives the weights of the epoch that a call is
+        about. Training can be stopped by the call for the last of them only. By default 1: nothing is put off.
+        """
+        return 1
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """In ``on_epoch_end``: the model's weights at the end of that epoch, by name."""
+        return self.model.get_weights() if self._weights_then is None else self._weights_then()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -159,9 +173,15 @@ class EarlyStopping(Callback):
         """Start over."""
         self._monitor.reset()
         self._waited = 0
-        self._weights: dict[str, np.ndarray] | None = None
+        self._best: dict[str, np.ndarray] | None = None
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
+
+    def unwatched(self, epoch: int) -> int:
+        """Until patience may end, at the earliest."""
+        if type(self).on_epoch_end is not EarlyStopping.on_epoch_end:
+            return 1
+        return max(self._start - epoch, 0) + max(self.patience, 1) - self._waited
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch."""
@@ -170,20 +190,20 @@ class EarlyStopping(Callback):
         if self._monitor.improved(logs or {}):
             self.best_epoch, self._waited = epoch, 0
             if self.restore_best_weights:
-                self._weights = self.model.get_weights()
+                self._best = self.weights()
             return
         self._waited += 1
         if self._waited >= max(self.patience, 1):
             self.stopped_epoch = epoch
             self.model.stop_training = f"early stopping: {self._monitor.key} has not improved for {self._waited} epochs"
-            if self._weights is not None and self.best_epoch is not None:
+            if self._best is not None and self.best_epoch is not None:
                 self.model.stop_training += f"; the weights of epoch {self.best_epoch + 1} are restored"
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Restore the best weights."""
-        if self._weights is not None:
-            self.model.set_weights(self._weights)
-            self._weights = None
+        if self._best is not None:
+            self.model.set_weights(self._best)
+            self._best = None
 
 
 class Checkpoint(Callback):

@@ -100,21 +100,39 @@ class ArrayFeed(Feed):
         self.rows = rows
         self.count = len(x[0]) if rows is None else len(rows)
         self.batch_size = self.count if batch_size is None else min(batch_size, self.count)
-        self.steps = -(-self.count // self.batch_size)
+        self.steps: int = -(-self.count // self.batch_size)
         self._dtypes = tuple(input_dtypes)
         self._shuffle, self._seed = shuffle, seed
 
     def epoch(self, number: int) -> Iterator[Segment]:
         """The batches of an epoch, shuffled where asked for: first the whole ones, then what is left."""
-        rows = np.arange(self.count) if self.rows is None else self.rows
-        if self._shuffle:
-            permuted = seeds.generator(self._seed, 0, number).permutation(self.count)
-            rows = permuted if self.rows is None else rows[permuted]
+        yield from self.epochs(range(number, number + 1))
+
+    def epochs(self, numbers: range) -> Iterator[Segment]:
+        """The batches of some epochs one after the other: first the whole ones of all, then what is left of each."""
+        orders = self.orders(numbers)
         whole = self.count // self.batch_size * self.batch_size
         weights = () if self.weights is None else (self.weights,)
-        for order, batch in ((rows[:whole], self.batch_size), (rows[whole:], self.count - whole)):
-            if len(order):
-                yield Segment(self.x, self.y, weights, self._dtypes, order, batch)
+        for own, batch in ((orders[:, :whole], self.batch_size), (orders[:, whole:], self.count - whole)):
+            if own.shape[1]:
+                yield Segment(self.x, self.y, weights, self._dtypes, own.ravel(), batch)
+
+    def orders(self, numbers: range) -> np.ndarray:
+        """The rows of some epochs in the order in which they are trained on [epoch, row]."""
+        if not self._shuffle:
+            own = np.arange(self.count) if self.rows is None else self.rows
+            return np.tile(own, (len(numbers), 1))
+        permuted = self._permutations(numbers)
+        return permuted if self.rows is None else self.rows[permuted]
+
+    def _permutations(self, numbers: range) -> np.ndarray:
+        """The permutation of each of some epochs."""
+        return permutations(self._seed, numbers, self.count)
+
+
+def permutations(seed: int, epochs: range, count: int) -> np.ndarray:
+    """The orders of the samples in some epochs [epoch, sample]; each follows from the seed and its number alone."""
+    return np.stack([seeds.generator(seed, 0, epoch).permutation(count) for epoch in epochs])
 
 
 class GeneratorFeed(Feed):

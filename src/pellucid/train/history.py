@@ -45,6 +45,15 @@ class History:
             values = self.history.setdefault(key, [math.nan] * (len(self.epochs) - 1))
             values.append(logs.get(key, math.nan))
 
+    def extend(self, epochs: Sequence[int], logs: dict[str, list[Any]], seconds: float) -> None:
+        """Add the logs of several epochs, each of which took so long; NaN where something was not measured."""
+        before = len(self.epochs)
+        self.epochs += epochs
+        self.seconds += [seconds] * len(epochs)
+        for key in {**self.history, **logs}:
+            values = self.history.setdefault(key, [math.nan] * before)
+            values += logs.get(key) or [math.nan] * len(epochs)
+
     def __getitem__(self, key: str) -> list[Any]:
         if key not in self.history:
             raise unknown_name("history key", key, self.history)

@@ -52,6 +52,10 @@ class Metric(Configured):
     def result(self, totals: Sequence[np.ndarray]) -> Any:
         """The metric from the combined statistics."""
 
+    def results(self, totals: Sequence[np.ndarray]) -> list[Any]:
+        """The metric of several epochs, whose statistics lie along the first axis."""
+        return [self.result(own) for own in zip(*totals, strict=True)]
+
     def aligned(self, y_true: Any, y_pred: Any) -> Any:
         """The targets in the shape of the predictions, for metrics that compare number by number.
 
@@ -93,10 +97,6 @@ class Accumulator:
         if self._sums is None:
             self._sums = [np.zeros(s.shape[1:], np.float64) for s in statistics]
         self._sums = [accumulate(total, s) for total, s in zip(self._sums, statistics, strict=True)]
-
-    def begin_with(self, sums: Sequence[np.ndarray]) -> None:
-        """Start from statistics that were added up already."""
-        self._sums = list(sums)
 
     def result(self) -> Any:
         """The metric so far.
@@ -153,6 +153,12 @@ class Mean(Metric):
     def result(self, totals: Sequence[np.ndarray]) -> float:
         """Sum divided by number."""
         return float(_ratio(*totals))
+
+    def results(self, totals: Sequence[np.ndarray]) -> list[float]:
+        """Sums divided by numbers; a result of one's own counts for single epochs and for several."""
+        if type(self).result is not Mean.result:
+            return super().results(totals)
+        return _ratio(*totals).tolist()
 
 
 class BinaryAccuracy(Mean):

@@ -20,7 +20,7 @@ from pellucid.nn.core import Dropout
 from pellucid.nn.regularizers import L2
 from pellucid.train import fitting, loop
 from pellucid.train.callbacks import Callback
-from pellucid.train.feed import ArrayFeed, Segment, check_batch_size
+from pellucid.train.feed import ArrayFeed, check_batch_size, permutations
 from pellucid.train.history import History
 from pellucid.train.loop import Run
 from pellucid.train.model import Model
@@ -42,37 +42,32 @@ class Orders:
     MOST = 1 << 26
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, int], np.ndarray] = {}
-        self._size = 0
+        self._kept: dict[tuple[int, int], np.ndarray] = {}
 
-    def of(self, seed: int, epoch: int, count: int) -> np.ndarray:
-        """The permutation of an epoch; the one that an :class:`ArrayFeed` draws."""
-        key = (seed, epoch, count)
-        found = self._kept.get(key)
-        if found is None:
-            found = seeds.generator(seed, 0, epoch).permutation(count)
-            if self._size + found.nbytes <= self.MOST:
-                self._kept[key] = found
-                self._size += found.nbytes
-        return found
+    def of(self, seed: int, numbers: range, count: int) -> np.ndarray:
+        """The permutations of some epochs [epoch, row]; those that an :class:`ArrayFeed` draws."""
+        kept = self._kept.get((seed, count), np.empty((0, count), np.int64))
+        if len(kept) < numbers.stop and self._has_room(numbers.stop - len(kept), count):
+            kept = np.concatenate([kept, permutations(seed, range(len(kept), numbers.stop), count)])
+            self._kept[seed, count] = kept
+        own = kept[numbers.start : numbers.stop]
+        if len(own) == len(numbers):
+            return own
+        return np.concatenate([own, permutations(seed, range(numbers.start + len(own), numbers.stop), count)])
+
+    def _has_room(self, epochs: int, count: int) -> bool:
+        return sum(own.nbytes for own in list(self._kept.values())) + 8 * epochs * count <= self.MOST
 
 
 class MemberFeed(ArrayFeed):
     """Batches of a member's rows, in the orders that it shares with others; the batches of an ArrayFeed."""
 
     def __init__(self, *data: Any, orders: Orders, seed: int, **settings: Any) -> None:
-        super().__init__(*data, shuffle=False, seed=seed, **settings)
+        super().__init__(*data, shuffle=True, seed=seed, **settings)
         self._orders = orders
 
-    def epoch(self, number: int) -> Iterator[Segment]:
-        """The batches of an epoch, shuffled."""
-        order = self._orders.of(self._seed, number, self.count)
-        rows = order if self.rows is None else self.rows[order]
-        plain = ArrayFeed(
-            self.x, self.y, self.weights, self._dtypes, rows=rows, batch_size=self.batch_size, shuffle=False,
-            seed=self._seed,
-        )  # fmt: skip
-        return plain.epoch(number)
+    def _permutations(self, numbers: range) -> np.ndarray:
+        return self._orders.of(self._seed, numbers, self.count)
 
 
 class Population:

@@ -38,54 +38,57 @@ class EpochTotals:
             for accumulator in accumulators:
                 accumulator.add([next(statistics) for _ in range(accumulator.metric.statistics_count)])
 
-    @classmethod
-    def of_epochs(
-        cls, objective: Objective, output_names: tuple[str, ...], parts: Sequence[tuple[StepLogs, int]], epochs: int
-    ) -> list[EpochTotals]:
-        """The totals of several epochs at once.
-
-        Args:
-            objective, output_names: As for one epoch; all metrics add their statistics up.
-            parts: The logs of all epochs for each size of batches, and that size; every epoch has as many batches.
-            epochs: How many epochs.
-        """
-
-        def summed(pick: Callable[[StepLogs], np.ndarray], weigh: bool = False) -> np.ndarray:
-            rows = [pick(logs) * np.float64(size) if weigh else pick(logs) for logs, size in parts]
-            rows = [r.reshape(epochs, -1, *r.shape[1:]) for r in rows]
-            zeros = np.zeros((epochs, 1, *rows[0].shape[2:]))
-            return np.add.accumulate(np.concatenate([zeros, *rows], 1), 1, np.float64)[:, -1]
-
-        first = parts[0][0]
-        losses = [summed(lambda logs, n=n: logs.loss_sums[n]) for n in range(len(first.loss_sums))]
-        penalties = summed(lambda logs: logs.penalty, weigh=True)
-        statistics = [summed(lambda logs, n=n: logs.statistics[n]) for n in range(len(first.statistics))]
-        count = sum(len(logs.total) // epochs * size for logs, size in parts)
-        found = []
-        for epoch in range(epochs):
-            totals = cls(objective, output_names)
-            totals._count, totals._penalty = count, float(penalties[epoch])
-            totals._sums[:] = [sums[epoch] for sums in losses]
-            values = iter(statistics)
-            for accumulators in totals._accumulators:
-                for a in accumulators:
-                    a.begin_with([next(values)[epoch] for _ in range(a.metric.statistics_count)])
-            found.append(totals)
-        return found
-
     def result(self, prefix: str = "") -> dict[str, Any]:
         """The logs of all batches so far, keys beginning with ``prefix``."""
-        losses = [
-            total if loss.reduction == "sum" else total / self._count
-            for loss, total in zip(self._objective.losses, self._sums, strict=True)
-        ]
-        weighted = sum(f * value for f, value in zip(self._objective.loss_weights, losses, strict=True))
-        logs: dict[str, Any] = {f"{prefix}loss": float(weighted + self._penalty / self._count)}
-        several = len(self._names) > 1
-        if several:
-            logs |= {f"{prefix}{name}_loss": float(value) for name, value in zip(self._names, losses, strict=True)}
-        for name, accumulators in zip(self._names, self._accumulators, strict=True):
-            for accumulator in accumulators:
-                label = accumulator.metric.label
-                logs[f"{prefix}{name}_{label}" if several else f"{prefix}{label}"] = accumulator.result()
-        return logs
+        values = [a.result() for accumulators in self._accumulators for a in accumulators]
+        whole, losses = _losses(self._objective, self._sums, self._penalty, self._count)
+        keys = keys_of(self._objective, self._names, prefix)
+        return dict(zip(keys, [float(whole), *map(float, losses), *values], strict=True))
+
+
+def keys_of(objective: Objective, names: tuple[str, ...], prefix: str = "") -> list[str]:
+    """What the logs are called: the loss, with several outputs the loss of each, the metrics of each."""
+    several = len(names) > 1
+    keys = [f"{prefix}loss"] + ([f"{prefix}{name}_loss" for name in names] if several else [])
+    for name, metrics in zip(names, objective.metrics, strict=True):
+        keys += [f"{prefix}{name}_{m.label}" if several else f"{prefix}{m.label}" for m in metrics]
+    return keys
+
+
+def _losses(objective: Objective, sums: Any, penalty: Any, count: int) -> tuple[Any, list[Any]]:
+    """The whole loss, and with several outputs that of each, from sums over samples."""
+    losses = [
+        total if loss.reduction == "sum" else total / count for loss, total in zip(objective.losses, sums, strict=True)
+    ]
+    weighted = sum(f * value for f, value in zip(objective.loss_weights, losses, strict=True))
+    return weighted + penalty / count, losses if len(losses) > 1 else []
+
+
+def logs_of_epochs(
+    objective: Objective, names: tuple[str, ...], parts: Sequence[tuple[StepLogs, int]], epochs: int, prefix: str = ""
+) -> dict[str, list[Any]]:
+    """The logs of several epochs at once: the numbers that :class:`EpochTotals` gives for each.
+
+    Args:
+        objective, names: As for one epoch; all metrics add their statistics up.
+        parts: The logs of all epochs for each size of batches, and that size; every epoch has as many batches.
+        epochs: How many epochs.
+        prefix: What keys begin with.
+    """
+
+    def summed(pick: Callable[[StepLogs], np.ndarray], weigh: bool = False) -> np.ndarray:
+        rows = [pick(logs) * np.float64(size) if weigh else pick(logs) for logs, size in parts]
+        rows = [r.reshape(epochs, -1, *r.shape[1:]) for r in rows]
+        zeros = np.zeros((epochs, 1, *rows[0].shape[2:]))
+        return np.add.accumulate(np.concatenate([zeros, *rows], 1), 1, np.float64)[:, -1]
+
+    first = parts[0][0]
+    sums = [summed(lambda logs, n=n: logs.loss_sums[n]) for n in range(len(first.loss_sums))]
+    count = sum(len(logs.total) // epochs * size for logs, size in parts)
+    whole, losses = _losses(objective, sums, summed(lambda logs: logs.penalty, weigh=True), count)
+    statistics = iter([summed(lambda logs, n=n: logs.statistics[n]) for n in range(len(first.statistics))])
+    metrics = [metric for own in objective.metrics for metric in own]
+    values = [metric.results([next(statistics) for _ in range(metric.statistics_count)]) for metric in metrics]
+    return dict(
+        zip(keys_of(objective, names, prefix), [whole.tolist(), *(v.tolist() for v in losses), *values], strict=True)
+    )

@@ -11,7 +11,7 @@ from pellucid.backends.cpu.memory import Memory, work_of
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.sources import Source
 from pellucid.backends.cpu.threads import POOL
-from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script
+from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script, Stops, parts_of
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Graph, Var
 from pellucid.plan.layout import View, byte_size, contiguous_strides, dense
@@ -49,21 +49,21 @@ class CpuLoop(Loop):
         """The loop before a step."""
         return _CpuRun(self, data, self.check(data), first)
 
-    def in_turn(self, script: Script) -> None:
-        """Make the steps of a script, all of them in one native call where that is worth while."""
+    def in_turn(self, script: Script, stops: Stops = ()) -> None:
+        """Make the steps of a script, in one native call from stop to stop where that is worth while."""
         runs = {id(run): run for run, _ in script}
         if not all(isinstance(run, _CpuRun) and run.is_readable for run in runs.values()):
-            super().in_turn(script)
+            super().in_turn(script, stops)
             return
         lent: dict[int, Memory] = {number: run.lend() for number, run in runs.items()}  # type: ignore[attr-defined]
         try:
             if all(memory.is_small for memory in lent.values()):
-                _run_script(script, lent)
+                _run_script(script, stops, runs, lent)
                 return
         finally:
             for number, run in runs.items():
                 run.take_back(lent[number])  # type: ignore[attr-defined]
-        super().in_turn(script)
+        super().in_turn(script, stops)
 
     def fixed(self, data: LoopData) -> Callable[[], list[np.ndarray]]:
         """A function that makes the first step again and again; it has a memory of its own, bound once."""
@@ -138,16 +138,21 @@ class LoopPlan:
             self._p.emit(name, kernels.move_kernel(), record, writes)
 
 
-def _run_script(script: Script, lent: dict[int, Memory]) -> None:
+def _run_script(script: Script, stops: Stops, runs: dict[int, LoopRun], lent: dict[int, Memory]) -> None:
     """Make the steps of a script on this thread alone."""
-    lines = np.empty((len(script), runner.LINE_SIZE), np.int64)
-    reached = {id(run): run.done for run, _ in script}
-    for line, (run, steps) in zip(lines, script, strict=True):
-        line[:] = lent[id(run)].job.address, reached[id(run)], steps
-        reached[id(run)] += steps
-    POOL.run(lines, 1)
-    for memory in lent.values():
-        memory.raise_for_indices()
+    reached = {number: run.done for number, run in runs.items()}
+    addresses = {number: memory.job.address for number, memory in lent.items()}
+    table = []
+    for run, steps in script:
+        number = id(run)
+        table.append((addresses[number], reached[number], steps))
+        reached[number] += steps
+    lines = np.array(table, np.int64).reshape(-1, runner.LINE_SIZE)
+    for part, call in parts_of(lines, stops):
+        POOL.run(part, 1)
+        for memory in lent.values():
+            memory.raise_for_indices()
+        call()
 
 
 class _CpuRun(LoopRun):
