@@ -157,11 +157,11 @@ class _Training:
         self._trained = programs[0].trained
         self.state: TrainingState = model.programs.state(programs[0])
         optimizer, count = model.optimizer, len(epochs)
-        self._made = count * feed.steps
+        self._made = sum(segment.steps for segment in segments)
         first = optimizer.iterations
         series = (
-            np.arange(first, first + self._made).astype(np.uint32).reshape(count, feed.steps),
-            optimizer.learning_rates(self._made).reshape(count, feed.steps),
+            np.arange(first, first + self._made).astype(np.uint32).reshape(count, -1),
+            optimizer.learning_rates(self._made).reshape(count, -1),
         )
         self._runs: list[tuple[LoopRun, int]] = []
         self._taped: list[TapedRun] = []

@@ -100,7 +100,7 @@ class ArrayFeed(Feed):
         self.rows = rows
         self.count = len(x[0]) if rows is None else len(rows)
         self.batch_size = self.count if batch_size is None else min(batch_size, self.count)
-        self.steps: int = -(-self.count // self.batch_size)
+        self.steps = -(-self.count // self.batch_size)
         self._dtypes = tuple(input_dtypes)
         self._shuffle, self._seed = shuffle, seed
 
