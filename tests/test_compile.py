@@ -237,3 +237,8 @@ def test_thousands_of_chained_operations_compile_and_differentiate() -> None:
 
     assert compile(chain)(np.asarray(1.0)).item() == 5001.0**2
     assert compile(grad(chain))(np.asarray(1.0)).item() == 2 * 5001.0**2
+
+
+def test_traced_values_can_be_detached():
+    compiled = compile(grad(lambda w: (w * w.detach()).sum()))
+    np.testing.assert_array_equal(compiled(np.array([2.0, 3.0], np.float32)), [2.0, 3.0])

@@ -398,3 +398,10 @@ def test_a_leaked_variable_of_a_trace_is_refused() -> None:
         "The traced variable Var(float32[2]) was used after its trace had ended.\n"
         "Hint: return it from the traced function instead of storing it outside"
     )
+
+
+def test_a_truth_value_is_a_mask_not_a_position() -> None:
+    truth = Tensor(np.array(True))
+    with pytest.raises(DTypeError, match="A bool tensor is no index"):
+        ["a", "b"][truth]
+    assert np.arange(3)[truth].shape == (1, 3)

@@ -162,11 +162,14 @@ class Configured:
     _hidden: ClassVar[tuple[str, ...]] = ()
     _fields: ClassVar[tuple[dataclasses.Field, ...]] = ()
     _data_fields: ClassVar[tuple[str, ...]] = ()
+    _own_init: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own_init = "__init__" in cls.__dict__
-        dataclass(eq=False, repr=False)(cls)
+        # A class that adds no setting keeps an __init__ that a base class wrote itself.
+        own_init = "__init__" in cls.__dict__ or (cls._own_init and not cls.__dict__.get("__annotations__"))
+        cls._own_init = own_init
+        dataclass(eq=False, repr=False, init=not own_init)(cls)
         cls._fields = fields(cls)  # type: ignore[arg-type]
         cls._data_fields = tuple(field.name for field in cls._fields if field.metadata.get("data"))
         if not own_init:

@@ -161,8 +161,9 @@ class Tensor(Operators):
         return int(self.item())
 
     def __index__(self) -> int:
-        if is_float(self.dtype):
-            raise DTypeError(f"A {self.dtype.name} tensor is no index.", hint="convert it with .astype('int32')")
+        if is_float(self.dtype) or self.dtype == bool:
+            hint = "give NumPy the mask itself: .numpy()" if self.dtype == bool else "convert it with .astype('int32')"
+            raise DTypeError(f"A {self.dtype.name} tensor is no index.", hint=hint)
         return int(self.item())
 
     def __bool__(self) -> bool:

@@ -430,6 +430,7 @@ def test_every_name_makes_its_loss() -> None:
         "hinge": "Hinge",
         "poisson": "Poisson",
         "binary_crossentropy": "BinaryCrossentropy",
+        "bce": "BinaryCrossentropy",
         "categorical_crossentropy": "CategoricalCrossentropy",
         "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     }
@@ -440,7 +441,7 @@ def test_every_name_makes_its_loss() -> None:
     [
         (
             lambda: losses.get("mes"),
-            "Unknown loss 'mes'; known are: binary_crossentropy, categorical_crossentropy, hinge, huber, mae, "
+            "Unknown loss 'mes'; known are: bce, binary_crossentropy, categorical_crossentropy, hinge, huber, mae, "
             "mean_absolute_error, mean_squared_error, mse, poisson, sparse_categorical_crossentropy, sse.\n"
             "Hint: did you mean 'mse'?",
         ),

@@ -200,3 +200,20 @@ def test_large_finite_numbers_pass():
     check_finite(np.full(3, 1e300), "x", np.dtype("float64"))
     check_finite(np.zeros((0, 3)), "x")
     check_finite(np.array([1, 2]), "x")
+
+
+def test_a_list_of_one_array_is_the_data_of_the_one_input_and_output():
+    x, y = np.random.default_rng(0).random((6, 2)), np.arange(6.0)
+    symbol = Input((2,))
+    checks = []
+    for outputs in (Dense(1)(symbol), [Dense(1)(symbol)]):
+        model = Model(symbol, outputs)
+        model.compile("mse", "sgd", None)
+        checks.append(model.checks())
+    for own in checks:
+        for wrap in (lambda a: a, lambda a: [a], lambda a: (a,)):
+            found_x, found_y = own.both(wrap(x), wrap(y))
+            np.testing.assert_array_equal(found_x[0], x)
+            np.testing.assert_array_equal(found_y[0].ravel(), y)
+    found, _ = checks[0].both([np.array([1.0, 2.0])], [np.array([3.0])])  # a list of one row
+    assert found[0].shape == (1, 2)

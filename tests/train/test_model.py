@@ -523,3 +523,11 @@ def test_an_output_that_is_no_symbol_is_refused():
     assert str(error.value) == (
         "Model takes symbols, not array([0., 0., 0.]).\nHint: start with x = Input(shape) and call layers on it"
     )
+
+
+def test_keras_short_names_and_no_metrics_are_understood():
+    model = Sequential([Input((2,)), Dense(1, activation="sigmoid")])
+    model.compile("bce", "sgd", metrics=None)
+    assert model.evaluate(np.zeros((4, 2)), np.ones(4), return_dict=True).keys() == {"loss"}
+    model.compile("bce", "sgd", metrics=["acc"])
+    assert model.evaluate(np.zeros((4, 2)), np.ones(4), return_dict=True).keys() == {"loss", "acc"}

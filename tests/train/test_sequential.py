@@ -85,3 +85,12 @@ def test_losses_may_be_named_by_output_before_the_model_is_built():
     wrong.compile({"output": "mse"})
     with pytest.raises(ConfigurationError, match=r"loss has the keys \['output'\], but the outputs are \['out'\]"):
         wrong.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+
+
+def test_a_subclass_without_settings_is_made_like_its_base():
+    class Mine(Sequential):
+        pass
+
+    model = Mine([Input((2,)), Dense(3, name="only")])
+    assert [layer.label for layer in model.layers] == ["only"]
+    assert repr(Mine([Input((2,))], name="own")).startswith("Mine('own'")

@@ -298,6 +298,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "hinge": Hinge,
     "poisson": Poisson,
     "binary_crossentropy": BinaryCrossentropy,
+    "bce": BinaryCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
 }

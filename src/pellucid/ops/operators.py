@@ -212,6 +212,10 @@ class Operators(Value):
         order = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
         return movement.transpose(self, order or None)
 
+    def detach(self) -> Any:
+        """The same numbers; no gradient flows back through them."""
+        return elementwise.stop_gradient(self)
+
     def astype(self, dtype: Any) -> Any:
         """The elements converted to another type."""
         return cast(self, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,8 @@ class DataChecks:
 
     def x(self, x: Any) -> tuple[np.ndarray, ...]:
         """Checked inputs, one array per input of the model."""
-        given = _by_name(x, [s.name for s in self.inputs], "x", "inputs")
+        dimensions = len(self.inputs[0].sample_shape) + 1
+        given = _by_name(x, [s.name for s in self.inputs], "x", "inputs", lambda own: np.ndim(own) == dimensions)
         arrays = []
         for symbol, values, embeddings in zip(self.inputs, given, self.embeddings, strict=True):
             what = "x" if len(self.inputs) == 1 else f"x of input {symbol.name!r}"
@@ -83,7 +84,7 @@ class DataChecks:
         """Checked targets, one array per output, in the form that its loss takes."""
         if y is None:
             raise DataError("y is missing: training and evaluation need targets.")
-        given = _by_name(y, list(self.output_names), "y", "outputs")
+        given = _by_name(y, list(self.output_names), "y", "outputs", lambda own: len(own) == count != 1)
         arrays = []
         for name, shape, loss, values in zip(self.output_names, self.output_shapes, self.losses, given, strict=True):
             what = "y" if len(self.losses) == 1 else f"y of output {name!r}"
@@ -197,8 +198,14 @@ def _not_finite(found: str, value: Any, dtype: DType, count: int) -> DataError:
     )
 
 
-def _by_name(given: Any, names: Sequence[str | None], what: str, kind: str) -> list[Any]:
-    """One item per input or output, from a dict by name, a list, or the one item."""
+def _by_name(
+    given: Any, names: Sequence[str | None], what: str, kind: str, is_whole: Callable[[np.ndarray], bool]
+) -> list[Any]:
+    """One item per input or output, from a dict by name, a list, or the one item.
+
+    A list that holds one array means that array where it is all data of the one input or output (``is_whole``), and a
+    row otherwise.
+    """
     if isinstance(given, dict):
         missing = [name for name in names if name not in given]
         extra = [key for key in given if key not in names]
@@ -206,7 +213,9 @@ def _by_name(given: Any, names: Sequence[str | None], what: str, kind: str) -> l
             raise DataError(f"{what} has the keys {list(given)}, but the model's {kind} are {list(names)}.")
         return [given[name] for name in names]
     if len(names) == 1:
-        return [given[0]] if isinstance(given, tuple) and len(given) == 1 else [given]
+        one = isinstance(given, (list, tuple)) and len(given) == 1
+        listed = one and isinstance(given[0], (np.ndarray, Value)) and np.ndim(given[0]) and is_whole(given[0])
+        return [given[0]] if listed or (one and isinstance(given, tuple)) else [given]
     if isinstance(given, (list, tuple)):
         if len(given) != len(names):
             raise DataError(f"{what} has {len(given)} arrays, but the model has {len(names)} {kind}: {list(names)}.")

@@ -410,6 +410,7 @@ class FunctionMetric(Mean):
 
 METRICS: dict[str, Callable[..., Metric]] = {
     "accuracy": Accuracy,
+    "acc": lambda: Accuracy(name="acc"),
     "binary_accuracy": BinaryAccuracy,
     "categorical_accuracy": CategoricalAccuracy,
     "top_k_accuracy": TopKAccuracy,

@@ -252,6 +252,7 @@ class Model(Layer):
         Raises:
             ConfigurationError: A name is unknown, or the numbers of outputs and losses differ.
         """
+        metrics = () if metrics is None else metrics
         self._optimizer = get_optimizer(optimizer)
         self._backend = backends.get(backend)
         self._objective_request = (loss, loss_weights, metrics)

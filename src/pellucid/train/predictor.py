@@ -46,15 +46,22 @@ class Predictor:
         """The output for one batch, or the list of outputs."""
         if len(inputs) != len(self._inputs):
             raise ShapeError(f"the predictor takes {len(self._inputs)} inputs, not {len(inputs)}")
-        for number, (own, given) in enumerate(zip(self._inputs, inputs, strict=True)):
+        for own, given in zip(self._inputs, inputs, strict=True):
             array = given if isinstance(given, np.ndarray) else np.asarray(given)
             if array.shape != own.shape:
                 raise ShapeError(
-                    f"the predictor was made for inputs {show(own.shape)}, but input {number} is {show(array.shape)}",
+                    f"the predictor was made for inputs {show(own.shape)}, but input {_place(own, self._inputs)} is {show(array.shape)}",
                     hint="model.predictor(batch_size=...) makes one for another number of samples",
                 )
-            np.copyto(own, array, casting="unsafe" if array.dtype.kind in "biuf" else "same_kind")
+            if array.dtype.kind in "biuf":
+                own[...] = array
+            else:
+                np.copyto(own, array, casting="same_kind")
         if [p.version for p in self._parameters] != self._versions:
             self._follow()
-        outputs = [log[0].copy() for log in self._step()]
-        return outputs[0] if self._single else outputs
+        logs = self._step()
+        return logs[0][0].copy() if self._single else [log[0].copy() for log in logs]
+
+
+def _place(own: np.ndarray, inputs: tuple[np.ndarray, ...]) -> int:
+    return next(number for number, other in enumerate(inputs) if other is own)

@@ -218,10 +218,10 @@ class _CpuRun(LoopRun):
         """A function that makes the step at which the run is, in a memory of its own."""
         memory = self._plan.new_memory()
         memory.bind(self._buffers, self._addresses + self._sources(1)[2])
-        first = self.done
+        once = memory.once(self.done)
 
         def step() -> list[np.ndarray]:
-            memory.once(first)
+            once()
             return self.logs
 
         return step

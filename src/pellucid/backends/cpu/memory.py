@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -89,14 +90,19 @@ class Memory:
         self._pace.note(shared, chosen, time.perf_counter() - started)
         self.raise_for_indices()
 
-    def once(self, step: int) -> None:
-        """Make one step on the calling thread, with the least ado.
+    def once(self, step: int) -> Callable[[], None]:
+        """A function that makes one step on the calling thread, with the least ado.
 
-        Raises:
-            DataError: An index lay outside its axis.
+        Its errors: DataError, an index lay outside its axis.
         """
-        POOL.run(self.job.script(step, 1), 1)
-        self.raise_for_indices()
+        run, flag = POOL.alone(self.job.script(step, 1)), self._flag
+
+        def again() -> None:
+            run()
+            if flag[0]:
+                self.raise_for_indices()
+
+        return again
 
     def raise_for_indices(self) -> None:
         """The error of a run in which an index lay outside its axis."""

@@ -10,7 +10,7 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -232,6 +232,16 @@ class Pool:
             _run()(self._address, address, len(script), 0, threads)
         finally:
             self._lock.release()
+
+    def alone(self, script: np.ndarray) -> Callable[[], None]:
+        """A function that makes the steps of a script on the calling thread, again and again, with the least ado."""
+        native, here, kept = _run(), self._address, (self._shared, script.copy())
+        lines, length = kept[1].ctypes.data, len(script)
+
+        def run(_kept: Any = kept) -> None:
+            native(here, lines, length, 0, 1)
+
+        return run
 
     def _announce(self) -> None:
         """Tell the workers, waking those that sleep."""
