@@ -167,7 +167,7 @@ class Configured:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # A class that adds no setting keeps an __init__ that a base class wrote itself.
-        own_init = "__init__" in cls.__dict__ or (cls._own_init and not cls.__dict__.get("__annotations__"))
+        own_init = "__init__" in cls.__dict__ or (cls._own_init and not inspect.get_annotations(cls))
         cls._own_init = own_init
         dataclass(eq=False, repr=False, init=not own_init)(cls)
         cls._fields = fields(cls)  # type: ignore[arg-type]

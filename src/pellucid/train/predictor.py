@@ -49,8 +49,9 @@ class Predictor:
         for own, given in zip(self._inputs, inputs, strict=True):
             array = given if isinstance(given, np.ndarray) else np.asarray(given)
             if array.shape != own.shape:
+                place = next(number for number, other in enumerate(self._inputs) if other is own)
                 raise ShapeError(
-                    f"the predictor was made for inputs {show(own.shape)}, but input {_place(own, self._inputs)} is {show(array.shape)}",
+                    f"the predictor was made for inputs {show(own.shape)}, but input {place} is {show(array.shape)}",
                     hint="model.predictor(batch_size=...) makes one for another number of samples",
                 )
             if array.dtype.kind in "biuf":
@@ -62,6 +63,3 @@ class Predictor:
         logs = self._step()
         return logs[0][0].copy() if self._single else [log[0].copy() for log in logs]
 
-
-def _place(own: np.ndarray, inputs: tuple[np.ndarray, ...]) -> int:
-    return next(number for number, other in enumerate(inputs) if other is own)
