@@ -20,7 +20,7 @@ from benchmarks.crowded import prepared
 from pellucid import Sequential, set_num_threads
 from pellucid.train.running import TrainingRun
 
-NETWORKS = ("784-100-10, batch 256", "LeNet-5, batch 128", "784-32-10, batch 16")
+NETWORKS = ("784-100-10, batch 256", "LeNet-5, batch 128", "784-32-10, batch 16", "16-8-10, batch 16")
 #: Steps of an epoch, and epochs of a fit.
 STEPS, EPOCHS = 50, 10
 

@@ -29,7 +29,7 @@ def main(path: str = "error_surface.png") -> dict[str, list[float]]:
         for rate, descent in zip(rates, paths, strict=True):
             first, last = descent.losses[[0, -1]]
             print(f"{name}, learning rate {rate}: loss {first:.3g} -> {last:.2g} in {descent.steps} steps")
-        plot.gradient_descent(loss, start, learning_rates=rates, steps=STEPS, bounds=bounds, axes=axes)
+        plot.gradient_descent(loss, start, learning_rates=rates, steps=STEPS, bounds=bounds, ax=axes)
         for panel, what in zip(axes, ("too small", "right", "too large"), strict=True):
             panel.set_title(f"{what}: {panel.get_title()}", fontsize=10)
     figure.savefig(path, dpi=110)

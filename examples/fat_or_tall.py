@@ -49,7 +49,7 @@ def main(path: str = "fat_or_tall.png") -> dict[int, list[float]]:
             print(f"{shape}: {np.median(each):5.1%} errors ({each.min():.1%} to {each.max():.1%})")
         axes.plot(DEPTHS, medians[size], style, color=color, label=f"{size:,} parameters")
     axes.set(title="Two spirals, fat or tall", xlabel="hidden layers", ylabel="errors on held-out points")
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set_yticks(np.arange(5) / 20, [f"{5 * k}%" for k in range(5)])
     axes.legend()
     figure.savefig(path, dpi=110)
     return medians

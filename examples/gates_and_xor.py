@@ -42,7 +42,7 @@ def main(path: str = "gates_and_xor.png") -> int:
     networks = learn_xor()
     learnt = sum(found["accuracy"] == 1 for found in networks.evaluate(CORNERS, XOR(CORNERS)))
     print(f"a hidden layer of four units learns XOR from {learnt} of {len(networks)} first weights")
-    _, hidden = plot.feature_space(networks[0], CORNERS, XOR(CORNERS), axes=panels.flat[4:], **names)
+    _, hidden = plot.feature_space(networks[0], CORNERS, XOR(CORNERS), ax=panels.flat[4:], **names)
     panels[1, 1].set_title("XOR, learnt by four hidden units")
     panels[1, 1].get_legend().set_loc("center")
     hidden.set_title("the plane as the hidden units see it")

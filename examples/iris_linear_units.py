@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 
 from pellucid import plot
-from pellucid.classic import AdalineGD, AdalineSGD, LogisticRegressionGD, Perceptron
+from pellucid.classic import AdalineGD, AdalineSGD, LinearRegressionGD, LogisticRegressionGD, Perceptron
 from pellucid.data import standardize
 
 
@@ -30,12 +30,15 @@ def main(path: str = "iris_linear_units.png") -> list[int]:
     for name, model in {"raw, rate 0.01": steep, "raw, rate 0.0001": gentle, "standardised, rate 0.01": batch}.items():
         print(f"Adaline, {name}: cost {model.cost_[0]:.3g}, in epoch {model.n_iter_} {model.cost_[-1]:.3g}")
     print(f"Adaline, online: cost {online.cost_[0]:.3g} after one epoch")
+    line, rows = LinearRegressionGD(0.01, 15).fit(x, y), [0, 99]
+    print(f"linear regression has Adaline's weights {line.coef_.round(3)}, but says", end=" ")
+    print(f"{line.predict(x[rows]).round(2)} where Adaline's threshold makes it {batch.predict(x[rows])}")
     # The batch forms note the cost before a step, the online form after a pass.
     costs = {"Adaline": batch.cost_, "Adaline, online": [50, *online.cost_], "logistic regression": logistic.cost_}
     figure, panels = plt.subplots(2, 2, figsize=(10, 7.6), layout="constrained")
     names = {"feature_names": ("sepal length (cm)", "petal length (cm)"), "class_names": iris.target_names[:2]}
     plot.decision_regions(unit, raw, y, ax=panels[0, 0], **names).set_title("perceptron")
-    plot.error_curves(unit, axes=panels[0, 1])[0].set_title("perceptron, raw lengths")
+    plot.error_curves(unit, ax=panels[0, 1])[0].set_title("perceptron, raw lengths")
     rates = {0.01: steep, 0.0001: gentle}
     plot.compare(rates, setting="learning rate", log=True, ax=panels[1, 0]).set_title("Adaline, raw lengths")
     shares = {name: np.divide(cost, cost[0]) for name, cost in costs.items()}

@@ -22,7 +22,7 @@ def draw(path: str, history, mnist: data.Dataset, outputs: np.ndarray) -> None:
     """The curves, and below them the mistakes on the test images."""
     figure = plt.figure(figsize=(12, 8), layout="constrained")
     grid = figure.add_gridspec(2, 2)
-    plot.error_curves(history, axes=[figure.add_subplot(grid[0, k]) for k in range(2)])
+    plot.error_curves(history, ax=[figure.add_subplot(grid[0, k]) for k in range(2)])
     mistakes = {"wrong_only": True, "count": 60, "columns": 15}
     plot.image_grid(mnist.x_test, mnist.y_test, outputs, **mistakes, ax=figure.add_subplot(grid[1, :]))
     figure.savefig(path, dpi=110)

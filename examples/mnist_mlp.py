@@ -19,7 +19,7 @@ def draw(path: str, history, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> Non
     """The curves of loss and accuracy, and the images that the network is surest of and wrong about."""
     figure = plt.figure(figsize=(12, 7), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=(1.15, 1))
-    plot.error_curves(history, axes=[figure.add_subplot(grid[0, k]) for k in range(2)])
+    plot.error_curves(history, ax=[figure.add_subplot(grid[0, k]) for k in range(2)])
     wrong = np.flatnonzero(p.argmax(axis=1) != y)
     surest = wrong[np.argsort(-p[wrong].max(axis=1))[:24]]
     mistakes = plot.image_grid(x[surest], y[surest], p[surest], columns=12, ax=figure.add_subplot(grid[1, :]))

@@ -49,7 +49,7 @@ def main(path: str = "optimizers.png") -> dict[str, float]:
         left.plot(range(1, EPOCHS + 1), losses[k], color=color, marker=marker, label=f"{name}, {RATES[k]:.2g}")
         right.plot(RATES, losses[:, -1], color=color, marker=marker)
     left.set(title="each at its best learning rate", xlabel="epoch", ylabel="cross-entropy", yscale="log")
-    right.set(title=f"after {EPOCHS} epochs", xlabel="learning rate", xscale="log", ylim=(0.02, 20))
+    right.set(title=f"after {EPOCHS} epochs", xlabel="learning rate", xscale="log", ylim=(0.01, 20))
     left.legend()
     figure.savefig(path, dpi=110)
     return best

@@ -57,13 +57,16 @@ def test_one_unit_does_not_do_xor_and_a_hidden_layer_learns_it(run, capsys):
 
 def test_the_perceptron_on_iris_makes_the_decks_errors(run, capsys):
     assert run("iris_linear_units") == [2, 2, 3, 2, 1, 0]
-    assert "[-0.4  -0.68  1.82]" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "[-0.4  -0.68  1.82]" in out
+    assert "where Adaline's threshold makes it [-1  1]" in out
 
 
-def test_one_unit_separates_one_of_three_data_sets_and_a_hidden_layer_all(run):
+def test_one_unit_separates_one_of_three_data_sets_and_a_kernel_and_a_hidden_layer_all(run):
     found = run("three_data_sets")
-    assert [perceptron == 1 for perceptron, _ in found.values()] == [True, False, False]
-    assert min(network for _, network in found.values()) == 1
+    assert [perceptron == 1 for perceptron, _, _ in found.values()] == [True, False, False]
+    assert min(kernel for _, kernel, _ in found.values()) > 0.95
+    assert min(network for _, _, network in found.values()) == 1
 
 
 @pytest.mark.slow
@@ -83,6 +86,20 @@ def test_a_step_is_explained_and_its_printed_code_does_the_same(run, capsys):
     assert [float(g) for g in gradients["buying apples (deck 000)"].values()] == pytest.approx([3.3, 110, 300])
     assert found["difference"] < 1e-12
     assert "delta^1 = sigma'(z^1) * (W^2)^T delta^2" in capsys.readouterr().out
+
+
+def test_a_loop_takes_many_times_as_long_as_a_product_of_arrays_for_the_same_numbers(run):
+    found = run("vectorisation")
+    assert min(found["dot"], found["logistic"]) > 5
+    assert found["apart"] < 1e-12
+
+
+def test_validation_loss_rises_again_and_early_stopping_keeps_what_was_best(run):
+    found = run("early_stopping")
+    assert found["plain"]["last"] > 1.3 * found["plain"]["best"]
+    assert found["L2"]["last"] < 1.25 * found["L2"]["best"]
+    for name, numbers in found.items():
+        assert numbers["stopped"] > max(numbers["to the end"] - 0.02, 0.88), name
 
 
 @pytest.mark.slow
@@ -256,3 +273,22 @@ def test_the_flat_estimate_is_no_worse_than_the_nested_one(run, capsys):
     out = capsys.readouterr().out
     assert "27 configurations x 10 folds x 1 seed" in out
     assert "the best against the second: corrected resampled t-test" in out
+
+
+def test_gradients_are_ahead_of_what_does_without(run, capsys):
+    for library in ("cmaes", "pygad", "filterpy"):
+        pytest.importorskip(library)
+    loss = run("gradient_free")
+    assert loss["gradient_descent"] < 1e-4
+    assert max(loss, key=loss.get) == "random_search"
+    assert sorted(loss.values())[-2] < 0.1 < loss["random_search"]
+    assert capsys.readouterr().out.count("of the test flowers") == 6
+
+
+@pytest.mark.slow
+def test_each_hyperparameter_has_a_best_value_within_its_range(run, capsys):
+    best = run("hyperparameters")
+    assert 10 <= best["hidden"] <= 300
+    assert 0.1 < best["learning_rate"] < 10
+    assert 1 < best["batch_size"] < 256
+    assert capsys.readouterr().out.count("of the digits of other folds") == 3

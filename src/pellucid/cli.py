@@ -182,6 +182,8 @@ def cv(
     patience: Annotated[int | None, _Option] = None,
     seed: int = 0,
     backend: str = "auto",
+    executor: str = "threads",
+    jobs: Annotated[int | None, _Option] = None,
     out: str | None = None,
 ) -> None:
     """Cross-validate a network on the training data: every fold, seed and configuration of a grid at once.
@@ -227,13 +229,17 @@ def cv(
         Of the folds, and the first of the seeds.
     backend
         auto, cpu or reference.
+    executor
+        Where fits run: threads, processes of this machine, or ray (a cluster); the results are the same.
+    jobs
+        How many threads, processes or workers; by default as many as there are cores.
     out
         The run folder; by default a new one under runs/.
     """
     set_seed(seed)
     options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience)
     request = select.CrossValidationRequest(
-        dataset, model, options, scheme, folds, repeats, fraction, grid, seeds, seed, backend, out
+        dataset, model, options, scheme, folds, repeats, fraction, grid, seeds, seed, backend, executor, jobs, out
     )
     if select.run_cross_validation(_load(dataset, target, task), request).interrupted:
         sys.exit(_INTERRUPTED)

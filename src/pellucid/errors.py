@@ -111,7 +111,8 @@ class NonFiniteCause:
     """Where NaN or infinity began: the first operation that made it of finite numbers.
 
     Attributes:
-        op: The operation's name; ``"input"`` where the data hold it already; None where it could not be repeated.
+        op: The operation's name; ``"input"`` where the data hold it already, ``"parameter"``, ``"slot"`` or
+            ``"setting"`` where these did before the step; None where it could not be repeated.
         layer: The path of the layer; ``""`` outside of layers, as in losses and updates.
         stage: ``"forward"``, ``"backward"`` or ``"update"``.
         rows: The rows of the data whose samples are concerned, where the result has a row per sample.

@@ -7,8 +7,8 @@ def test_every_network_has_a_row_for_each_way_to_fit(monkeypatch, capsys):
     monkeypatch.setattr(recording, "EPOCHS", 2)
     recording.main(1, recording.NETWORKS[2:], processor=True)
     rows = [line[24:].rsplit("(", 1)[0] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert [row[:16].strip() for row in rows] == [how.name for how in recording.CANDIDATES]
-    assert [int(row[16:26]) for row in rows] == [0, 0, 2, 2, 6, 0]
+    assert [row[:16].strip() for row in rows] == [how.name for how in recording.CANDIDATES] * 2
+    assert [int(row[16:26]) for row in rows] == [0, 0, 2, 2, 6, 0] * 2
     assert float(rows[0].split()[-1]) == 1.0
     assert all(float(row.split()[-1]) > 0 for row in rows)
 

@@ -58,6 +58,17 @@ def test_each_stage_meets_its_rates_on_what_was_held_out(trained):
     assert rates == sorted(rates, reverse=True)
 
 
+def test_a_report_says_whether_the_stage_met_its_target(trained):
+    assert all(report.met for report in trained[1])
+    assert not any("more than" in str(report) for report in trained[1])
+    reports = []
+    strict = CascadeTrainer(stages=1, pool=50, negatives=300, false_positive_rate=0.01, features=1, reject_flat=False)
+    strict.train(crosses(80), BACKGROUNDS, tees(100, seed=3), report=reports.append)
+    assert reports[0].false_positive_rate > 0.01
+    assert not reports[0].met
+    assert str(reports[0]).endswith("came here): more than 1%")
+
+
 def test_a_stage_is_trained_on_what_the_stages_before_let_through(trained):
     cascade, reports = trained
     for number in range(1, len(cascade)):

@@ -7,9 +7,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pellucid.estimators.descent import Samples
 from pellucid.estimators.lbfgs import Surface, minimise
+from pellucid.estimators.listening import Listeners
 from pellucid.estimators.network import Architecture, Network, initial_parameters
 from pellucid.estimators.solvers import KeepGradient
 from pellucid.nn.losses import CategoricalCrossentropy, MeanSquaredError
+
+NOBODY = Listeners("nobody", (), None, ())
+
+
+def sum_of(loss, penalty):
+    """The loss that callbacks would be told."""
+    return loss + penalty
 
 
 def surface(x, y, loss, units, alpha, weights=None, out="softmax"):
@@ -34,7 +42,7 @@ def test_the_minimum_of_least_squares_is_found():
     y = x @ [[1.0], [-2.0], [0.5]] + 4.0
     f, parameters = surface(x, y, MeanSquaredError(), (3, 1), alpha=0.0, out="identity")
     estimator = SimpleNamespace(max_fun=1000, max_iter=100, tol=1e-9, verbose=False)
-    loss, penalty = minimise(estimator, f, [p.copy() for p in parameters])
+    loss, penalty = minimise(estimator, f, [p.copy() for p in parameters], NOBODY, sum_of)
     np.testing.assert_allclose(parameters[0][:, 0], [1.0, -2.0, 0.5], atol=1e-5)
     assert loss == pytest.approx(0, abs=1e-9)
     assert penalty == 0
@@ -47,5 +55,5 @@ def test_an_end_before_the_minimum_is_said(capsys):
     f, parameters = surface(x, y, CategoricalCrossentropy(), (3, 4, 2), alpha=0.0)
     estimator = SimpleNamespace(max_fun=1000, max_iter=2, tol=1e-9, verbose=True)
     with pytest.warns(ConvergenceWarning, match="raise max_iter or max_fun"):
-        minimise(estimator, f, [p.copy() for p in parameters])
+        minimise(estimator, f, [p.copy() for p in parameters], NOBODY, sum_of)
     assert capsys.readouterr().out.startswith("L-BFGS: 2 iterations")

@@ -420,6 +420,16 @@ def test_a_parameter_outside_its_range_is_named(data, settings, message):
         MLPClassifier(**settings).fit(*data["iris"])
 
 
+def test_sizes_in_the_place_of_the_loss_are_told_where_they_belong(data):
+    for sizes in ((5,), 5):
+        with pytest.raises(ConfigurationError) as caught:
+            MLPRegressor(sizes).fit(*data["diabetes"])
+        assert str(caught.value) == (
+            f"MLPRegressor: loss must be the name of a loss, a Loss or a function, not {sizes}.\n"
+            f"Hint: loss comes first, as in scikit-learn; write hidden_layer_sizes={sizes}"
+        )
+
+
 def test_a_diverging_training_is_an_error(data):
     x, y = data["diabetes"]
     with pytest.raises(DivergedError, match=r"MLPRegressor: training in epoch \d+ gave non-finite") as caught:

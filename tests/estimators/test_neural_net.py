@@ -3,6 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification, make_regression
 from sklearn.metrics import accuracy_score
@@ -267,6 +268,16 @@ def test_the_precision_follows_the_data(data):
 def test_what_does_not_fit_is_said(data, build_fn, settings, message):
     with pytest.raises(ConfigurationError, match=message):
         NeuralNetClassifier(build_fn, **settings).fit(*data["iris"])
+
+
+@pytest.mark.parametrize("make", [NeuralNetClassifier, NeuralNetRegressor])
+def test_sparse_matrices_are_taken(data, make):
+    x, y = data["wine"]
+    x = np.where(x > 0, x, 0.0)
+    dense = make(epochs=2, random_state=0).fit(x, y)
+    found = make(epochs=2, random_state=0).fit(sparse.csr_matrix(x), y)
+    assert np.array_equal(found.predict(sparse.csc_matrix(x)), dense.predict(x))
+    assert np.array_equal(found.partial_fit(sparse.csr_array(x), y).predict(x), dense.partial_fit(x, y).predict(x))
 
 
 def test_errors_of_going_on(data):

@@ -114,3 +114,18 @@ def test_x_to_the_zero_is_one_even_at_zero_and_infinity() -> None:
     before, after = simplified(lambda x: x**0, VECTOR)
     for graph in (before, after):
         assert run(graph, [0.0, np.inf, -1.0])[0].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["reshape", "transpose"])
+def test_an_output_stays_on_the_way_to_what_is_made_of_it(name):
+    def once(x):
+        return reshaped(x, (6,)) if name == "reshape" else apply(REGISTRY[name], x, axes=(1, 0))
+
+    def twice(x):
+        seen = once(x)
+        return reshaped(seen, (3, 2)) if name == "reshape" else apply(REGISTRY[name], seen, axes=(1, 0)), seen
+
+    _, after = simplified(twice, MATRIX)
+    last, seen = after.outputs
+    assert last.record is not None
+    assert last.record.inputs[0] is seen

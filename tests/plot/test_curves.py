@@ -70,7 +70,7 @@ def test_a_perceptrons_errors_are_one_curve_of_whole_numbers():
 
 def test_keys_scale_and_axes_can_be_chosen():
     ax = Figure().add_subplot()
-    (drawn,) = plot.error_curves(LOSSES, "loss", log=True, axes=ax)
+    (drawn,) = plot.error_curves(LOSSES, "loss", log=True, ax=ax)
     assert drawn is ax
     assert ax.get_yscale() == "log"
     loss, accuracy = plot.error_curves(LOSSES, log=True)
@@ -138,8 +138,8 @@ def test_several_can_be_compared_over_the_seconds_and_by_another_key():
             "error_curves: log must be True or False, not [1.0].",
         ),
         (
-            lambda: plot.error_curves(LOSSES, axes=Figure().add_subplot()), ConfigurationError,
-            "error_curves: axes must be 2 Matplotlib axes, but 1 were given.",
+            lambda: plot.error_curves(LOSSES, ax=Figure().add_subplot()), ConfigurationError,
+            "error_curves: ax must be 2 Matplotlib axes, but 1 were given.",
         ),
         (
             lambda: plot.compare(WRONG), ConfigurationError,
@@ -206,6 +206,20 @@ def test_the_last_numbers_can_be_compared_over_the_setting():
     ax = plot.compare({"SGD": {"accuracy": [0.5]}, "Adam": {"accuracy": [0.75]}}, against="setting")
     assert [label.get_text() for label in ax.get_xticklabels()] == ["SGD", "Adam"]
     assert ax.get_title() == "best: Adam"
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [([4, 8, 16, 32], ["4", "8", "16", "32"]), ([8], ["8"]), ([1, 10, 100], ["1", "10", "100"]), ([0, 1], ["0", "1"])],
+)
+def test_only_the_settings_that_were_tried_are_written_below(settings, labels):
+    ax = plot.compare({n: [1.0, 1 / (n + 1)] for n in settings}, setting="batch size", against="setting")
+    assert [label.get_text() for label in ax.get_xticklabels()] == labels
+
+
+def test_settings_too_close_to_be_written_leave_even_numbers():
+    ax = plot.compare({n: [1.0, 1 / n] for n in (10.0, 10.1, 20.0)}, setting="rate", against="setting")
+    assert "10.1" not in [label.get_text() for label in ax.get_xticklabels()]
 
 
 def test_the_picture_over_the_setting_is_the_stored_one(tmp_path):

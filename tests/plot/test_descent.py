@@ -79,7 +79,7 @@ def test_any_optimiser_takes_the_rates():
 
 def test_it_draws_on_the_given_axes():
     ax = Figure().add_subplot()
-    assert list(parabola([0.1], axes=ax)) == [ax]
+    assert list(parabola([0.1], ax=ax)) == [ax]
 
 
 def test_a_level_surface_can_be_drawn():

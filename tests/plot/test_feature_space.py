@@ -114,10 +114,10 @@ def test_units_can_be_chosen(corners):
 
 def test_it_draws_on_the_given_axes(xor, corners):
     axes = Figure().subplots(1, 2)
-    assert list(picture(xor, corners, axes=axes)) == list(axes)
+    assert list(picture(xor, corners, ax=axes)) == list(axes)
     with pytest.raises(ConfigurationError) as caught:
-        picture(xor, corners, axes=axes[0])
-    assert str(caught.value) == "feature_space: axes must be 2 Matplotlib axes, but 1 were given."
+        picture(xor, corners, ax=axes[0])
+    assert str(caught.value) == "feature_space: ax must be 2 Matplotlib axes, but 1 were given."
 
 
 def test_what_cannot_be_drawn_is_told(xor, corners):

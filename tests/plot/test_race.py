@@ -82,7 +82,7 @@ def test_the_animation_is_saved_and_moves(tmp_path):
 
 def test_each_frame_of_the_animation_shows_the_way_so_far(tmp_path):
     axes = Figure().subplots(1, 2)
-    animation = plot.animate_race("valley", [optim.Adam(0.1)], steps=6, axes=axes)
+    animation = plot.animate_race("valley", [optim.Adam(0.1)], steps=6, ax=axes)
     path = plot.descend("valley", optimizer=optim.Adam(0.1), steps=6)
     animation.save(tmp_path / "race.gif", writer="pillow", dpi=20)
     animation._draw_frame(4)
@@ -109,8 +109,8 @@ def test_each_frame_of_the_animation_shows_the_way_so_far(tmp_path):
             "animate_race: every must be a whole number of at least 1, not 0.",
         ),
         (
-            lambda: plot.optimizer_race("beale", steps=2, axes=Figure().add_subplot()),
-            "optimizer_race: axes must be 2 Matplotlib axes, but 1 were given.",
+            lambda: plot.optimizer_race("beale", steps=2, ax=Figure().add_subplot()),
+            "optimizer_race: ax must be 2 Matplotlib axes, but 1 were given.",
         ),
     ],
 )

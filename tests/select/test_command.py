@@ -63,9 +63,19 @@ def test_a_table_of_numbers_is_cross_validated(run, tmp_path):  # noqa: F811
     assert "mae (smaller is better)" in out
 
 
+def test_fits_in_processes_give_the_same_results(run, tmp_path):  # noqa: F811
+    options = ("--folds", 3, "--epochs", 2, "--grid", "hidden=4,8", "--patience", 1)
+    for name, executor in (("a", "threads"), ("b", "processes")):
+        code, _, err = run("cv", "iris", *options, "--executor", executor, "--jobs", 2, "--out", name)
+        assert (code, err) == (0, "")
+    a, b = (list(csv.DictReader((tmp_path / n / "results.csv").read_text().splitlines())) for n in "ab")
+    assert [r["validation_loss"] for r in a] == [r["validation_loss"] for r in b]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (("--executor", "process"), "executor must be one of 'threads', 'processes', 'ray', not 'process'"),
         (("--grid", "hiden=4"), "did you mean 'hidden'"),
         (("--grid", "hidden"), "is not of the form name=value,value"),
         (("--scheme", "kfolds"), "did you mean 'kfold'"),

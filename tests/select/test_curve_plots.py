@@ -5,7 +5,7 @@ from tests.select.nets import X, Y, net, regression
 
 from pellucid import EarlyStopping
 from pellucid.errors import ConfigurationError, DataError
-from pellucid.select import cross_validate, error_curves, plot_scores, validation_curve
+from pellucid.select import cross_validate, error_curves, parameter_curves, plot_scores, validation_curve
 
 GRID = {"learning_rate": [0.0001, 0.001, 0.05], "units": [2, 6]}
 FOUND = cross_validate(net, X, Y, cv=3, grid=GRID, epochs=8, watch=True)
@@ -69,3 +69,20 @@ def test_scores_are_drawn_best_first_with_their_interval():
     best = FOUND.best_params_
     assert ax.get_yticklabels()[0].get_text() == f"learning rate {best['learning_rate']:g}, units {best['units']}"
     assert ax.get_ylim() == (3.5, -0.5)
+
+
+def test_each_value_of_a_parameter_has_a_curve_over_the_epochs():
+    ax = parameter_curves(FOUND, "learning_rate", key="accuracy")
+    assert [drawn.get_label() for drawn in ax.lines] == ["0.0001", "0.001", "0.05"]
+    assert ax.get_ylabel() == "accuracy on test rows"
+    best = FOUND.scores.mean().reshape(3, 2).argmax(axis=1)  # of the units, for each rate
+    for place, drawn in enumerate(ax.lines):
+        fits = FOUND.scores.outcomes[3 * (2 * place + best[place]) :][:3]
+        assert np.allclose(drawn.get_ydata(), np.mean([o.history["val_accuracy"] for o in fits], axis=0))
+    assert len({drawn.get_marker() for drawn in ax.lines}) == 3
+    unwatched = cross_validate(net, X, Y, cv=2, grid={"units": [2, 3]}, epochs=2)
+    assert parameter_curves(unwatched, "units").get_ylabel() == "loss on training rows"
+    with pytest.raises(ConfigurationError, match="parameter of the grid 'rate'"):
+        parameter_curves(FOUND, "rate")
+    with pytest.raises(DataError, match="parameter_curves: there is no history"):
+        parameter_curves(cross_validate(Ridge(), *regression(), grid={"alpha": [1.0, 2.0]}), "alpha")

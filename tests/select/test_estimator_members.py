@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn import model_selection as sk
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -8,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from tests.select.nets import X, Y, regression
 
 from pellucid import estimators
+from pellucid.errors import ConfigurationError
 from pellucid.select import cross_validate, evaluate_once
 
 GRID = {"alpha": [0.001, 1.0], "hidden_layer_sizes": [(3,), (5,)]}
@@ -74,3 +76,27 @@ def test_our_perceptron_gets_the_scores_of_scikit_learns_on_the_same_folds():
         estimators.MLPClassifier((6,), max_iter=30, random_state=0), X, Y, cv=cv, scoring="neg_log_loss"
     )
     assert np.allclose(ours.results["validation_neg_log_loss"], theirs["test_score"], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("model", [MLPClassifier(max_iter=5), estimators.MLPClassifier((4,), max_iter=5)])
+def test_estimators_in_processes_are_those_fitted_here(model):
+    options = {"cv": 3, "seeds": [0, 4], "grid": {"alpha": [0.001, 1.0]}, "preprocess": StandardScaler()}
+    here = cross_validate(model, X, Y, keep_models=True, **options)
+    there = cross_validate(model, X, Y, keep_models=True, executor="processes", n_jobs=2, **options)
+    for name in here.results.columns:
+        if "seconds" not in name:
+            assert list(there.results[name]) == list(here.results[name]), name
+    for a, b in zip(here.scores.outcomes, there.scores.outcomes, strict=True):
+        assert np.array_equal(a.outputs, b.outputs)
+        assert np.array_equal(a.model.predict_proba(X), b.model.predict_proba(X))
+
+
+def test_warnings_are_errors_in_processes_too_where_they_are_here():
+    with pytest.raises(ConvergenceWarning, match="Maximum iterations"):
+        cross_validate(MLPClassifier(max_iter=3), X, Y, cv=2, executor="processes", n_jobs=2)
+
+
+def test_several_estimators_at_once_need_processes():
+    with pytest.raises(ConfigurationError, match=r"(?s)one after the other.*executor='processes', n_jobs=2"):
+        cross_validate(Ridge(), *regression(), n_jobs=2)

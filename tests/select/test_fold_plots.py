@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from tests.plot.pictures import check_differs, check_picture
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.select import SCHEMES, Bootstrap, Nested, plot_folds, splitter
@@ -68,3 +69,17 @@ def test_it_draws_on_the_axes_given_and_refuses_others():
         plot_folds(3)
     with pytest.raises(DataError, match="one target per row"):
         plot_folds(3, np.eye(9))
+
+
+def test_the_rows_of_a_holdout_lie_together_in_every_class():
+    found = np.asarray(picture(plot_folds("holdout", Y))).reshape(-1, 45, 3)
+    tested = (found[0] == to_rgb(ORANGE)).all(axis=1)
+    for first, last in ((0, 20), (20, 35), (35, 45)):
+        assert (np.diff(tested[first:last].astype(int)) <= 0).all()  # first those of the test
+
+
+@pytest.mark.parametrize("name", ["stratified", "bootstrap", "nested"])
+def test_the_picture_of_a_scheme_is_the_stored_one(name, tmp_path):
+    draw = {"stratified": 5, "bootstrap": Bootstrap(6), "nested": Nested(3, 2)}
+    check_picture(plot_folds(draw[name], Y).figure, f"folds_{name}", tmp_path)
+    check_differs(plot_folds(draw[name], Y[:40]).figure, f"folds_{name}", tmp_path)

@@ -8,6 +8,9 @@ from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn import Dense, Dropout, Normalization
 from pellucid.optim import Adam, Momentum
 from pellucid.select import cross_validate
+from pellucid.select.folds import Fold
+from pellucid.select.members import Member, Task, train_members
+from pellucid.select.preparing import Inputs
 from pellucid.train import structure
 
 
@@ -177,3 +180,31 @@ def test_a_model_that_a_function_always_gives_stays_as_it_is():
     assert all(np.array_equal(before[name], value) for name, value in model.get_weights().items())
     assert type(model.optimizer).__name__ == "SGD"
     assert model.predict(X).shape == (150, 3)
+
+
+def test_every_epoch_of_every_member_is_told_and_a_text_ends_it():
+    heard = []
+
+    def on_epoch(member, epoch, numbers):
+        heard.append((members.index(member), epoch, numbers["val_loss"]))
+        return "no hope" if epoch == member.seed else None
+
+    fold = Fold(0, 0, np.arange(0, 150, 2), np.arange(1, 150, 2))
+    members = [Member(0, fold, seed) for seed in (0, 2, 9)]
+    task = Task(net, Inputs(X, None, Y), Y, 150, [{}], epochs=4, validation_split=0.2, on_epoch=on_epoch)
+    outcomes = train_members(task, members)
+    assert [o.stopped_by for o in outcomes] == ["no hope", "no hope", None]
+    assert [o.epochs for o in outcomes] == [1, 3, 4]
+    told = {n: [loss for m, _, loss in sorted(heard) if m == n] for n in range(3)}
+    assert told == {n: outcome.history["val_loss"] for n, outcome in enumerate(outcomes)}
+
+
+def test_on_epoch_does_not_take_the_place_of_another_reason_to_stop():
+    fold = Fold(0, 0, np.arange(0, 150, 2), np.arange(1, 150, 2))
+    stopping = EarlyStopping("loss", patience=0, min_delta=100.0)
+    task = Task(net, Inputs(X, None, Y), Y, 150, [{}], epochs=4, callbacks=[stopping], on_epoch=lambda *_: "mine")
+    assert train_members(task, [Member(0, fold, 0)])[0].stopped_by == "mine"
+    task = Task(
+        net, Inputs(X, None, Y), Y, 150, [{}], epochs=4, callbacks=[stopping], on_epoch=lambda m, e, n: e and "mine"
+    )
+    assert train_members(task, [Member(0, fold, 0)])[0].stopped_by != "mine"

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -9,6 +11,8 @@ from tests.select.nets import X, Y, net
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.select import Bootstrap, Nested, cross_validate
+from pellucid.select.folds import Fold
+from pellucid.select.preparing import Inputs
 
 
 class Spy(TransformerMixin, BaseEstimator):
@@ -78,3 +82,14 @@ def test_what_is_no_transformer_is_refused(given):
 def test_what_a_transformer_cannot_fit_is_an_error_of_the_data():
     with pytest.raises(DataError, match="cannot be fitted: could not convert string to float"):
         cross_validate(net(features=1), np.array([["a"], ["b"]] * 10), np.arange(20) % 2, preprocess=StandardScaler())
+
+
+def test_a_copy_for_another_process_knows_no_folds_and_holds_arrays():
+    fold = Fold(0, 0, np.arange(100), np.arange(100, 150))
+    inputs = Inputs(X.tolist(), StandardScaler(), Y)
+    prepared = inputs.of(fold)
+    other = copy.copy(inputs)  # as pickling does it
+    assert not other._kept
+    assert inputs._kept
+    assert isinstance(other.x, np.ndarray)
+    assert np.array_equal(other.of(fold), prepared)

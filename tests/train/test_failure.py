@@ -9,7 +9,7 @@ import pytest
 from pellucid import Input, Sequential, ops, set_seed
 from pellucid.errors import NonFiniteCause, NonFiniteError
 from pellucid.nn import BatchNorm, Conv2D, Dense, Flatten, Lambda, Layer
-from pellucid.optim import SGD
+from pellucid.optim import SGD, Adam, Schedule
 from pellucid.optim.optimizer import Optimizer
 from pellucid.train import Population, loop
 from pellucid.train.failure import advice, told
@@ -145,8 +145,62 @@ def test_nan_in_the_data_that_nobody_has_checked(backend):
         finish(run)
     error = caught.value.error("The loss became nan.", update=3)
     assert (error.op, error.stage, error.rows, error.step) == ("input", "forward", (21,), 3)
-    assert "first cause: the data: x: float32[8, 3] from nan to nan; there: nan at [2, 2]" in str(error)
+    low, high = np.nanmin(x[16:24]), np.nanmax(x[16:24])
+    told = f"x: float32[8, 3], finite elements from {low:.6g} to {high:.6g}; there: nan at [2, 2]"
+    assert f"first cause: the data: {told}" in str(error)
     assert error.hint == "look at these rows: NaN, infinity, or numbers too large for the model's type"
+
+
+@BACKENDS
+def test_nan_that_a_parameter_held_before_training(backend):
+    def holed(model):
+        weights = model.get_weights()
+        weights["hidden.kernel"][1, 2] = np.nan
+        model.set_weights(weights)
+
+    model = Sequential([Input((3,)), Dense(4, name="hidden"), Dense(1)])
+    holed(model)
+    model.compile("mse", SGD(0.01), backend=backend)
+    with pytest.raises(NonFiniteError) as caught:
+        model.fit(X, Y, verbose=0)
+    error = caught.value
+    assert (error.op, error.step, error.rows) == ("parameter", 1, ())
+    assert "first cause: a parameter was not finite before the step: hidden.kernel: float32[3, 4]" in str(error)
+    assert "nan at [1, 2]" in str(error)
+    assert "set_weights" in str(error.hint)
+
+
+@BACKENDS
+def test_nan_that_a_slot_of_the_optimiser_held_before_the_step(backend):
+    model = Sequential([Input((3,)), Dense(4, name="hidden"), Dense(1)])
+    model.compile("mse", Adam(0.01), backend=backend)
+    model.fit(X, Y, verbose=0)
+    slot = model.optimizer.slots_of(model.trainable_parameters[0])["m"]
+    numbers = slot.numpy().copy()
+    numbers[2, 3] = np.inf
+    slot.replace(numbers)
+    with pytest.raises(NonFiniteError) as caught:
+        model.fit(X, Y, verbose=0)
+    error = caught.value
+    assert (error.op, error.stage, error.values[0].name) == ("slot", "update", "hidden.kernel.m")
+    assert error.values[0].elements == (((2, 3), np.inf),)
+    assert str(error.hint) == "optimizer.reset() lets the slots start anew"
+    model.optimizer.reset()
+    assert np.isfinite(model.fit(X, Y, verbose=0)["loss"]).all()
+
+
+class Lost(Schedule):
+    def rate(self, step):
+        return 0.01 if step < 2 else float("nan")
+
+
+@BACKENDS
+def test_a_learning_rate_that_is_not_a_number(backend):
+    error = failure([Dense(1, name="out")], backend, optimizer=SGD(Lost()))
+    assert (error.op, error.step, error.stage) == ("setting", 3, "update")
+    assert "first cause: a setting of the step: learning_rate: float64[] = nan" in str(error)
+    assert error.hint is not None
+    assert "the learning rate" in error.hint
 
 
 # The backward stage.

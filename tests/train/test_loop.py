@@ -173,6 +173,7 @@ def test_a_loss_that_becomes_nan_is_an_error_and_the_last_good_parameters_stay(l
         "    of sub(...): float32[2, 1] from -5.4e+31 to -2.2e+31\n"
         "  largest number before the step: 1.6e+31 in the parameter line.kernel\n"
         "  rows of the data: 0, 1\n"
+        "  losses of the epochs before: 13\n"
         "  the model keeps the parameters from before this update\n"
         "Hint: losses or weights grew before, so the learning rate is too high: a smaller learning rate or clip_norm= "
         "in the optimiser usually helps"

@@ -6,7 +6,7 @@ from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn import BatchNorm, Dense, Dropout
 from pellucid.nn.regularizers import L2
 from pellucid.optim import SGD, Adam, Momentum
-from pellucid.train import structure
+from pellucid.train import Recorder, Recording, structure
 
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(90, 4)).astype("float32"), R.integers(0, 3, 90)
@@ -186,3 +186,19 @@ def test_each_member_that_ends_is_shown_with_its_number():
     assert sorted(seen) == [0, 2]
     assert all(seen[k] is population[k] for k in seen)
     assert not population.interrupted
+
+
+def test_members_are_recorded_each_in_a_folder_of_its_own(tmp_path):
+    plain = Population(net(), 3, seed=0)
+    plain.fit(X, Y, epochs=3, batch_size=16)
+    recorded = Population(net(), 3, seed=0)
+    recorder = Recorder("stats", every=4, path=tmp_path / "members")
+    histories = recorded.fit(X, Y, epochs=3, batch_size=16, record=recorder)
+    for number, history in enumerate(histories):
+        assert history.recording.steps == [1, 5, 9, 13, 17, 18]
+        assert Recording.load(tmp_path / "members" / str(number)).frame().equals(history.recording.frame())
+    first, second = (histories[k].recording.frame("steps", "numpy")["loss"] for k in (0, 1))
+    assert first[0] != second[0]
+    assert all(same(one, other) for one, other in zip(plain, recorded, strict=True))
+    with pytest.raises(ConfigurationError, match="nothing is recorded"):
+        plain.fit(X, Y, every=3)

@@ -37,6 +37,7 @@ class StageReport:
         objects, negatives: Windows that it was trained on.
         detection_rate, false_positive_rate: On the windows held out.
         background_rate: Share of all background windows that the stages before let through.
+        target: What the false-positive rate should be at most.
     """
 
     number: int
@@ -46,13 +47,20 @@ class StageReport:
     detection_rate: float
     false_positive_rate: float
     background_rate: float
+    target: float = 1.0
+
+    @property
+    def met(self) -> bool:
+        """Whether the stage reached its target; else it ended with as many features as it may have."""
+        return self.false_positive_rate <= self.target
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"stage {self.number:2}: {self.features:3} features, detects {self.detection_rate:.1%}, "
             f"lets {self.false_positive_rate:.1%} of {self.negatives} hard negatives through "
             f"({self.background_rate:.4%} of the background came here)"
         )
+        return text if self.met else f"{text}: more than {self.target:.0%}"
 
 
 class CascadeTrainer(Configured):
@@ -67,7 +75,8 @@ class CascadeTrainer(Configured):
         stages: The most stages.
         detection_rate: Share of the held-out objects that a stage has to keep, of what the stages before have kept:
             after k stages at least its k-th power is there.
-        false_positive_rate: Share of the held-out negatives that a stage may let through.
+        false_positive_rate: Share of the held-out negatives that a stage may let through; one that needs more than
+            ``features`` for it misses it, which its report says.
         target: The training ends once the cascade lets at most this share of all background windows through.
         features: The most features of a stage.
         negatives: Windows from the backgrounds for each stage.
@@ -152,7 +161,8 @@ class CascadeTrainer(Configured):
                 break
             if report is not None:
                 rates = stage.detection_rate, stage.false_positive_rate
-                report(StageReport(len(cascade) + 1, len(stage), len(learnt), len(negatives), *rates, rate))
+                sizes = len(cascade) + 1, len(stage), len(learnt), len(negatives)
+                report(StageReport(*sizes, *rates, rate, self.false_positive_rate))
             cascade = replace(cascade, stages=(*cascade.stages, stage))
             learnt, measured = (part[stage.passes(Windows(part))] for part in (learnt, measured))
         sureness = np.sort(cascade.confidence(Windows(measured)))

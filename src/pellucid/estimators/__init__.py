@@ -16,9 +16,10 @@ from pellucid.estimators.checks import DivergedError
 from pellucid.estimators.cnn import CNNClassifier
 from pellucid.estimators.mlp import MLPClassifier, MLPRegressor
 from pellucid.estimators.neural_net import NeuralNetClassifier, NeuralNetRegressor
+from pellucid.estimators.solvers import PaperAdam
 from pellucid.estimators.wrapping import Problem
 
 __all__ = [
     "CNNClassifier", "DivergedError", "MLPClassifier", "MLPRegressor", "NeuralNetClassifier", "NeuralNetRegressor",
-    "Problem",
+    "PaperAdam", "Problem",
 ]  # fmt: skip

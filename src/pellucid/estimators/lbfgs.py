@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ from threadpoolctl import threadpool_limits
 from pellucid import ops
 from pellucid.backends.loop import LoopData
 from pellucid.estimators.descent import Samples, training_arrays
+from pellucid.estimators.listening import Listeners
 from pellucid.estimators.network import Network, repeated
 from pellucid.train.step import StepLogs
+
+#: SciPy's status of a search that its callback ended.
+_STOPPED = 99
 
 
 class Surface:
@@ -50,6 +55,10 @@ class Surface:
         self._logs = StepLogs.of(self._step(), self._losses)
         return float(self._logs.total[0]), np.concatenate([g.ravel() for g in self._gradients], dtype=np.float64)
 
+    def point(self) -> np.ndarray:
+        """The parameters in a row."""
+        return np.concatenate([array.ravel() for array in self._parameters]).astype(np.float64)
+
     def go_to(self, point: np.ndarray) -> None:
         """Write a point into the parameters."""
         start = 0
@@ -63,27 +72,52 @@ class Surface:
         return float(self._logs.loss_sums[0][0]) / self._count, float(self._logs.penalty[0])
 
 
-def minimise(estimator: Any, surface: Surface, start: list[np.ndarray]) -> tuple[float, float]:
+def minimise(
+    estimator: Any,
+    surface: Surface,
+    start: list[np.ndarray],
+    listeners: Listeners,
+    reported: Callable[[float, float], float],
+) -> tuple[float, float]:
     """Find a minimum from a start; the surface's parameters are there afterwards.
 
+    Args:
+        estimator: Gives the settings; its ``n_iter_`` is set.
+        surface: The loss.
+        start: Parameters to begin with.
+        listeners: Callbacks, told of every iteration; they may end the search.
+        reported: From mean loss and penalty to the loss that they are told.
+
     Returns:
-        Mean loss and penalty at the minimum. ``estimator.n_iter_`` is set.
+        Mean loss and penalty at the minimum.
     """
     point = np.concatenate([array.ravel() for array in start]).astype(np.float64)
+    surface.go_to(point)
+
+    def tell(intermediate_result: Any) -> None:
+        listeners.begin_epoch()
+        if listeners.end_epoch({"loss": reported(*surface.mean_loss_and_penalty(intermediate_result.x))}):
+            raise StopIteration
+
+    listeners.begin()
     # SciPy's own products are of short vectors: its threads would only take the cores from the gradient's.
-    with threadpool_limits(1, user_api="blas"):
-        found = scipy.optimize.minimize(
-            surface, point, method="L-BFGS-B", jac=True,
-            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
-        )  # fmt: skip
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            found = scipy.optimize.minimize(
+                surface, point, method="L-BFGS-B", jac=True, callback=tell if listeners else None,
+                options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+            )  # fmt: skip
+            surface.go_to(found.x)
+    finally:
+        listeners.end()
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
     if estimator.verbose:
         print(f"L-BFGS: {found.nit} iterations, {found.nfev} evaluations, loss = {found.fun:.8f}; {found.message}")
-    if found.status != 0:
+    if found.status not in (0, _STOPPED):
         warnings.warn(
             f"{type(estimator).__name__}: L-BFGS ended before it converged (status {found.status}): {found.message}. "
             "Scale the data, or raise max_iter or max_fun.",
             ConvergenceWarning,
             stacklevel=5,
         )
-    return surface.mean_loss_and_penalty(found.x)
+    return surface.mean_loss_and_penalty(surface.point())

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
-from pellucid.errors import DataError
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.estimators import checks, goals
 from pellucid.estimators.labels import BINARY, LabelClassifier, Labels
 from pellucid.estimators.multilayer import MultilayerPerceptron, Task
@@ -57,6 +57,9 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
             probabilities and targets with a column per output.
         dropout: The share of hidden units left out in every update.
         class_weight: Class -> weight of its samples, or ``"balanced"``.
+        callbacks: Pellucid's callbacks, or functions ``f(epoch, logs)``, told of each epoch (iteration of ``"lbfgs"``):
+            its ``loss``, with ``early_stopping`` also ``val_loss`` and ``val_accuracy``. They see a model with the
+            weights of the moment, and may end training, change the learning rate or restore weights.
 
     Attributes:
         classes_: The labels; outputs are in their order.
@@ -92,7 +95,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
         momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
         validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
         n_iter_no_change: float = 10, max_fun: int = 15000, loss: Any = "log_loss", dropout: float = 0.0,
-        class_weight: Any = None,
+        class_weight: Any = None, callbacks: Any = (),
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -120,6 +123,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
         self.loss = loss
         self.dropout = dropout
         self.class_weight = class_weight
+        self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on samples [n, features] with labels [n], or with indicators of several labels [n, labels]."""
@@ -177,6 +181,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
             max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, beta_1, beta_2,
             epsilon, n_iter_no_change, max_fun, dropout: As for :class:`MLPClassifier`.
         early_stopping, validation_fraction: The same, judged by R^2.
+        callbacks: As for :class:`MLPClassifier`, with ``val_r2``.
 
     Attributes:
         coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_,
@@ -207,7 +212,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         random_state: Any = None, tol: float = 1e-4, verbose: Any = False, warm_start: bool = False,
         momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
         validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-        n_iter_no_change: float = 10, max_fun: int = 15000, dropout: float = 0.0,
+        n_iter_no_change: float = 10, max_fun: int = 15000, dropout: float = 0.0, callbacks: Any = (),
     ) -> None:  # fmt: skip
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -234,6 +239,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.dropout = dropout
+        self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on samples [n, features] with targets [n] or [n, outputs]."""
@@ -245,6 +251,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _task(self, y: Any, begins: bool, incremental: bool, classes: Any) -> Task:
+        if checks.sizes(self.loss) is None:
+            raise ConfigurationError(
+                f"MLPRegressor: loss must be the name of a loss, a Loss or a function, not {self.loss!r}.",
+                hint=f"loss comes first, as in scikit-learn; write hidden_layer_sizes={self.loss!r}",
+            )
         columns = y if y.ndim == 2 else y[:, None]
         outputs = columns.shape[1]
         if not begins and outputs != self.n_outputs_:

@@ -25,6 +25,7 @@ from pellucid.errors import ConfigurationError, DataError, unknown_name
 from pellucid.estimators import checks, lbfgs
 from pellucid.estimators.descent import Descent, Samples, training_arrays
 from pellucid.estimators.goals import Goal
+from pellucid.estimators.listening import Listeners
 from pellucid.estimators.network import Architecture, Network, initial_parameters
 from pellucid.estimators.solvers import KeepGradient, Rates, optimizer_of
 from pellucid.estimators.stochastic import Plan, Training, Validation
@@ -121,6 +122,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):
     early_stopping: bool
     validation_fraction: float
     dropout: float
+    callbacks: Any
 
     _y_numeric = False
 
@@ -226,6 +228,11 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         self._architecture = Architecture(units, self.activation, self.out_activation_, dropout, dtype)
         return Network(self._architecture, goal.loss, goal.factor, optimizer, self.alpha > 0)
 
+    def _listeners(self, network: Network, parameters: list[np.ndarray]) -> Listeners:
+        """The callbacks, told of the epochs of all fits that ``loss_curve_`` tells of."""
+        epochs = len(getattr(self, "loss_curve_", ()))
+        return Listeners(type(self).__name__, self.callbacks, network.model, parameters, epochs)
+
     def _key_seed(self, random: np.random.RandomState) -> int:
         """What fixes dropout; without dropout nothing is drawn, so that the draws are scikit-learn's."""
         return int(random.randint(2**31)) if self.dropout else 0
@@ -234,8 +241,10 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         network = self._network(goal, KeepGradient())
         parameters = [array.copy() for array in self._parameters]
         surface = lbfgs.Surface(network, samples, parameters, self.alpha, self._key_seed(random))
-        loss, penalty = lbfgs.minimise(self, surface, self._parameters)
-        self.loss_ = goal.reported * loss + penalty + goal.constant(samples.y, samples.weights)
+        constant = goal.constant(samples.y, samples.weights)
+        reported = lambda loss, penalty: goal.reported * loss + penalty + constant  # noqa: E731
+        listeners = self._listeners(network, parameters)
+        self.loss_ = reported(*lbfgs.minimise(self, surface, self._parameters, listeners, reported))
         self._keep(parameters)
         self._shell = network
 
@@ -250,7 +259,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         parameters = [np.require(array, requirements=["C", "W"]) for array in self._parameters]
         arrays = training_arrays(network, parameters, state.slots if state else [])
         schedule = "constant" if self.solver == "adam" else self.learning_rate  # scikit-learn's adam takes no schedule
-        rates = Rates(optimizer_of(self), schedule, self.power_t, state.rate if state else None)
+        rates = Rates(network.model.optimizer, schedule, self.power_t, state.rate if state else None)
         rows, held_out = self._split(samples, task, random)
         samples = samples.relative_to(rows)
         descent = Descent(
@@ -262,6 +271,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         plan = Plan(
             descent, rates, random, bool(self.shuffle), 1 if incremental else int(self.max_iter), not incremental,
             validation, lambda loss, penalty: task.goal.reported * loss + penalty + constant,
+            self._listeners(network, parameters),
         )  # fmt: skip
         training = Training(self, plan, parameters, state.updates if state else 0)
         self._keep(training.run())

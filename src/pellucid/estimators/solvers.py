@@ -8,6 +8,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.dtypes import DType
+from pellucid.errors import ConfigurationError
 from pellucid.fields import Interval, param, positive
 from pellucid.optim import OPTIMIZERS, SGD, Optimizer
 from pellucid.optim.optimizer import Slots
@@ -107,6 +108,28 @@ class Rates:
             following = self.start / later**self._power
             rates[1:], self.present = following[:-1], float(following[-1])
         return np.repeat(rates[:, None], steps, axis=1)
+
+    def show(self, updates: int) -> None:
+        """Let the optimiser have the rate after so many updates, where callbacks look for it."""
+        self._optimizer.iterations = updates
+        if self._schedule != "constant":
+            self._optimizer.learning_rate = self.present
+
+    def take(self, owner: str) -> None:
+        """Go on with the rate that callbacks have left in the optimiser.
+
+        Raises:
+            ConfigurationError: The schedule would overwrite it.
+        """
+        if self._schedule == "constant" or self._optimizer.learning_rate == self.present:
+            return
+        if self._schedule == "invscaling":
+            raise ConfigurationError(
+                f"{owner}: a callback set the learning rate to {self._optimizer.learning_rate!r}, but "
+                "learning_rate='invscaling' gives every epoch its own.",
+                hint="learning_rate='constant' leaves it to callbacks",
+            )
+        self.present = float(self._optimizer.learning_rate)
 
     def stands_still(self) -> bool:
         """Training no longer improves: whether that is the end, rather than the reason for a smaller rate."""

@@ -19,6 +19,7 @@ from pellucid.backends.loop import LoopData
 from pellucid.estimators.checks import check_finite_state
 from pellucid.estimators.descent import Descent, Samples
 from pellucid.estimators.goals import Goal
+from pellucid.estimators.listening import Listeners
 from pellucid.estimators.network import Network, repeated
 from pellucid.estimators.solvers import Rates
 from pellucid.train.feed import Segment
@@ -70,6 +71,7 @@ class Plan:
         warns: Whether training that is cut off there is worth a warning.
         validation: What early stopping looks at.
         reported: From an epoch's mean loss and penalty to the loss that is reported.
+        listeners: The callbacks.
     """
 
     descent: Descent
@@ -80,6 +82,7 @@ class Plan:
     warns: bool
     validation: Validation | None
     reported: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    listeners: Listeners
 
 
 class Training:
@@ -107,6 +110,7 @@ class Training:
         estimator, plan = self._estimator, self._plan
         estimator.n_iter_ = 0
         try:
+            plan.listeners.begin()
             while estimator.n_iter_ < plan.epochs and not self._stopped:
                 self._block()
         except KeyboardInterrupt:
@@ -119,13 +123,16 @@ class Training:
                     ConvergenceWarning,
                     stacklevel=5,
                 )
+        finally:
+            plan.listeners.end()
         return self._parameters if self._best is None else self._best
 
     def _block(self) -> None:
-        """As many epochs as must be trained in any case."""
+        """As many epochs as must be trained in any case; one, where somebody listens."""
         plan, descent = self._plan, self._plan.descent
-        needed = self._estimator.n_iter_no_change + 1 - self._estimator._no_improvement_count
+        needed = 1 if plan.listeners else self._estimator.n_iter_no_change + 1 - self._estimator._no_improvement_count
         epochs = int(max(1, min(needed, plan.epochs - self._estimator.n_iter_, descent.affordable)))
+        self._begin_epoch()
         rates = plan.rates.of(self.updates, descent.steps, epochs, self._estimator.t_, descent.count)
         block = descent.block(self._orders(epochs), rates, self.updates)
         if plan.validation is None:
@@ -133,6 +140,7 @@ class Training:
             self.updates += epochs * descent.steps
             for loss in plan.reported(*block.losses()):
                 self._take(float(loss))
+            self._end_epoch({})
             return
         seen: list[np.ndarray] = []
         try:
@@ -143,6 +151,32 @@ class Training:
                 self._take(float(plan.reported(*block.losses())[epoch]), plan.validation.score(seen[-1]))
         finally:
             self._estimator.validation_loss_curve_ += plan.validation.losses(seen)
+        score = "val_accuracy" if hasattr(self._estimator, "classes_") else "val_r2"
+        self._end_epoch({
+            "val_loss": self._estimator.validation_loss_curve_[-1], score: self._estimator.validation_scores_[-1]
+        })  # fmt: skip
+
+    def _begin_epoch(self) -> None:
+        """Tell the callbacks; the learning rate that they see is that of the epoch, and they may change it."""
+        plan = self._plan
+        if plan.listeners:
+            plan.rates.show(self.updates)
+            plan.listeners.begin_epoch()
+            plan.rates.take(type(self._estimator).__name__)
+
+    def _end_epoch(self, validated: dict[str, float]) -> None:
+        """Tell the callbacks what the epoch came to."""
+        plan = self._plan
+        if plan.listeners:
+            plan.rates.show(self.updates)
+            reason = plan.listeners.end_epoch({"loss": self._estimator.loss_, **validated})
+            plan.rates.take(type(self._estimator).__name__)
+            if reason and not self._stopped:
+                self._stopped = True
+                if self._estimator.verbose:
+                    print(
+                        f"A callback ends the training: {reason}." if isinstance(reason, str) else "A callback ends it."
+                    )
 
     def _orders(self, epochs: int) -> np.ndarray:
         """The rows in the order of each epoch, shuffled as scikit-learn shuffles them."""

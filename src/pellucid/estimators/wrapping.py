@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -17,11 +18,12 @@ from pellucid import fields, seeds
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError
 from pellucid.estimators import checks
 from pellucid.estimators.checks import DivergedError
+from pellucid.estimators.listening import own_callbacks
 from pellucid.estimators.network import outputs_of
 from pellucid.nn import activations
 from pellucid.optim import Optimizer
 from pellucid.optim import get as get_optimizer
-from pellucid.train import Callback, Model
+from pellucid.train import Model
 
 #: The parameters that a model is compiled with.
 _COMPILED_WITH = ("optimizer", "learning_rate", "loss", "metrics")
@@ -164,9 +166,10 @@ class ModelEstimator(BaseEstimator, ABC):
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[np.ndarray, Any]:
         samples, given = self._samples(X)
         checked: Any = validate_data(
-            self, samples, y, multi_output=True, y_numeric=self._y_numeric, allow_nd=True, reset=reset
-        )
-        x, y = checked
+            self, samples, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=self._y_numeric,
+            allow_nd=True, reset=reset,
+        )  # fmt: skip
+        x, y = _dense(checked[0]), checked[1]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if reset:
@@ -243,7 +246,8 @@ class ModelEstimator(BaseEstimator, ABC):
             history = model.fit(
                 x, targets, batch_size=self.batch_size, epochs=last, initial_epoch=self._epochs,
                 validation_split=0.0 if partial else self.validation_split, shuffle=bool(self.shuffle),
-                sample_weight=weights, callbacks=self._callbacks(), seed=self._seed, verbose=int(self.verbose),
+                sample_weight=weights, callbacks=own_callbacks(self.callbacks), seed=self._seed,
+                verbose=int(self.verbose),
             )  # fmt: skip
         except NonFiniteError as error:
             raise DivergedError(
@@ -255,11 +259,6 @@ class ModelEstimator(BaseEstimator, ABC):
             self.history_.setdefault(key, []).extend(values)
         self.weights_ = model.get_weights()
         self._optimizer_state = OptimizerState.of(model)
-
-    def _callbacks(self) -> list[Any]:
-        """The callbacks; those with a state are copied, so that every fit begins with the state they came with."""
-        given = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
-        return [copy.deepcopy(c) if isinstance(c, Callback) else c for c in given]
 
     def _compiled(self, problem: Problem, seed: int) -> Model:
         """A new model, built and compiled."""
@@ -316,7 +315,7 @@ class ModelEstimator(BaseEstimator, ABC):
         """The model's outputs [n, ...]."""
         check_is_fitted(self, "weights_")
         samples, given = self._samples(X)
-        x: Any = validate_data(self, samples, allow_nd=True, reset=False)
+        x = _dense(validate_data(self, samples, accept_sparse=["csr", "csc"], allow_nd=True, reset=False))
         model = self.model_
         (x,) = model.checks().x(self._shaped(x, given))
         return outputs_of(model, np.ascontiguousarray(x), [np.ascontiguousarray(p.numpy()) for p in model.parameters])
@@ -325,3 +324,13 @@ class ModelEstimator(BaseEstimator, ABC):
         """Parameters and arrays; the model stays where it is."""
         state: Any = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_model"}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _dense(x: Any) -> np.ndarray:
+    """Checked data; a sparse matrix as a dense one."""
+    return x.toarray() if sparse.issparse(x) else x

@@ -69,10 +69,17 @@ def pass_through(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
     return inputs[0]
 
 
+def _is_asked_for(replay: Replay, node: Node) -> bool:
+    """Whether the operand is an output: whoever records it asks for its gradient, which it has only on the way."""
+    return any(var is node.inputs[0] for var in replay.source.outputs)
+
+
 def reshape_of_reshape(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
     """Only the last of two reshapes counts; one to the same shape is none."""
     if inputs[0].spec.shape == node.output.spec.shape:
         return inputs[0]
+    if _is_asked_for(replay, node):
+        return None
     inner = _made_by(inputs[0], "reshape")
     return reshape(inner[0], node.output.spec.shape) if inner else None
 
@@ -80,7 +87,7 @@ def reshape_of_reshape(replay: Replay, node: Node, inputs: Inputs) -> Var | None
 def transpose_of_transpose(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
     """Two transposes are one; an inverse pair is none."""
     inner = _made_by(inputs[0], "transpose")
-    if not inner or inputs[0].record is None:
+    if not inner or inputs[0].record is None or _is_asked_for(replay, node):
         return None
     first, second = inputs[0].record.attributes["axes"], node.attributes["axes"]
     return transpose(inner[0], tuple(first[axis] for axis in second))

@@ -1,8 +1,9 @@
 """The pictures that the lectures draw, on Matplotlib.
 
-Every function takes ``ax`` (``axes`` where it draws several), makes new ones without it, and returns them; no window
-opens by itself. ``ax.figure.savefig("picture.png")`` writes the picture, ``ax.figure`` as the last line of a notebook's
-cell shows it; for a window, hand over axes of ``matplotlib.pyplot.subplots()`` and call ``matplotlib.pyplot.show()``.
+Every function takes the axes to draw on as ``ax`` (several where it draws several), makes new ones without it, and
+returns them; an animation is what it returns instead. No window opens by itself: ``ax.figure.savefig("picture.png")``
+writes the picture, ``ax.figure`` as the last line of a notebook's cell shows it; for a window, hand over axes of
+``matplotlib.pyplot.subplots()`` and call ``matplotlib.pyplot.show()``.
 
 >>> from pellucid import plot
 >>> ax = plot.compare({0.1: [0.9, 0.8, 0.7], 1.0: [0.9, 0.5, 0.4]}, setting="learning rate")

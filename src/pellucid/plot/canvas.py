@@ -93,12 +93,12 @@ def axes_for(owner: str, ax: Any, size: tuple[float, float] = (5.0, 4.0), *, sol
     return ax
 
 
-def panels_for(owner: str, axes: Any, count: int, size: tuple[float, float] = (4.2, 3.8), columns: int = 4) -> Any:
+def panels_for(owner: str, ax: Any, count: int, size: tuple[float, float] = (4.2, 3.8), columns: int = 4) -> Any:
     """Several axes to draw on: those given, or new ones side by side.
 
     Args:
         owner: Who draws, for the error.
-        axes: As many Matplotlib axes in any nest of lists and arrays, or None.
+        ax: As many Matplotlib axes in any nest of lists and arrays, or None.
         count: How many are needed.
         size: Width and height of each new panel, in inches.
         columns: Most new panels in a row.
@@ -109,7 +109,7 @@ def panels_for(owner: str, axes: Any, count: int, size: tuple[float, float] = (4
     Raises:
         ConfigurationError: They are of another number, or not axes.
     """
-    if axes is None:
+    if ax is None:
         columns = min(columns, count)
         rows = -(-count // columns)
         figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
@@ -117,11 +117,11 @@ def panels_for(owner: str, axes: Any, count: int, size: tuple[float, float] = (4
         for number in range(count):
             flat[number] = figure.add_subplot(rows, columns, number + 1)
         return flat
-    flat = np.array(axes, dtype=object).reshape(-1)
+    flat = np.array(ax, dtype=object).reshape(-1)
     if len(flat) != count:
-        raise ConfigurationError(f"{owner}: axes must be {count} Matplotlib axes, but {len(flat)} were given.")
-    for ax in flat:
-        axes_for(owner, ax)
+        raise ConfigurationError(f"{owner}: ax must be {count} Matplotlib axes, but {len(flat)} were given.")
+    for panel in flat:
+        axes_for(owner, panel)
     return flat
 
 

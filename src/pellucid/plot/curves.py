@@ -15,7 +15,7 @@ from pellucid.plot.record import Record, falls, record_of
 from pellucid.train.palette import BLUE, RED
 
 #: Up to how many epochs each has a marker, up to how many curves the legend is among them, and up to how many settings
-#: each is written below a logarithmic axis.
+#: each is written below the axis.
 _MARKED, _INSIDE, _TICKED = 30, 5, 8
 
 
@@ -25,7 +25,7 @@ def error_curves(
     *,
     monitor: str | None = None,
     log: bool = False,
-    axes: Any = None,
+    ax: Any = None,
 ) -> Any:
     """Draw the loss and the scores of every epoch, those of training and of validation, and where to stop early.
 
@@ -38,7 +38,7 @@ def error_curves(
         keys: Which quantities, a panel each; by default all of them.
         monitor: Which numbers say what is best; by default ``"val_loss"``, else the first of validation.
         log: Whether losses and errors have a logarithmic scale.
-        axes: A Matplotlib axes per quantity to draw on; new ones by default.
+        ax: The Matplotlib axes to draw on, one per quantity; new ones by default.
 
     Returns:
         The axes.
@@ -60,12 +60,12 @@ def error_curves(
     for key in chosen:
         record.curve(key)
     best = _best(record, monitor)
-    axes = panels_for(owner, axes, len(chosen), (4.6, 3.6), columns=3)
-    for ax, key in zip(axes, chosen, strict=True):
-        _draw_quantity(ax, record, key, best)
+    panels = panels_for(owner, ax, len(chosen), (4.6, 3.6), columns=3)
+    for panel, key in zip(panels, chosen, strict=True):
+        _draw_quantity(panel, record, key, best)
         if log and falls(key):
-            _scale_logarithmically(owner, ax, key)
-    return axes
+            _scale_logarithmically(owner, panel, key)
+    return panels
 
 
 def _scale_logarithmically(owner: str, ax: Any, key: str) -> None:
@@ -208,9 +208,11 @@ def _draw_last(ax: Any, records: Mapping[Any, Record], key: str) -> None:
     ax.plot(x, last, color=BLUE, marker="o", linewidth=1.6, label=key)
     if not numeric:
         ax.set_xticks(x, [str(name) for name in names])
-    elif x.min() > 0 and x.max() >= 30 * x.min():
-        ax.set_xscale("log")
-        if len(x) <= _TICKED:
+    else:
+        wide = x.min() > 0 and x.max() >= 30 * x.min()
+        ax.set_xscale("log" if wide else "linear")
+        # Numbers between the settings would look as if they had been tried; too close to each other they overlap.
+        if len(x) <= _TICKED and (wide or np.diff(x).min(initial=np.inf) * _TICKED >= np.ptp(x)):
             ax.set_xticks(x, [_shown(name) for name in names])
             ax.minorticks_off()
     if np.isfinite(last).any():

@@ -29,7 +29,7 @@ def gradient_descent(
     optimizer: Any = "sgd",
     steps: int = 20,
     bounds: Any = None,
-    axes: Any = None,
+    ax: Any = None,
 ) -> Any:
     """Draw the path of gradient descent on a curve or surface, for several learning rates beside each other.
 
@@ -44,7 +44,7 @@ def gradient_descent(
         optimizer: A name or an Optimizer, whose learning rate is replaced.
         steps: How many steps.
         bounds: (low, high), of two parameters for each; by default where the paths are.
-        axes: A Matplotlib axes per learning rate to draw on; new ones by default.
+        ax: The Matplotlib axes to draw on, one per learning rate; new ones by default.
 
     Returns:
         The axes.
@@ -67,17 +67,17 @@ def gradient_descent(
     landscape = landscape_of(owner, function, start)
     paths = [landscape.path(_with_rate(optimizer, rate), steps) for rate in learning_rates]
     limits = bounds_of(owner, function, bounds, paths)
-    axes = panels_for(owner, axes, len(paths), (3.9, 3.7), columns=3)
+    panels = panels_for(owner, ax, len(paths), (3.9, 3.7), columns=3)
     ground = None if landscape.start.ndim == 0 else heights_of(landscape, limits)
-    for number, (ax, path, rate) in enumerate(zip(axes, paths, learning_rates, strict=True)):
+    for number, (panel, path, rate) in enumerate(zip(panels, paths, learning_rates, strict=True)):
         if ground is None:
-            _draw_curve(ax, landscape, path, limits[0], number)
+            _draw_curve(panel, landscape, path, limits[0], number)
         else:
-            draw_surface(ax, *ground)
-            draw_path(ax, path.points, number)
-            mark_minima(ax, function)
-        ax.set_title(f"learning rate {rate:g}\n{_outcome(path)}", fontsize=10)
-    return axes
+            draw_surface(panel, *ground)
+            draw_path(panel, path.points, number)
+            mark_minima(panel, function)
+        panel.set_title(f"learning rate {rate:g}\n{_outcome(path)}", fontsize=10)
+    return panels
 
 
 def _with_rate(optimizer: Any, rate: float) -> Optimizer:

@@ -48,7 +48,7 @@ def feature_space(
     feature_names: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
     lines: int = 11,
-    axes: Any = None,
+    ax: Any = None,
 ) -> Any:
     """Draw the examples as the network is given them, and beside them as its hidden layer sees them.
 
@@ -71,7 +71,7 @@ def feature_space(
         feature_names: Names (with units) of both features; by default those of the data frame.
         class_names: Names of the classes, in the model's order.
         lines: Lines of the grid in each direction.
-        axes: Two Matplotlib axes to draw on; new ones by default.
+        ax: Two Matplotlib axes to draw on; new ones by default.
 
     Returns:
         Both axes, of the inputs and of the hidden layer.
@@ -100,21 +100,21 @@ def feature_space(
     numbers = numbered(owner, labels, classes)
     activations = halves.front(table.values)
     view = _view(owner, halves, activations, units)
-    left, right = axes = panels_for(owner, axes, 2, (4.4, 4.0))
+    left, right = panels = panels_for(owner, ax, 2, (4.4, 4.0))
     low, high = _window(table.values)
     _ground(left, low, high, lambda points: halves.decide(halves.front(points)))
     grid = [np.stack(np.broadcast_arrays(*pair), axis=1) for pair in _grid(low, high, lines)]
     bent = [view.project(halves.front(path)) for path in grid]
     seen = view.project(activations)
     _ground(right, *_window(np.concatenate([seen, *bent]), 0.04), lambda points: halves.decide(view.lift(points)))
-    for ax, paths, points in ((left, grid, table.values), (right, bent, seen)):
-        _draw_grid(ax, paths)
-        draw_points(ax, points, numbers, names, s=46 if len(points) <= 40 else 22)
+    for panel, paths, points in ((left, grid, table.values), (right, bent, seen)):
+        _draw_grid(panel, paths)
+        draw_points(panel, points, numbers, names, s=46 if len(points) <= 40 else 22)
     left.set(xlabel=table.names[0], ylabel=table.names[1], title="as the network is given them")
     right.set(xlabel=view.labels[0], ylabel=view.labels[1], title=f"as {halves.name} sees them")
     few_ticks(right)
     legend(left, loc=emptiest_place(table.values))
-    return axes
+    return panels
 
 
 def _two_classes(labels: np.ndarray) -> np.ndarray:

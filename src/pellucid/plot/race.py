@@ -33,7 +33,7 @@ def optimizer_race(
     start: Any = None,
     steps: int = 100,
     bounds: Any = None,
-    axes: Any = None,
+    ax: Any = None,
 ) -> Any:
     """Draw the paths of several optimisers on one surface, and their losses over the steps.
 
@@ -48,7 +48,7 @@ def optimizer_race(
         start: Two numbers; a surface has a start of its own.
         steps: How many steps each of them makes.
         bounds: (low, high) of each parameter; by default the surface's own, or where the paths are.
-        axes: Two Matplotlib axes to draw on, for the surface and for the losses; new ones by default.
+        ax: Two Matplotlib axes to draw on, for the surface and for the losses; new ones by default.
 
     Returns:
         Both axes.
@@ -63,13 +63,13 @@ def optimizer_race(
     """
     owner = "optimizer_race"
     race = _run(owner, function, optimizers, start, steps, bounds)
-    ground, curves = axes = panels_for(owner, axes, 2, (5.2, 4.3))
+    ground, curves = panels = panels_for(owner, ax, 2, (5.2, 4.3))
     _prepare(ground, curves, race, function)
     for number, (name, path) in enumerate(race.paths.items()):
         draw_path(ground, path.points, number, name)
         _draw_losses(curves, path, number, name)
     legend(curves)
-    return axes
+    return panels
 
 
 def animate_race(
@@ -80,12 +80,12 @@ def animate_race(
     steps: int = 100,
     bounds: Any = None,
     every: int = 1,
-    axes: Any = None,
+    ax: Any = None,
 ) -> Any:
     """Let the optimisers of :func:`optimizer_race` run before one's eyes.
 
     Args:
-        function, optimizers, start, steps, bounds, axes: As for :func:`optimizer_race`.
+        function, optimizers, start, steps, bounds, ax: As for :func:`optimizer_race`.
         every: Steps from one frame to the next.
 
     Returns:
@@ -109,7 +109,7 @@ def animate_race(
     owner = "animate_race"
     require(owner, "every", every, Integer(1))
     race = _run(owner, function, optimizers, start, steps, bounds)
-    ground, curves = panels_for(owner, axes, 2, (5.2, 4.3))
+    ground, curves = panels_for(owner, ax, 2, (5.2, 4.3))
     _prepare(ground, curves, race, function)
     tracks = []
     for number, (name, path) in enumerate(race.paths.items()):

@@ -11,6 +11,7 @@ from typing import Any
 from pellucid.data import Dataset
 from pellucid.errors import ConfigurationError
 from pellucid.nn import Dense
+from pellucid.select import executors
 from pellucid.select.curve_plots import plot_scores, validation_curve
 from pellucid.select.fold_plots import plot_folds
 from pellucid.select.grid import configurations, sort_out
@@ -39,6 +40,7 @@ class CrossValidationRequest:
         grid: ``name=value,value`` each.
         seeds, seed: How many seeds, and the first.
         backend: What runs the compiled steps.
+        executor, jobs: Where members train, and how many workers.
         out: The run folder, or None for a new one.
     """
 
@@ -53,6 +55,8 @@ class CrossValidationRequest:
     seeds: int = 1
     seed: int = 0
     backend: str = "auto"
+    executor: str = "threads"
+    jobs: int | None = None
     out: str | None = None
 
 
@@ -72,6 +76,7 @@ def run_cross_validation(examples: Dataset, request: CrossValidationRequest) -> 
         recipe.compile_for(network, examples, options, request.backend)
         return network
 
+    executors.get(request.executor, request.jobs)
     for configuration in configurations(grid):  # a wrong name leaves no empty folder behind
         sort_out(configuration, Maker(build).arguments)
     folder = run_folder.new_folder(request.out, f"{examples.name}-cv")
@@ -81,6 +86,7 @@ def run_cross_validation(examples: Dataset, request: CrossValidationRequest) -> 
     results = cross_validate(
         build, examples.x_train, examples.y_train, cv=cv, grid=grid, epochs=options.epochs or 1,
         batch_size=options.batch_size, seeds=request.seeds, seed=request.seed, callbacks=stopping,
+        executor=request.executor, n_jobs=request.jobs,
     )  # fmt: skip
     results.summary()
     if isinstance(cv, Bootstrap):

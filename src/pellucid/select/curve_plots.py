@@ -14,6 +14,7 @@ from pellucid.train.history import smaller_is_better
 
 #: Up to so many values each have a tick on a logarithmic scale.
 _TICKS = 8
+_MARKERS = "os^vDXP*"
 
 
 def validation_curve(results: CrossValidation, parameter: str, *, score: str | None = None, ax: Any = None) -> Any:
@@ -34,17 +35,8 @@ def validation_curve(results: CrossValidation, parameter: str, *, score: str | N
         ConfigurationError: There is no such parameter or score.
     """
     scores = results.scores
-    known = scores.parameters()
-    if parameter not in known:
-        raise unknown_name("parameter of the grid", parameter, known)
     name, ranks = scores.checked(score), scores.rank(score)
-    best_of: dict[Any, int] = {}
-    for number in np.argsort(ranks, kind="stable").tolist():
-        best_of.setdefault(_hashable(known[parameter][number]), number)
-    values = list(best_of)
-    numeric = all(isinstance(v, Real) and not isinstance(v, bool) for v in values)
-    values = sorted(values) if numeric else values
-    chosen = [best_of[v] for v in values]
+    values, chosen, numeric = _by_value(results, parameter, name)
     x = np.array(values, np.float64) if numeric else np.arange(len(values))
     ax = axes_for("validation_curve", ax)
     for part, label, colour, marker, line in (
@@ -62,6 +54,20 @@ def validation_curve(results: CrossValidation, parameter: str, *, score: str | N
     ax.legend(frameon=False)
     quiet(ax)
     return ax
+
+
+def _by_value(results: CrossValidation, parameter: str, score: str) -> tuple[list[Any], list[int], bool]:
+    """The values of a parameter in their order, the best configuration of each, and whether they are numbers."""
+    known = results.scores.parameters()
+    if parameter not in known:
+        raise unknown_name("parameter of the grid", parameter, known)
+    best_of: dict[Any, int] = {}
+    for number in np.argsort(results.scores.rank(score), kind="stable").tolist():
+        best_of.setdefault(_hashable(known[parameter][number]), number)
+    values = list(best_of)
+    numeric = all(isinstance(v, Real) and not isinstance(v, bool) for v in values)
+    values = sorted(values) if numeric else values
+    return values, [best_of[v] for v in values], numeric
 
 
 def _hashable(value: Any) -> Any:
@@ -107,27 +113,55 @@ def error_curves(
         ConfigurationError: There is no such number.
         DataError: Nothing was measured while training.
     """
-    histories = [o.history for o in _own(results, configuration) if o.history is not None and len(o.history)]
-    if not histories:
-        raise DataError("error_curves: there is no history: the fits failed, or are not Pellucid's.")
-    if key not in histories[0].history:
-        raise unknown_name("history key", key, [k for k in histories[0].history if not k.startswith("val_")])
+    histories = _histories("error_curves", results, configuration, key)
     ax = axes_for("error_curves", ax)
-    longest = max(len(h) for h in histories)
-    epochs = np.arange(1, longest + 1)
     for name, label, colour, line in ((key, "training", BLUE, "-"), (f"val_{key}", "validation", RED, "--")):
         if name not in histories[0].history:
             continue
-        curves = np.full((len(histories), longest), np.nan)
-        for row, history in enumerate(histories):
-            curves[row, : len(history)] = history[name]
+        curves = _curves(histories, name)
+        epochs, mean = np.arange(1, curves.shape[1] + 1), _mean(curves)
         ax.plot(epochs, curves.T, color=colour, alpha=0.18, linewidth=0.7)
-        mean = np.array([c[~np.isnan(c)].mean() for c in curves.T])
         ax.plot(epochs, mean, color=colour, linestyle=line, linewidth=1.8, label=f"{label}, mean of {len(curves)}")
         if name.startswith("val_"):
             _mark_best(ax, curves, mean, key)
     ax.set(xlabel="epoch", ylabel=spoken(key))
     ax.legend(frameon=False)
+    quiet(ax)
+    return ax
+
+
+def parameter_curves(results: CrossValidation, parameter: str, *, key: str = "loss", ax: Any = None) -> Any:
+    """Draw a number over the epochs, a line for each value of one parameter of the grid: the mean of its fits.
+
+    Drawn is what was measured on held-out rows, or on training rows where nothing else was watched. Where other
+    parameters vary, too, each value is shown with their best ones.
+
+    Args:
+        results: Of ``cross_validate`` with a grid.
+        parameter: A parameter of the grid, such as ``"learning_rate"``.
+        key: ``"loss"`` or a metric of the model.
+        ax: The Matplotlib axes to draw on; new ones by default.
+
+    Returns:
+        The axes; the lines go from dark to light, with a marker of their own each.
+
+    Raises:
+        ConfigurationError: There is no such parameter or number.
+        DataError: Nothing was measured while training.
+    """
+    from matplotlib import colormaps
+
+    values, chosen, _ = _by_value(results, parameter, results.scores.primary)
+    histories = [_histories("parameter_curves", results, number, key) for number in chosen]
+    watched = all(f"val_{key}" in own[0].history for own in histories)
+    ax = axes_for("parameter_curves", ax)
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(values)))
+    for place, (value, own) in enumerate(zip(values, histories, strict=True)):
+        mean = _mean(_curves(own, f"val_{key}" if watched else key))
+        ax.plot(np.arange(1, len(mean) + 1), mean, color=shades[place], linewidth=1.5, label=_shown(value),
+                marker=_MARKERS[place % len(_MARKERS)], markevery=max(1, len(mean) // 10), markersize=4)  # fmt: skip
+    ax.set(xlabel="epoch", ylabel=f"{spoken(key)} on {'test' if watched else 'training'} rows")
+    ax.legend(frameon=False, title=spoken(parameter), fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     quiet(ax)
     return ax
 
@@ -138,6 +172,29 @@ def _own(results: CrossValidation, configuration: int | None) -> list[Any]:
     if not 0 <= chosen < count:
         raise ConfigurationError(f"error_curves: there is no configuration {chosen} among {count}, counted from 0.")
     return list(results.scores.outcomes[chosen * folds * seeds : (chosen + 1) * folds * seeds])
+
+
+def _histories(owner: str, results: CrossValidation, configuration: int | None, key: str) -> list[Any]:
+    """The histories of the fits of a configuration."""
+    found = [o.history for o in _own(results, configuration) if o.history is not None and len(o.history)]
+    if not found:
+        raise DataError(f"{owner}: there is no history: the fits failed, or are not Pellucid's.")
+    if key not in found[0].history:
+        raise unknown_name("history key", key, [k for k in found[0].history if not k.startswith("val_")])
+    return found
+
+
+def _curves(histories: list[Any], name: str) -> np.ndarray:
+    """A number of every fit and epoch [fit, epoch]; NaN where a fit had ended."""
+    curves = np.full((len(histories), max(len(history) for history in histories)), np.nan)
+    for row, history in enumerate(histories):
+        curves[row, : len(history)] = history[name]
+    return curves
+
+
+def _mean(curves: np.ndarray) -> np.ndarray:
+    """The mean over the fits that an epoch has; NaN where nothing was measured in it."""
+    return np.array([c[~np.isnan(c)].mean() if not np.isnan(c).all() else np.nan for c in curves.T])
 
 
 def _mark_best(ax: Any, curves: np.ndarray, mean: np.ndarray, key: str) -> None:

@@ -10,16 +10,40 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import _safe_indexing
 
-from pellucid.errors import NonFiniteError
-from pellucid.select.members import Listener, Member, Outcome, Task
+from pellucid.errors import ConfigurationError, NonFiniteError
+from pellucid.select import executors
 from pellucid.select.scoring import Score
+from pellucid.select.task import Listener, Member, Outcome, Task
 
 
-def fit_estimators(task: Task, members: Sequence[Member], listener: Listener | None = None) -> list[Outcome]:
+def fit_estimators(
+    task: Task,
+    members: Sequence[Member],
+    listener: Listener | None = None,
+    *,
+    executor: str = "threads",
+    n_jobs: int | None = None,
+) -> list[Outcome]:
     """Fit and score every member; Ctrl-C ends all of them.
 
-    The seed of a member is the ``random_state`` of its estimator, where it has one.
+    The seed of a member is the ``random_state`` of its estimator, where it has one. In the threads of this process one
+    is fitted after the other; other executors fit several at once, as ``n_jobs`` of scikit-learn's searches does.
+
+    Raises:
+        ConfigurationError: The executor is unknown, the estimators cannot be sent to it, or several of them were to be
+            fitted at once in this process.
     """
+    if executor == "threads" and n_jobs not in (None, 1):
+        raise ConfigurationError(
+            f"Estimators are fitted one after the other in this process, not several at once (n_jobs={n_jobs}).",
+            hint=f"pass executor='processes', n_jobs={n_jobs}",
+        )
+    work = executors.Work(fit_one_by_one, task, members, [None for _ in members])
+    return executors.get(executor, n_jobs).run(work, listener)
+
+
+def fit_one_by_one(task: Task, members: Sequence[Member], listener: Listener | None = None) -> list[Outcome]:
+    """Fit and score members in this thread."""
     outcomes = [Outcome(failure="interrupted") for _ in members]
     scores = task.scores or (_own_score(task.source),)
     try:

@@ -55,7 +55,7 @@ def plot_folds(
     lines = lines if not hidden else [*lines[: _SHOWN - 2], ("...", None), lines[-1]]
     strips = [(name, np.asarray(v)) for name, v in (("class", labels), ("group", groups)) if v is not None]
     ax = axes_for("plot_folds", ax, (8.0, 0.9 + 0.23 * (len(lines) + len(strips) + 2)))
-    order, ordered = _order(cv, count, strips, [fold for fold in folds if not fold.repeat] if per_repeat > 1 else [])
+    order, ordered = _order(cv, count, strips, _first(folds, per_repeat))
     _draw(ax, lines, strips, order)
     ax.set_xlabel(f"row, in order of {' and '.join(ordered)}" if ordered else "row")
     _explain(ax, lines)
@@ -95,6 +95,11 @@ def _lines(fold: Fold, repeats: int, per_repeat: int) -> list[tuple[str, Any]]:
     return [(name, (fold, None))]
 
 
+def _first(folds: list[Fold], per_repeat: int) -> list[Fold]:
+    """The folds whose test rows are drawn beside each other: of the first repetition, or the only one."""
+    return [fold for fold in folds if not fold.repeat] if per_repeat > 1 or len(folds) == 1 else []
+
+
 def _order(
     cv: Any, count: int, strips: list[tuple[str, np.ndarray]], folds: list[Fold]
 ) -> tuple[np.ndarray, list[str]]:
@@ -102,7 +107,7 @@ def _order(
     if cv == "time_series" or type(cv).__name__ == "TimeSeriesSplit":
         return np.arange(count), []
     keys = dict(strips)
-    if len(folds) > 1 and len(folds) < count:
+    if folds and len(folds) < count:
         tested = np.full(count, len(folds))
         for number, fold in reversed(list(enumerate(folds))):
             tested[fold.test] = number

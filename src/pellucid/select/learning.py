@@ -9,6 +9,7 @@ import numpy as np
 
 from pellucid import seeds as random
 from pellucid.errors import ConfigurationError, DataError
+from pellucid.select import executors
 from pellucid.select.axes import BLUE, RED, axes_for, band, deviation, quiet, spoken
 from pellucid.select.folds import Fold, folds_of
 from pellucid.select.grid import configurations
@@ -76,6 +77,8 @@ def learning_curve(
     seeds: int | Sequence[int] = 1,
     epochs: int = 1,
     batch_size: int | None = 32,
+    executor: str = "threads",
+    n_jobs: int | None = None,
     verbose: str | int = "auto",
 ) -> LearningCurve:
     """The score over the number of training samples.
@@ -83,8 +86,8 @@ def learning_curve(
     A smaller part is contained in the larger ones; classes keep their shares in it.
 
     Args:
-        model, x, y, cv, groups, preprocess, scoring, seed, seeds, epochs, batch_size, verbose: As for
-            :func:`cross_validate`.
+        model, x, y, cv, groups, preprocess, scoring, seed, seeds, epochs, batch_size, executor, n_jobs, verbose:
+            As for :func:`cross_validate`.
         sizes: Shares of the training rows of a fold (fractions up to 1.0), or numbers of rows.
 
     Raises:
@@ -100,6 +103,7 @@ def learning_curve(
     [12, 120]
     """
     check_source(model)
+    executors.get(executor, n_jobs)
     count, own_seeds = rows_of(x), member_seeds(seed, seeds)
     task = Task(
         model, Inputs(x, preprocess, None if isinstance(y, (tuple, dict)) else as_labels(y)), y, count,
@@ -116,7 +120,7 @@ def learning_curve(
     ]
     members = [Member(0, part, s) for part in parts for s in own_seeds]
     with Progress(len(members), verbose) as progress:
-        outcomes = run_task(task, members, progress)
+        outcomes = run_task(task, members, progress, executor, n_jobs)
     primary, larger = deciding(task, outcomes)
     points = [{"samples": n} for n in numbers]
     return LearningCurve(numbers, Scores(points, folds, own_seeds, outcomes, larger, primary))

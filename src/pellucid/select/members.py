@@ -4,112 +4,61 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from pellucid.select import executors
 from pellucid.select.answers import Answers
-from pellucid.select.folds import Fold
-from pellucid.select.grid import Configuration, Sorted, sort_out
+from pellucid.select.grid import Sorted, sort_out
 from pellucid.select.makers import Maker
-from pellucid.select.preparing import Inputs, adapt, forget_statistics
-from pellucid.select.scoring import Score
-from pellucid.train import EarlyStopping, History, Model, Population, loop
+from pellucid.select.preparing import adapt, forget_statistics
+from pellucid.select.task import EpochListener, Listener, Member, Outcome, Task
+from pellucid.train import Callback, EarlyStopping, Model, Population, loop
 from pellucid.train.feed import ArrayFeed
 from pellucid.train.targets import split_rows
+
+__all__ = ["Listener", "Member", "Outcome", "Task", "outputs_of", "train_members", "train_populations"]
 
 #: Samples per evaluation, as in ``Model.evaluate`` and ``Model.predict``: the same bits.
 _BATCH = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One fit: a configuration (by its number), a fold and a seed."""
-
-    configuration: int
-    fold: Fold
-    seed: int
-
-
-@dataclass(eq=False)
-class Outcome:
-    """What became of a member.
-
-    Attributes:
-        train, test: Loss and scores on the training rows and on the test rows.
-        outputs: What the model gives for the test rows, or None.
-        history: The numbers of every epoch, or None.
-        epochs, seconds, score_seconds: Trained epochs, and the time of training and of scoring.
-        best_epoch: The epoch that early stopping chose, counted from 1; 0 where nothing was chosen.
-        stopped_by: What ended the fit early.
-        failure: Why there is no score.
-        model: The model, where models are kept.
-    """
-
-    train: dict[str, float] = field(default_factory=dict)
-    test: dict[str, float] = field(default_factory=dict)
-    outputs: np.ndarray | None = None
-    history: History | None = None
-    epochs: int = 0
-    seconds: float = 0.0
-    score_seconds: float = 0.0
-    best_epoch: int = 0
-    stopped_by: str | None = None
-    failure: str | None = None
-    model: Any = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """What all members share; the arguments of ``cross_validate``.
-
-    Attributes:
-        source: The model, building function or estimator.
-        inputs: The samples, by fold.
-        y, sample_weight: Targets and weights.
-        count: The number of rows.
-        configurations: By number.
-        scores: Scores beside the model's own metrics.
-        validation_split: Share of a member's training rows set apart to watch.
-        watch: Whether the test rows are watched after each epoch.
-        callbacks: A list that each member gets copies of, or a function from the member to its callbacks.
-        train_scores, keep_models: Whether training rows are scored, and models kept.
-    """
-
-    source: Any
-    inputs: Inputs
-    y: Any
-    count: int
-    configurations: Sequence[Configuration]
-    scores: tuple[Score, ...] = ()
-    epochs: int = 1
-    batch_size: int | None = 32
-    shuffle: bool = True
-    sample_weight: Any = None
-    validation_split: float = 0.0
-    watch: bool = False
-    callbacks: Any = ()
-    train_scores: bool = True
-    keep_models: bool = False
-
-
-#: Called with a member and its outcome as soon as it is there.
-Listener = Callable[[Member, Outcome], None]
-
-
-def train_members(task: Task, members: Sequence[Member], listener: Listener | None = None) -> list[Outcome]:
+def train_members(
+    task: Task,
+    members: Sequence[Member],
+    listener: Listener | None = None,
+    *,
+    executor: str = "threads",
+    n_jobs: int | None = None,
+) -> list[Outcome]:
     """Train and score every member: one population for each group of equal plans.
 
     A member is bit for bit the fit of its configuration alone: after ``set_seed(seed)`` the model is built, and fitted
-    with ``fit(x[train], y[train], seed=seed)``.
+    with ``fit(x[train], y[train], seed=seed)``. Which executor trains it, and with how many workers, changes no bit.
+
+    Args:
+        task, members: What to train.
+        listener: Called in this process with each member and its outcome as soon as it is there.
+        executor, n_jobs: Where members train (see :mod:`pellucid.select.executors`).
 
     Raises:
         ConfigurationError, DataError: Something does not fit; the members of the group have not been trained.
     """
+    chosen = executors.get(executor, n_jobs)
+    arguments = Maker(task.source).arguments
+    keys = [sort_out(configuration, arguments).key for configuration in task.configurations]
+    return chosen.run(
+        executors.Work(train_populations, task, members, [keys[m.configuration] for m in members]), listener
+    )
+
+
+def train_populations(task: Task, members: Sequence[Member], listener: Listener | None = None) -> list[Outcome]:
+    """Train and score members on the threads of this process."""
     maker = Maker(task.source)
-    kinds = [sort_out(configuration, maker.arguments) for configuration in task.configurations]
+    used = {member.configuration for member in members}
+    kinds = {number: sort_out(task.configurations[number], maker.arguments) for number in used}
     outcomes = [Outcome(failure="interrupted") for _ in members]
     groups: dict[Any, list[int]] = {}
     for number, member in enumerate(members):
@@ -123,6 +72,20 @@ def train_members(task: Task, members: Sequence[Member], listener: Listener | No
         if group.interrupted:
             break
     return outcomes
+
+
+class _EpochReport(Callback):
+    """Tells the task of every epoch, and ends the member when it says so."""
+
+    def __init__(self, tell: EpochListener, member: Member) -> None:
+        self._tell, self._member = tell, member
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Ask whether to go on."""
+        numbers = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
+        reason = self._tell(self._member, epoch, numbers)
+        if reason and not self.model.stop_training:
+            self.model.stop_training = reason
 
 
 class _Group:
@@ -187,6 +150,8 @@ class _Group:
         given: Any = self._task.callbacks
         own: Any = given(self._members[number]) if callable(given) else [copy.deepcopy(c) for c in given]
         self._callbacks[number] = list(own)
+        if self._task.on_epoch is not None:
+            self._callbacks[number].append(_EpochReport(self._task.on_epoch, self._members[number]))
         return self._callbacks[number]
 
     def _ended(self, number: int, model: Model) -> None:

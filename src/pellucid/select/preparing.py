@@ -34,6 +34,11 @@ class Inputs:
         self._transformer = _transformer(preprocess)
         self._kept: dict[int, tuple[Fold, Any]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process knows its folds by other numbers. Processes share arrays, but not lists.
+        x = np.asarray(self.x) if isinstance(self.x, list) else self.x
+        return {**vars(self), "x": x, "_kept": {}}
+
     def of(self, fold: Fold) -> Any:
         """All samples, transformed by what was fitted on the fold's training rows; one object per fold."""
         if self._transformer is None:

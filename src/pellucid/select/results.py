@@ -274,9 +274,12 @@ def _plural(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def run_task(task: Task, members: Sequence[Member], listener: Any) -> list[Outcome]:
-    """Train models as populations, or estimators one by one."""
-    return (fit_estimators if is_estimator(task.source) else train_members)(task, members, listener)
+def run_task(
+    task: Task, members: Sequence[Member], listener: Any, executor: str = "threads", n_jobs: int | None = None
+) -> list[Outcome]:
+    """Train models as populations, or estimators one by one, where the executor says."""
+    train = fit_estimators if is_estimator(task.source) else train_members
+    return train(task, members, listener, executor=executor, n_jobs=n_jobs)
 
 
 def rows_of(x: Any) -> int:

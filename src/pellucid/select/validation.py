@@ -13,6 +13,7 @@ from sklearn.base import is_classifier
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, Interval, boolean, require
 from pellucid.nn import losses
+from pellucid.select import executors
 from pellucid.select.answers import Answers
 from pellucid.select.folds import Fold, Targets, as_splitter, folds_of, targets_of
 from pellucid.select.grid import configurations, sort_out
@@ -54,6 +55,8 @@ def cross_validate(
     sample_weight: Any = None,
     train_scores: bool = True,
     keep_models: bool = False,
+    executor: str = "threads",
+    n_jobs: int | None = None,
     verbose: str | int = "auto",
 ) -> CrossValidation:
     """Train a model on every fold, with every seed and every configuration of a grid, and judge it by the other rows.
@@ -65,7 +68,7 @@ def cross_validate(
     Args:
         model: A compiled Model (copies of it start from fresh parameters); a function that builds and compiles one,
             whose arguments are parameters of the grid; or an estimator in scikit-learn's form, whose parameters are,
-            and which is fitted in scikit-learn's way, one after the other.
+            and which is fitted in scikit-learn's way, one after the other or in ``processes``.
         x: The samples: an array, a data frame, a tuple or dict of arrays for several inputs.
         y: The targets.
         cv: A number of folds (by groups where ``groups`` are given, stratified where targets are classes, shuffled by
@@ -89,6 +92,9 @@ def cross_validate(
         watch: Measure the test rows after each epoch, for error curves. Callbacks then see them, too.
         train_scores: Whether training rows are scored.
         keep_models: Whether each trained model is kept, in ``scores.outcomes``.
+        executor: ``"threads"`` of this process, ``"processes"`` of this machine, or ``"ray"``: a cluster. The results
+            are the same bits (see :mod:`pellucid.select.executors` for when each is worth it).
+        n_jobs: How many threads, processes or workers; by default as many as there are cores.
         verbose: ``"auto"`` (a bar in a terminal), 0 (nothing) or 1 (a bar).
 
     Returns:
@@ -115,6 +121,7 @@ def cross_validate(
     """
     started = time.perf_counter()
     check_source(model)
+    executors.get(executor, n_jobs)
     chosen = member_seeds(seed, seeds)
     scores = scores_of(scoring)
     count = rows_of(x)
@@ -124,18 +131,25 @@ def cross_validate(
         _split(callbacks, validation_split, watch), watch, _listed(callbacks), train_scores, keep_models,
     )  # fmt: skip
     _check(task)
-    return _run(task, cv, groups, chosen, seed, verbose, started)
+    return _run(task, cv, groups, chosen, seed, verbose, started, (executor, n_jobs))
 
 
 def _run(
-    task: Task, cv: Any, groups: Any, seeds: list[int], seed: int, verbose: str | int, started: float
+    task: Task,
+    cv: Any,
+    groups: Any,
+    seeds: list[int],
+    seed: int,
+    verbose: str | int,
+    started: float,
+    where: tuple[str, int | None],
 ) -> CrossValidation:
     found = targets(task, groups)
     splitter = as_splitter(cv, found, seed)
     folds = folds_of(splitter, found, seed)
     plan = Plan.of(len(task.configurations), folds, seeds, task.count, whole=isinstance(splitter, Bootstrap))
     with Progress(len(plan.members), verbose) as progress:
-        outcomes = run_task(task, plan.members, progress)
+        outcomes = run_task(task, plan.members, progress, *where)
     primary, larger = deciding(task, outcomes)
     made = [Scores(task.configurations, part, seeds, own, larger, primary) for part, own in plan.parts(outcomes)]
     return CrossValidation(

@@ -179,7 +179,9 @@ class _Training:
 
     def _started(self, loop: Loop, data: LoopData, segment: Segment, session: Session | None) -> LoopRun:
         """A run, in which steps are recorded where there is a session that wants some of them."""
-        when = When(data.series[0].astype(np.int64) + 1, np.repeat(self._epochs, segment.steps // len(self._epochs)) + 1)
+        when = When(
+            data.series[0].astype(np.int64) + 1, np.repeat(self._epochs, segment.steps // len(self._epochs)) + 1
+        )
         if session is None or not session.timetable.among(when.numbers).any():
             return loop.start(data)
         program = self._model.programs.training(segment, session.recorder)
@@ -205,10 +207,10 @@ class _Training:
 
     def publish(self) -> None:
         """Give the model the present numbers, and count the steps; what was recorded counts."""
-        for run in self._taped:
-            run.keep(run.steps)
         self.state.publish()
         self._model.optimizer.iterations += self._made
+        for run in self._taped:
+            run.keep(run.steps, more=run is not self._taped[-1])
 
     def logs(self, epochs: int) -> dict[str, list[Any]]:
         """The losses and metrics of each epoch."""

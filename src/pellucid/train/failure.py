@@ -103,7 +103,8 @@ def _cause(step: FailedStep, graph: Graph, values: Values, fault: Fault, stage: 
     if fault.node is None:
         name = fault.var.name or "?"
         operand = _operand(name, fault.value, bad)
-        return NonFiniteCause("input", "", stage, rows, formula=name, operands=(operand,), losses=step.losses)
+        held = _holder(step, graph, fault.var)
+        return NonFiniteCause(held, "", stage, rows, formula=name, operands=(operand,), losses=step.losses)
     names = [_origin(var) for var in fault.node.inputs]
     operands = [
         _operand(name, value, _blamed(fault.node, value, bad))
@@ -123,6 +124,17 @@ def _cause(step: FailedStep, graph: Graph, values: Values, fault: Fault, stage: 
         _largest(step),
         step.losses,
     )
+
+
+def _holder(step: FailedStep, graph: Graph, var: Var) -> str:
+    """What an input of the step or of the update is: ``"input"`` for the data, or who else held a number."""
+    trained = step.program.trained
+    if any(var is known for known in graph.inputs[: len(step.rows)]) and graph is step.program.gradient:
+        return "input"
+    if any(var.name == p.name for p in trained.parameters):
+        return "parameter"
+    slots = (slot.name for own in trained.slots for slot in own.values())
+    return "slot" if var.name in slots else "setting"
 
 
 def _largest(step: FailedStep) -> tuple[str, str, float] | None:
@@ -173,8 +185,8 @@ def _blamed(node: Node, operand: np.ndarray, bad: np.ndarray) -> np.ndarray | No
 def _operand(name: str, value: np.ndarray, bad: np.ndarray | None) -> Operand:
     places = [] if bad is None or (bad.all() and value.size > 1) else np.argwhere(bad)[:_SHOWN].tolist()
     elements = tuple((tuple(place), float(value[tuple(place)])) for place in places)
-    with np.errstate(all="ignore"):
-        low, high = (float(value.min()), float(value.max())) if value.size else (np.nan, np.nan)
+    finite = value[np.isfinite(value)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
     return Operand(name, str(Spec(value.shape, value.dtype)), low, high, elements)
 
 
@@ -197,8 +209,8 @@ def told(cause: NonFiniteCause) -> list[str]:
             "first cause: not found, because the same step stays finite in NumPy, which adds in another order:"
             " the numbers are at the edge of what their type holds"
         ]
-    elif cause.op == "input":
-        lines = [f"first cause: the data: {_told_operand(cause.operands[0])}"]
+    elif cause.op in _HOLDERS:
+        lines = [f"first cause: {_HOLDERS[cause.op]}: {_told_operand(cause.operands[0])}"]
     else:
         derivative = f", in the derivative of {cause.derivative_of}" if cause.derivative_of else ""
         place = f", at {cause.place}" if cause.place else ""
@@ -208,7 +220,7 @@ def told(cause: NonFiniteCause) -> list[str]:
     if cause.growth:
         op, layer, before, after = cause.growth
         lines.append(f"grown before: from {before:.4g} to {after:.4g} by {op} in {_where(layer)}")
-    if cause.op != "input" and cause.largest and cause.largest[2] > _LARGE:
+    if cause.op not in _HOLDERS and cause.largest and cause.largest[2] > _LARGE:
         kind, name, size = cause.largest
         lines.append(f"largest number before the step: {size:.4g} in the {kind} {name}")
     if cause.rows:
@@ -225,8 +237,10 @@ def _where(layer: str) -> str:
 def _told_operand(operand: Operand) -> str:
     text = f"{operand.name}: {operand.spec}"
     if operand.spec.endswith("[]"):
-        return f"{text} = {operand.min:.6g}"
-    text += f" from {operand.min:.6g} to {operand.max:.6g}"
+        return f"{text} = {operand.elements[0][1] if operand.elements else operand.min:.6g}"
+    if operand.min <= operand.max:
+        all_finite = all(np.isfinite(value) for _, value in operand.elements)
+        text += f"{'' if all_finite else ', finite elements'} from {operand.min:.6g} to {operand.max:.6g}"
     if operand.elements:
         text += "; there: " + ", ".join(f"{value:.6g} at {list(place)}" for place, value in operand.elements)
     return text
@@ -237,7 +251,19 @@ def _listed(rows: Sequence[int]) -> str:
     return text if len(rows) <= _SHOWN else f"{text} ... ({len(rows)} rows)"
 
 
+_HOLDERS = {
+    "input": "the data",
+    "parameter": "a parameter was not finite before the step",
+    "slot": "a slot of the optimiser was not finite before the step",
+    "setting": "a setting of the step",
+}
 _SMALLER_STEPS = "a smaller learning rate or clip_norm= in the optimiser usually helps"
+_HOLDER_HINT = {
+    "input": "look at these rows: NaN, infinity, or numbers too large for the model's type",
+    "parameter": "look at what was loaded or set by set_weights: training never leaves such a number in a parameter",
+    "slot": "optimizer.reset() lets the slots start anew",
+    "setting": "look at this number: the learning rate, or a setting of a layer or of the optimiser",
+}
 _STEEP_HINT = {
     "sqrt": "sqrt has an infinite slope at 0: add a small number under the root, as in ops.sqrt(x + 1e-12)",
     "log": "the slope of log at 0 is infinite: keep its argument away from 0, as in ops.log(ops.maximum(x, 1e-7))",
@@ -260,8 +286,8 @@ _FORWARD_HINT["expm1"] = _FORWARD_HINT["exp"]
 
 def advice(cause: NonFiniteCause) -> str:
     """What to do about it."""
-    if cause.op == "input":
-        return "look at these rows: NaN, infinity, or numbers too large for the model's type"
+    if cause.op in _HOLDER_HINT:
+        return _HOLDER_HINT[cause.op]
     if cause.stage == "backward" and cause.derivative_of:
         return _STEEP_HINT[cause.derivative_of]
     culprit = cause.growth[0] if cause.growth and cause.growth[0] in _FORWARD_HINT else cause.op

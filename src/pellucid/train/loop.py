@@ -16,7 +16,8 @@ from pellucid.train.feed import Feed, Segment
 from pellucid.train.history import History
 from pellucid.train.progress import Display, Throttle
 from pellucid.train.recording.session import Session
-from pellucid.train.running import NonFiniteStepError, Tape, TrainingRun
+from pellucid.train.recording.tape import Tape
+from pellucid.train.running import NonFiniteStepError, TrainingRun
 from pellucid.train.totals import EpochTotals
 
 
@@ -128,6 +129,7 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
                 f"(update {update}, learning rate {failure.rate:g}).",
                 update=update,
                 epoch=epoch + 1,
+                losses=model.history.history.get("loss", ()),
             ) from None
         finally:
             run.publish()
@@ -153,7 +155,7 @@ def start(model: Any, segment: Segment, key: np.ndarray, session: Session | None
     program = model.programs.training(segment)
     tape = None
     if session is not None and session.steps_until_next(model.optimizer.iterations + 1) < segment.steps:
-        tape = Tape(session, model.programs.training(segment, session.recorder), segment)
+        tape = Tape(session, model.programs.training(segment, session.recorder))
     return TrainingRun(program, segment, model.programs.state(program), key, tape)
 
 

@@ -24,6 +24,7 @@ from pellucid.train.feed import ArrayFeed, check_batch_size, permutations
 from pellucid.train.history import History
 from pellucid.train.loop import Run
 from pellucid.train.model import Model
+from pellucid.train.recording.recorder import Recorder, as_recorder, member_recorder
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,8 @@ class Population:
         inputs: Sequence[Any] | None = None,
         callbacks: Callable[[int], Sequence[Callback]] | Sequence[Callback] = (),
         on_member_end: Callable[[int, Model], None] | None = None,
+        record: str | Recorder | None = "off",
+        every: int | None = None,
         verbose: str | int = 0,
     ) -> list[History]:
         """Train all members; the same as ``members[k].fit(x[rows[k]], y[rows[k]], seed=seeds[k], ...)`` for each.
@@ -184,21 +187,21 @@ class Population:
                 from the member's number to its callbacks.
             on_member_end: Called with the number and the model of each member that was trained to its end, in the
                 thread that trained it: whatever it looks at, the others train on.
+            record, every: As for ``Model.fit``; ``histories[k].recording`` is that of member k. A recorder with a
+                path writes to a folder ``0``, ``1`` ... in it for each.
             verbose: 1 shows a bar that counts members.
 
         Returns:
             The history of each member. A member whose numbers became NaN or infinite is in ``failures``, and the others
             go on. Ctrl-C ends all of them.
         """
-        check_batch_size(batch_size)
+        _check_arguments(batch_size, validation_rows, validation_data)
         own_inputs = self._own_inputs(x, inputs)
         self._build_for(own_inputs[0])
-        if validation_rows is not None and validation_data is not None:
-            raise ConfigurationError("Population.fit: give validation_rows or validation_data, not both.")
         request = fitting.FitRequest(
             x=None, y=None, batch_size=batch_size, epochs=epochs, validation_data=validation_data, validation_split=0.0,
             validation_every=validation_every, shuffle=shuffle, class_weight=None, sample_weight=None, callbacks=(),
-            seed=0, initial_epoch=0, steps_per_epoch=None, verbose=0,
+            seed=0, initial_epoch=0, steps_per_epoch=None, verbose=0, recorder=as_recorder(record, every),
         )  # fmt: skip
         shared = self._checked(own_inputs, y, sample_weight)
         trained = self._row_lists("rows", rows, len(shared.y[0]))
@@ -223,6 +226,7 @@ class Population:
     ) -> Run:
         """The fit of one member."""
         member = self.members[number]
+        request = replace(request, recorder=member_recorder(request.recorder, number))
 
         def feed(chosen: np.ndarray | None, weights: np.ndarray | None, *, shuffle: bool) -> ArrayFeed:
             data = (shared.x[number], shared.y, weights, member.input_dtypes)
@@ -311,6 +315,12 @@ class Population:
     def predict(self, x: Any, *, batch_size: int | None = 256) -> np.ndarray:
         """The outputs of every member [member, sample, ...]."""
         return np.stack([member.predict(x, batch_size=batch_size) for member in self.members])
+
+
+def _check_arguments(batch_size: Any, validation_rows: Any, validation_data: Any) -> None:
+    check_batch_size(batch_size)
+    if validation_rows is not None and validation_data is not None:
+        raise ConfigurationError("Population.fit: give validation_rows or validation_data, not both.")
 
 
 def _of(lists: list[np.ndarray] | None, number: int) -> np.ndarray | None:

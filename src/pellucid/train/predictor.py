@@ -62,4 +62,3 @@ class Predictor:
             self._follow()
         logs = self._step()
         return logs[0][0].copy() if self._single else [log[0].copy() for log in logs]
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from pellucid.backends.loop import LoopData, LoopRun
 from pellucid.errors import DataError, NonFiniteCause, NonFiniteError
 from pellucid.train.failure import FailedStep, advice, first_cause, told
 from pellucid.train.feed import Segment
-from pellucid.train.recording.session import Moment, Session
+from pellucid.train.recording.tape import Tape
 from pellucid.train.state import TrainingState
 from pellucid.train.step import StepLogs, TrainingProgram
 
@@ -34,7 +35,7 @@ class TrainingRun:
         seed_key: np.ndarray,
         tape: Tape | None = None,
     ) -> None:
-        self._program, self._state, self._tape = program, state, tape
+        self._program, self._state = program, state
         self._optimizer = program.trained.optimizer
         self._first = self._optimizer.iterations
         self.steps = segment.steps
@@ -42,7 +43,10 @@ class TrainingRun:
         numbers = np.arange(self._first, self._first + self.steps).astype(np.uint32)
         fixed = (seed_key, *program.trained.settings.values())
         self._data = LoopData(segment.arrays, segment.order, fixed, (numbers, self.rates), state.arrays)
-        self._run = program.loop.start(self._data)
+        self._taped = None
+        if tape is not None:
+            self._taped = tape.start(program.loop, self._data, self._first + 1)
+        self._run: LoopRun = program.loop.start(self._data) if self._taped is None else self._taped
         self._logs = StepLogs.of(self._run.logs, program.losses)
         self._safe = self._checked = 0
         self._snapshot: list[np.ndarray] | None = None
@@ -62,16 +66,19 @@ class TrainingRun:
         """
         before = self.done
         try:
-            if self._tape is None:
-                self._run.advance(steps)
-            else:
-                self._tape.advance(self._run, self._data, steps, self._first + 1)
+            self._run.advance(steps)
         except DataError:
             self._go_back()
             raise
         logs = self._logs.part(before, self.done)
         self._watch(logs)
+        self._keep(self.done)
         return logs
+
+    def _keep(self, stop: int) -> None:
+        """What was recorded before a step counts."""
+        if self._taped is not None:
+            self._taped.keep(stop)
 
     def _watch(self, logs: StepLogs) -> None:
         """See whether everything is finite, and from time to time keep a copy of a good state."""
@@ -105,6 +112,7 @@ class TrainingRun:
             elif culprit is not None:
                 found = f'The parameter "{culprit.name}" became NaN or infinite'
             if found:
+                self._keep(step + 1)
                 self._state.restore(before)
                 self._run.done = self._checked = step
                 raise NonFiniteStepError(found, step, float(self.rates[step]), first_cause(self._failed(step)))
@@ -136,49 +144,7 @@ class TrainingRun:
             self._go_back()
         self._state.publish()
         self._optimizer.iterations = self._first + self.done
-
-
-class Tape:
-    """Records some steps of a run: these are made by another program, which gives the same and more.
-
-    Args:
-        session: The recording of the fit.
-        program: The step that also gives what is recorded.
-        segment: The batches.
-    """
-
-    def __init__(self, session: Session, program: TrainingProgram, segment: Segment) -> None:
-        self._session, self._program, self._batch = session, program, segment.batch
-
-    def advance(self, run: LoopRun, data: LoopData, steps: int, first: int) -> None:
-        """Make one recorded step, or some others up to the next one.
-
-        Args:
-            run: The loop that is to be a step further.
-            data: What it works on.
-            steps: The most steps to make.
-            first: The number of the loop's first step in the fit, from 1.
-        """
-        plain = self._session.steps_until_next(first + run.done)
-        if plain:
-            run.advance(min(steps, plain))
-        elif steps:
-            self._record(run, data, first)
-
-    def _record(self, run: LoopRun, data: LoopData, first: int) -> None:
-        step, readout = run.done, self._program.readout
-        assert readout is not None, "the program of a tape records"
-        rows = data.order[step * self._batch : (step + 1) * self._batch]
-        series = [values[step : step + 1] for values in data.series]
-        one = self._program.loop.start(LoopData(data.rows, rows, data.fixed, series, data.state))
-        one.advance(1)
-        values = [log[0] for log in one.logs]
-        for log, value in zip(run.logs, values, strict=False):
-            log[step] = value
-        run.done = step + 1
-        rate = float(series[1][0])
-        moment = Moment(first + step, self._session.epoch, rows, float(values[0]), rate)
-        self._session.take(readout, moment, values[readout.plain :])
+        self._keep(self.done)
 
 
 class NonFiniteStepError(Exception):
@@ -188,9 +154,20 @@ class NonFiniteStepError(Exception):
         super().__init__(what)
         self.what, self.step, self.rate, self.cause = what, step, rate, cause
 
-    def error(self, sentence: str, *, update: int, epoch: int | None = None) -> NonFiniteError:
-        """The error for users, beginning with a whole sentence; ``update`` and ``epoch`` count from 1."""
-        details = [*told(self.cause), "the model keeps the parameters from before this update"]
+    def error(
+        self, sentence: str, *, update: int, epoch: int | None = None, losses: Sequence[float] = ()
+    ) -> NonFiniteError:
+        """The error for users, beginning with a whole sentence.
+
+        Args:
+            sentence: What happened.
+            update, epoch: When, from 1.
+            losses: Those of the epochs before.
+        """
+        details = told(self.cause)
+        if losses:
+            details.append(f"losses of the epochs before: {', '.join(f'{loss:.4g}' for loss in losses[-5:])}")
+        details.append("the model keeps the parameters from before this update")
         return NonFiniteError(
             sentence, details=details, hint=advice(self.cause), cause=self.cause, step=update, epoch=epoch
         )

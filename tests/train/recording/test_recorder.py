@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +44,8 @@ def test_without_a_known_end_the_default_is_every_fiftieth_step():
 @given(st.integers(1, 50), st.integers(1, 30), st.integers(1, 200), st.integers(1, 300))
 def test_the_next_step_is_the_first_recorded_one_from_there_on(first, every, count, ahead):
     table = Timetable(first, every, first + count - 1, None)
+    steps = np.arange(first, first + count)
+    assert table.among(steps).tolist() == [table.next(int(step)) == step for step in steps]
     step = first + ahead - 1
     recorded = {*range(first, first + count, every), first + count - 1}
     expected = min((n for n in recorded if n >= step), default=None)

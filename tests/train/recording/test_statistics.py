@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from pellucid.backends import get
 from pellucid.graph import rewrite, trace
-from pellucid.train.recording.statistics import END_OF, finish, measure, together
+from pellucid.train.recording.statistics import END_OF, Measure, finish, measure, together
 
 BACKENDS = pytest.mark.parametrize("backend", ["reference", "cpu"])
 
@@ -22,7 +22,7 @@ def statistics(x, function="", backend="reference"):
 
     graph = rewrite(trace(reduce, x).graph)
     (values,) = get(backend).compile(graph)(x)
-    found = finish(values, kept[:1], np.array([x.size], float))
+    found = finish(values, tuple(kept[:1]), np.array([x.size], float))
     return {name: value.item() for name, value in vars(found).items()}
 
 
@@ -41,6 +41,26 @@ def test_statistics_are_those_of_numpy(backend, dtype, shape):
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=2e-6, abs=1e-12), name
     assert np.isnan([found["saturated"], found["dead"]]).all()
+
+
+def test_several_steps_are_finished_together():
+    x = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
+    low, high, mean = x.min(1), x.max(1), x.mean(1)
+    scale = np.maximum(high, -low)
+    spread = np.square((x - mean[:, None]) / scale[:, None]).mean(1)
+    one = np.stack([low, high, mean, spread, np.full(4, 0.25), np.full(4, 0.5)], 1)
+    measures = (measure_of("relu"), measure_of(""))
+    found = finish(np.concatenate([one, one[:, :5]], 1), measures, np.array([[6.0, 6.0]] * 3 + [[12.0, 12.0]]))
+    np.testing.assert_allclose(found.std, np.stack([x.std(1)] * 2, 1), rtol=1e-5)
+    factor = np.sqrt([1, 1, 1, 2])
+    np.testing.assert_allclose(found.norm, np.stack([np.linalg.norm(x, axis=1) * factor] * 2, 1), rtol=1e-5)
+    assert found.saturated[:, 0].tolist() == [0.25] * 4
+    assert found.dead[:, 0].tolist() == [0.5] * 4
+    assert np.isnan([found.saturated[:, 1], found.dead[:, 1]]).all()
+
+
+def measure_of(function):
+    return Measure(END_OF.get(function))
 
 
 @given(hnp.arrays("float32", st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=st.floats(-1, 1, width=32)),

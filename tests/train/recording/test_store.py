@@ -1,9 +1,12 @@
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from pellucid.errors import ConfigurationError, FileFormatError
-from pellucid.train.recording.store import COLUMNS, TABLES, FolderStore, GrowingStore, MemoryStore
+from pellucid.train.recording import store as store_module
+from pellucid.train.recording.store import COLUMNS, TABLES, FolderStore, GrowingStore, MemoryStore, Tiled
 
 ROW = {"step": 3, "epoch": 1, "loss": 0.5, "learning_rate": 0.1, "gradient_norm": 2.0}
 
@@ -55,6 +58,43 @@ def test_a_file_that_a_crash_cuts_off_anywhere_gives_the_whole_batches_before(tm
         path.write_bytes(whole[:size])
         found = FolderStore(tmp_path / "r").read("steps")["step"].to_pylist()
         assert found == [1, 2, 3][: sum(end <= size for end in ends)]
+
+
+def test_a_full_disk_ends_the_recording_with_a_warning_and_not_the_training(tmp_path, monkeypatch):
+    store = GrowingStore(tmp_path / "r", "stats")
+    store.add("steps", rows(1))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    file, _ = store._files["steps"]
+    monkeypatch.setitem(store._files, "steps", (file, SimpleNamespace(write_batch=full, close=full)))
+    with pytest.warns(RuntimeWarning, match=r"ends here, .* No space left on device. Training goes on without it"):
+        store.add("steps", rows(2))
+    store.add("steps", rows(3))
+    store.close()
+    assert file.closed
+    assert FolderStore(tmp_path / "r").read("steps")["step"].to_pylist() == [1]
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(store_module, "write_atomically", refused)
+    with pytest.raises(ConfigurationError, match="cannot be written to: Permission denied"):
+        GrowingStore(tmp_path / "r", "stats")
+
+
+def test_tiled_texts_and_numbers_that_are_missing():
+    store = MemoryStore("stats")
+    about = {name: Tiled(("a", "b"), 2) for name in ("layer", "kind", "function", "quantity", "name")}
+    numbers = {name: np.array([1.0, np.nan, 3.0, 4.0]) for name, kind in COLUMNS["stats"] if kind == "float64"}
+    store.add("stats", {"step": np.array([1, 1, 2, 2]), "epoch": np.ones(4, np.int64), **about, **numbers})
+    table = store.read("stats")
+    assert table["layer"].to_pylist() == ["a", "b", "a", "b"]
+    assert table["ratio"].to_pylist() == [1.0, None, 3.0, 4.0]
+    assert np.isnan(table["mean"].to_pylist()[1])
 
 
 def test_a_folder_with_files_is_not_written_to(tmp_path):

@@ -30,7 +30,7 @@ zeros               float64  share of elements that are exactly 0, from 0 to 1
 saturated           float64  of activations of the functions below: share of elements where f' is zero or nearly so
 dead                float64  of them too: share of units (channels: the last axis) that are saturated for all samples
 norm                float64  Euclidean norm
-ratio               float64  of updates: ||w_new - w|| / ||w||; null where ||w|| = 0
+ratio               float64  of updates: ||w_new - w|| / ||w||; null where ||w|| = 0, or where it is not a number
 ==================  =======  =======================================================================================
 
 =================  ==============================================================================================
@@ -45,7 +45,9 @@ update             w_new - w
 =================  ==============================================================================================
 
 An activation is saturated where a < 0.01 or a > 0.99 (sigmoid, hard_sigmoid, softmax), where |a| > 0.98 (tanh,
-softsign), and where a = 0 (relu). Layers before the first trainable parameter have no delta: training computes none.
+softsign), and where a = 0 (relu). Layers before the first trainable parameter have no delta: training computes none;
+nor has an ``Activation`` or ``Softmax`` layer around which the loss is computed, as cross-entropy is from the logits:
+its dL/dz is the delta of the layer before. Recurrent layers are seen from outside: a is what they give, not the gates.
 
 Level ``"full"`` records both tables, and the arrays themselves.
 """

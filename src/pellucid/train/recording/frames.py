@@ -115,21 +115,26 @@ class Recording:
 
     # The arrays of level "full".
 
-    def activations(self, step: int, layer: str) -> np.ndarray:
+    def activations(self, step: int, layer: str, name: str = "") -> np.ndarray:
         """a, the output of a layer [batch, ...] in a step.
 
+        Args:
+            step: The step's number.
+            layer: The layer.
+            name: ``"2"``, ``"3"`` ... for the further calls of a shared layer, and further outputs.
+
         Raises:
-            ConfigurationError: The level is not ``"full"``, or the step or layer was not recorded.
+            ConfigurationError: The level is not ``"full"``, or the step, layer or call was not recorded.
         """
-        return self._one(step, layer, "activation")
+        return self._one(step, layer, "activation", name)
 
-    def preactivations(self, step: int, layer: str) -> np.ndarray:
-        """z, what a layer's activation function was applied to in a step [batch, ...]."""
-        return self._one(step, layer, "preactivation")
+    def preactivations(self, step: int, layer: str, name: str = "") -> np.ndarray:
+        """z, what a layer's activation function was applied to in a step [batch, ...]; arguments as above."""
+        return self._one(step, layer, "preactivation", name)
 
-    def deltas(self, step: int, layer: str) -> np.ndarray:
-        """dL/dz of a layer that has a z, else dL/da [batch, ...]."""
-        return self._one(step, layer, "delta")
+    def deltas(self, step: int, layer: str, name: str = "") -> np.ndarray:
+        """dL/dz of a layer that has a z, else dL/da [batch, ...]; arguments as above."""
+        return self._one(step, layer, "delta", name)
 
     def gradients(self, step: int, layer: str) -> dict[str, np.ndarray]:
         """dL/dw of each trained parameter of a layer, by the parameter's name."""
@@ -148,9 +153,11 @@ class Recording:
             raise self._unknown_step(step, known)
         return np.asarray(table["rows"][known.index(step)].as_py(), np.int64)
 
-    def _one(self, step: int, layer: str, quantity: str) -> np.ndarray:
+    def _one(self, step: int, layer: str, quantity: str, name: str) -> np.ndarray:
         found = self._arrays(step, layer, quantity)
-        return found[""] if "" in found else next(iter(found.values()))
+        if name not in found:
+            raise unknown_name(f"call of layer {layer!r} in the recording", name, found)
+        return found[name]
 
     def _arrays(self, step: int, layer: str, quantity: str) -> dict[str, np.ndarray]:
         import pyarrow.compute as pc
@@ -238,7 +245,5 @@ def _converted(table: Any, to: str) -> Any:
 
 
 def _column(column: Any) -> np.ndarray:
-    values = column.to_pylist()
-    if str(column.type) == "double":
-        return np.array([math.nan if value is None else value for value in values], np.float64)
-    return np.array(values, np.int64 if str(column.type) == "int64" else object)
+    """A column as an array that can be written to; null is NaN."""
+    return np.array(column.to_numpy())

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from pellucid import nest
 from pellucid.dtypes import is_float
@@ -54,6 +57,40 @@ class Readout:
     measures: tuple[Measure, ...]
     arrays: tuple[int, ...]
     plain: int
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How many elements each row's array has."""
+        return np.array([size(row.shape) for row in self.rows], np.float64)
+
+    @cached_property
+    def gradients(self) -> np.ndarray:
+        """Which rows are gradients by parameters."""
+        return np.array([i for i, row in enumerate(self.rows) if row.quantity == "gradient"], np.intp)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """Which rows are in the table."""
+        return np.array([i for i, row in enumerate(self.rows) if row.shown], np.intp)
+
+    @cached_property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The columns of texts of the rows in the table."""
+        return labels_of([self.rows[i] for i in self.shown])
+
+    @cached_property
+    def updates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows are updates, and those of their weights."""
+        weights = {(row.layer, row.name): i for i, row in enumerate(self.rows) if row.quantity == "weight"}
+        found = [(i, weights[row.layer, row.name]) for i, row in enumerate(self.rows) if row.quantity == "update"]
+        own, of = np.array(found, np.intp).reshape(len(found), 2).T
+        return own, of
+
+
+def labels_of(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    """The columns of texts of some rows."""
+    names = ("layer", "kind", "function", "quantity", "name")
+    return {name: tuple(getattr(row, name) for row in rows) for name in names}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid.errors import ConfigurationError, unknown_name
 from pellucid.fields import Choice, Configured, Integer, optional, param
 
@@ -120,6 +122,29 @@ class Timetable:
             return next((number for number in self.chosen if number >= step), None)
         regular = self.first + -(-(step - self.first) // self.every) * self.every
         return self.last if self.last is not None and step <= self.last < regular else regular
+
+    def among(self, steps: np.ndarray) -> np.ndarray:
+        """Which of some steps are recorded: one bool for each of these numbers.
+
+        >>> Timetable(1, 10, 25, None).among(np.arange(9, 13))
+        array([False, False,  True, False])
+        """
+        if self.chosen is not None:
+            return np.isin(steps, self.chosen)
+        regular = (steps >= self.first) & ((steps - self.first) % self.every == 0)
+        return regular if self.last is None else (regular & (steps <= self.last)) | (steps == self.last)
+
+
+def member_recorder(recorder: Recorder | None, number: int) -> Recorder | None:
+    """The recorder of one of several models: each writes to a folder of its own.
+
+    >>> member_recorder(Recorder("full", every=5, path="runs"), 2).path == Path("runs/2")
+    True
+    """
+    if recorder is None or recorder.path is None:
+        return recorder
+    path = Path(recorder.path) / str(number)
+    return Recorder(recorder.level, every=recorder.every, layers=recorder.layers, steps=recorder.steps, path=path)
 
 
 def as_recorder(record: Any, every: int | None) -> Recorder | None:

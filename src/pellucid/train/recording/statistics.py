@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def together(reductions: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True)
 class Statistics:
-    """The finished columns of some rows, each float64 [row]; NaN in the last three where there is nothing to say."""
+    """The finished columns, each float64 [..., row]; NaN in the last two where there is nothing to say."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -85,16 +86,25 @@ class Statistics:
     dead: np.ndarray
 
 
-def finish(reductions: np.ndarray, measures: Sequence[Measure], counts: np.ndarray) -> Statistics:
-    """The statistics from the reductions of all rows, one after the other; ``counts`` are the numbers of elements."""
-    numbers, start = reductions.tolist(), 0
-    rows = []
+@lru_cache(maxsize=256)
+def _places(measures: tuple[Measure, ...]) -> np.ndarray:
+    """Where each row's seven numbers lie among the reductions [7, row]; -1 stands for none."""
+    start, rows = 0, []
     for what in measures:
-        own = numbers[start : start + what.count]
+        own = list(range(start, start + what.count))
+        rows.append([*own[:5], *own[4:]] if what.count == 6 else [*own, *[-1] * (7 - what.count)])
         start += what.count
-        rows.append([*own[:5], *own[4:]] if what.count == 6 else [*own, *[np.nan] * (7 - what.count)])
-    values = np.array(rows, np.float64).reshape(len(measures), 7)
-    low, high, mean, spread, zeros, saturated, dead = values.T
+    return np.array(rows, np.intp).reshape(len(measures), 7).T
+
+
+def finish(reductions: np.ndarray, measures: tuple[Measure, ...], counts: np.ndarray) -> Statistics:
+    """The statistics from the reductions [..., number] of all rows; ``counts`` are the rows' numbers of elements.
+
+    The steps lie along the first axes, and are finished together.
+    """
+    numbers = np.full((*reductions.shape[:-1], reductions.shape[-1] + 1), np.nan)
+    numbers[..., :-1] = reductions
+    low, high, mean, spread, zeros, saturated, dead = (numbers[..., own] for own in _places(measures))
     with np.errstate(all="ignore"):
         std = np.maximum(np.maximum(high, -low), _TINY) * np.sqrt(spread)
         norm = np.sqrt(counts * (std * std + mean * mean))

@@ -7,10 +7,15 @@ is at most the last one, and the rest can be read.
 from __future__ import annotations
 
 import json
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pellucid.errors import ConfigurationError, FileFormatError
 from pellucid.train.files import write_atomically
@@ -18,6 +23,8 @@ from pellucid.train.files import write_atomically
 _FORMAT, _META, _ENDING = "pellucid-recording", "recording.json", ".arrows"
 
 _NUMBERS = ("mean", "std", "min", "max", "zeros", "saturated", "dead", "norm", "ratio")
+#: Those that have nothing to say of some rows.
+_NULLS = ("saturated", "dead", "ratio")
 _ABOUT = (("layer", "string"), ("kind", "string"), ("function", "string"), ("quantity", "string"), ("name", "string"))
 _WHEN = (("step", "int64"), ("epoch", "int64"))
 #: Table -> its columns with their Arrow types.
@@ -38,10 +45,29 @@ def _schema(table: str) -> Any:
     return pa.schema([(n, kinds[k] if k in kinds else pa.type_for_alias(k)) for n, k in COLUMNS[table]])
 
 
-def _batch(table: str, columns: Mapping[str, Sequence[Any]]) -> Any:
+@dataclass(frozen=True)
+class Tiled:
+    """A column of texts that come again and again: all of them, so many times."""
+
+    values: tuple[str, ...]
+    times: int
+
+
+def _batch(table: str, columns: Mapping[str, Any]) -> Any:
     import pyarrow as pa
 
-    return pa.RecordBatch.from_pydict(dict(columns), schema=_schema(table))
+    schema = _schema(table)
+    return pa.RecordBatch.from_arrays([_array(columns[field.name], field) for field in schema], schema=schema)
+
+
+def _array(column: Any, field: Any) -> Any:
+    """A column as Arrow has it."""
+    import pyarrow as pa
+
+    if isinstance(column, Tiled):
+        numbers = np.tile(np.arange(len(column.values), dtype=np.int32), column.times)
+        return pa.array(column.values, field.type).take(pa.array(numbers))
+    return pa.array(column, field.type, from_pandas=field.name in _NULLS)  # NaN becomes null there
 
 
 class Store(ABC):
@@ -54,7 +80,7 @@ class Store(ABC):
     level: str
 
     @abstractmethod
-    def add(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    def add(self, table: str, columns: Mapping[str, Any]) -> None:
         """Keep some rows, given column by column."""
 
     @abstractmethod
@@ -72,10 +98,11 @@ class MemoryStore(Store):
     def __init__(self, level: str) -> None:
         self.level = level
         self._batches: dict[str, list[Any]] = {table: [] for table in TABLES[level]}
+        self._new: list[tuple[str, Mapping[str, Any]]] = []
 
-    def add(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Keep some rows."""
-        self._batches[table].append(_batch(table, columns))
+    def add(self, table: str, columns: Mapping[str, Any]) -> None:
+        """Keep some rows; they become Arrow's when somebody reads."""
+        self._new.append((table, columns))
 
     def close(self) -> None:
         """Nothing is left to be done."""
@@ -84,6 +111,9 @@ class MemoryStore(Store):
         """A table."""
         import pyarrow as pa
 
+        while self._new:
+            name, columns = self._new.pop(0)
+            self._batches[name].append(_batch(name, columns))
         return pa.Table.from_batches(self._batches[table], schema=_schema(table))
 
 
@@ -105,7 +135,7 @@ class FolderStore(Store):
             raise FileFormatError(f"{folder / _META} is not that of a Pellucid recording.")
         self.level = meta["level"]
 
-    def add(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    def add(self, table: str, columns: Mapping[str, Any]) -> None:
         """A recording that was read takes no more rows."""
         raise ConfigurationError(f"The recording {self._folder} was read from files, and takes no further rows.")
 
@@ -135,18 +165,41 @@ class FolderStore(Store):
 class GrowingStore(FolderStore):
     """Tables in a folder that is being written.
 
+    A disk that is full ends the recording, with a warning, but not the training: what was written before stays
+    readable.
+
     Raises:
-        ConfigurationError: The folder holds files already, or cannot be made.
+        ConfigurationError: The folder holds files already, or cannot be made or written to.
     """
 
     def __init__(self, folder: Path, level: str) -> None:
+        meta = json.dumps({"format": _FORMAT, "version": 1, "level": level}).encode()
         _make_empty(folder)
-        write_atomically(folder / _META, json.dumps({"format": _FORMAT, "version": 1, "level": level}).encode())
+        try:
+            write_atomically(folder / _META, meta)
+        except OSError as error:
+            raise ConfigurationError(f"The folder {folder} cannot be written to: {error.strerror}.") from None
         super().__init__(folder)
         self._files: dict[str, tuple[Any, Any]] = {}
+        self._broken = False
 
-    def add(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    def add(self, table: str, columns: Mapping[str, Any]) -> None:
         """Write some rows as a record batch, and flush it."""
+        if self._broken:
+            return
+        try:
+            self._write(table, columns)
+        except OSError as error:
+            self._broken = True
+            self.close()
+            warnings.warn(
+                f"The recording in {self._folder} ends here, as it cannot be written any more: {error.strerror}. "
+                "Training goes on without it.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _write(self, table: str, columns: Mapping[str, Any]) -> None:
         import pyarrow as pa
 
         if table not in self._files:
@@ -158,10 +211,11 @@ class GrowingStore(FolderStore):
 
     def close(self) -> None:
         """End the files."""
-        for file, stream in self._files.values():
-            stream.close()
-            file.close()
-        self._files.clear()
+        files, self._files = self._files, {}
+        for file, stream in files.values():
+            for ending in (stream.close, file.close):
+                with suppress(OSError):  # a full disk has no room for the end either, and readers do without
+                    ending()
 
 
 def _make_empty(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tuning: searches over configurations, on Optuna, whose trials are trained as populations."""
