@@ -2,7 +2,7 @@
 
 The same convolutions hear either energies in 24 bands of pitch, or the samples through one convolution more, whose
 filters are learnt: 99.7 % and 90.7 % right on known voices, 79.7 % and 64.1 % on voices never heard; as in the deck,
-features win. Run ``python examples/spoken_digits.py [PICTURE.png]``, recordings in ``$PELLUCID_DATA``: 65 s, two cores.
+features win. ``python examples/spoken_digits.py [PICTURE.png]``: 65 s; data: ``$PELLUCID_DATA`` or checked download.
 """
 
 import sys

@@ -1,43 +1,34 @@
-"""The Free Spoken Digit Dataset: the digits 0 to 9, spoken in English, from the user's own files.
+"""The Free Spoken Digit Dataset: the digits 0 to 9, spoken in English, from the user's own files or downloaded.
 
-It is read from the published folder of .wav files or from a pack ``fsdd.npz`` of the same recordings: ``audio``
-int16, all takes joined; ``offsets`` [N + 1], of which two neighbours enclose a take; ``labels``, ``speakers`` and
-``takes`` [N].
+It is read from the published folder or archive of .wav files, or from a pack ``fsdd.npz`` of the same recordings:
+``audio`` int16, all takes joined; ``offsets`` [N + 1], of which two neighbours enclose a take; ``labels``, ``speakers``
+and ``takes`` [N].
 
 Source: Jackson et al., "Free Spoken Digit Dataset", https://github.com/Jakobovski/free-spoken-digit-dataset.
 """
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pellucid import config
 from pellucid.data.dataset import Dataset
 from pellucid.data.sound import SoundEncoder, SoundFeatures
-from pellucid.data.wav import read_wav
+from pellucid.data.spoken_archive import ADDRESS, ADDRESSES, FILE, RATE, downloaded, read_take
 from pellucid.errors import DataError, unknown_name
 from pellucid.fields import Interval, require
-
-#: Samples per second of every take.
-RATE = 8000
 
 #: Seconds of one piece of a spectrum, 256 samples.
 _SHORTEST = 256 / RATE
 
 #: The takes of each speaker and digit that its authors hold out: 0 to 4 of 0 to 49.
 _TEST_TAKES = 5
-
-_FILE = re.compile(r"(\d)_([a-zA-Z]+)_(\d+)\.wav")
-_ADDRESS = "https://github.com/Jakobovski/free-spoken-digit-dataset"
-_HINT = f"download {_ADDRESS}, call its folder spoken_digits and set PELLUCID_DATA to the folder above it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +51,30 @@ class Takes:
 
 
 def spoken_digits(
-    *, features: SoundFeatures = "log_mel", seconds: float = 1.0, test_speaker: str | None = None
+    *,
+    features: SoundFeatures = "log_mel",
+    seconds: float = 1.0,
+    test_speaker: str | None = None,
+    addresses: str | Sequence[str] = ADDRESSES,
 ) -> Dataset:
     """Load 3,000 recordings of spoken digits: 6 speakers, 50 takes of each digit, 8 kHz.
 
     Held out are the takes 0 to 4 of every speaker and digit, as the authors propose; or one speaker altogether, which
     asks whether the net understands a voice that it has never heard. The files are looked for in the folder of
-    ``PELLUCID_DATA``; they are not downloaded.
+    ``PELLUCID_DATA``; where that is not set, or there are none of them, in the cache, where they are downloaded once.
 
     Args:
         features: ``"log_mel"``: logarithm of the energy in 24 bands of pitch every 16 ms; ``"mfcc"``: 13 coefficients
             of it; ``"waveform"``: the samples, -1 to 1.
         seconds: Length of every sound; shorter ones are followed by silence, longer ones (20 of them exceed 1 s) cut.
         test_speaker: Name of the speaker to hold out; None holds out takes of all speakers.
+        addresses: Where the archive is downloaded, one address or several that are tried in order.
 
     Returns:
         x float32 [N, frames, bands] or, for the waveform, [N, samples, 1]; y int32, 0 to 9.
 
     Raises:
-        DataError: The files are missing or damaged.
+        DataError: The files are damaged, or cannot be downloaded.
         ConfigurationError: An argument is outside its range.
 
     Source: Jackson et al., "Free Spoken Digit Dataset".
@@ -88,7 +84,7 @@ def spoken_digits(
     """
     require("spoken_digits", "seconds", seconds, Interval(_SHORTEST, float("inf"), closed="left"))
     encoder = SoundEncoder(features, samples=round(seconds * RATE), rate=RATE)
-    takes = load_takes()
+    takes = load_takes(addresses=addresses)
     held = takes.takes < _TEST_TAKES
     if test_speaker is not None:
         if test_speaker not in takes.speakers:
@@ -110,29 +106,27 @@ def spoken_digits(
     )
 
 
-def load_takes() -> Takes:
+def load_takes(*, addresses: str | Sequence[str] = ADDRESSES) -> Takes:
     """The recordings with their digits, speakers and takes.
 
+    Args:
+        addresses: As for :func:`spoken_digits`.
+
     Raises:
-        DataError: The files are missing or damaged.
+        DataError: The files are damaged, or cannot be downloaded.
 
     >>> load_takes().speakers[0]                                                              # doctest: +SKIP
     'george'
     """
     folder = config.data_folder()
-    if folder is None:
-        raise DataError("The spoken digits are not downloaded, and PELLUCID_DATA is not set.", hint=_HINT)
-    places = list(_places(folder))
-    for place in places:
+    for place in () if folder is None else _places(folder):
         if (place / "fsdd.npz").is_file():
             return _from_pack(place / "fsdd.npz")
-        files = sorted(path for path in place.glob("*.wav") if _FILE.fullmatch(path.name)) if place.is_dir() else []
+        files = sorted(path for path in place.glob("*.wav") if FILE.fullmatch(path.name)) if place.is_dir() else []
         if files:
-            return _from_files(files, place)
-    raise DataError(
-        f"PELLUCID_DATA is set to {folder}, which has neither spoken_digits/fsdd.npz nor the recordings as .wav files.",
-        hint=_HINT,
-    )
+            return _named({path.name: read_take(path) for path in files}, f"the user's files in {place}")
+    recordings = downloaded((addresses,) if isinstance(addresses, str) else tuple(addresses))
+    return _named(recordings, f"Jackson et al.: Free Spoken Digit Dataset; {ADDRESS}")
 
 
 def _places(folder: Path) -> Iterator[Path]:
@@ -167,25 +161,14 @@ def _from_pack(path: Path) -> Takes:
     return Takes(sounds, labels.astype(np.int32), speakers, takes.astype(np.int64), f"the user's file {path}")
 
 
-def _from_files(files: list[Path], folder: Path) -> Takes:
-    parts = [_FILE.fullmatch(path.name) for path in files]
+def _named(recordings: Mapping[str, np.ndarray], source: str) -> Takes:
+    """Recordings by the names of their files, which say what they are."""
+    parts = [FILE.fullmatch(name) for name in recordings]
     fields = [part.groups() for part in parts if part is not None]
     return Takes(
-        tuple(_read_wav(path) for path in files),
+        tuple(recordings.values()),
         np.array([int(digit) for digit, _, _ in fields], dtype=np.int32),
         np.array([speaker for _, speaker, _ in fields]),
         np.array([int(take) for _, _, take in fields], dtype=np.int64),
-        f"the user's files in {folder}",
+        source,
     )
-
-
-def _read_wav(path: Path) -> np.ndarray:
-    rate, audio = read_wav(path)
-    _check_wav(path, rate, audio)
-    return audio
-
-
-def _check_wav(path: Path, rate: int, audio: Any) -> None:
-    if rate != RATE or audio.ndim != 1 or audio.dtype != np.int16 or len(audio) == 0:
-        found = f"{rate:,} Hz, {audio.dtype.name}{list(audio.shape)}"
-        raise DataError(f"{path}: the sound must be int16 [samples] at {RATE:,} Hz, not {found}.")

@@ -6,14 +6,19 @@ import math
 import struct
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from pellucid.errors import DataError
 
 
-def read_wav(path: Path) -> tuple[int, np.ndarray]:
+def read_wav(path: Path, stream: BinaryIO | None = None) -> tuple[int, np.ndarray]:
     """The rate in Hz and the samples of a WAV file as it stores them: [samples] or [samples, channels].
+
+    Args:
+        path: The file.
+        stream: Its content, where it is read from elsewhere; ``path`` is then its name in errors.
 
     Raises:
         DataError: It is not a WAV file that can be read.
@@ -23,7 +28,7 @@ def read_wav(path: Path) -> tuple[int, np.ndarray]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
-            return wavfile.read(path)
+            return wavfile.read(path if stream is None else stream)
     except (OSError, ValueError, EOFError, struct.error) as error:
         raise DataError(f"{path} is not a sound file that can be read ({error}).") from error
 
