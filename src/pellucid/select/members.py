@@ -16,6 +16,7 @@ from pellucid.select.makers import Maker
 from pellucid.select.preparing import adapt, forget_statistics
 from pellucid.select.task import EpochListener, Listener, Member, Outcome, Task
 from pellucid.train import Callback, EarlyStopping, Model, Population, loop
+from pellucid.train.crew import Crew
 from pellucid.train.feed import ArrayFeed
 from pellucid.train.targets import split_rows
 
@@ -23,6 +24,9 @@ __all__ = ["Listener", "Member", "Outcome", "Task", "outputs_of", "train_members
 
 #: Samples per evaluation, as in ``Model.evaluate`` and ``Model.predict``: the same bits.
 _BATCH = 256
+
+#: Groups of few members are trained side by side, until there are about so many.
+_SIDE_BY_SIDE = 64
 
 
 def train_members(
@@ -64,14 +68,28 @@ def train_populations(task: Task, members: Sequence[Member], listener: Listener 
     for number, member in enumerate(members):
         shape = np.shape(task.inputs.of(member.fold))[1:] if task.inputs.prepares else ()
         groups.setdefault((kinds[member.configuration].key, shape), []).append(number)
-    for numbers in groups.values():
+    waiting: list[tuple[list[int], _Group]] = []
+    for place, numbers in enumerate(groups.values()):
         own = [members[number] for number in numbers]
-        group = _Group(task, maker, [kinds[m.configuration] for m in own], own, listener)
-        for number, outcome in zip(numbers, group.run(), strict=True):
-            outcomes[number] = outcome
-        if group.interrupted:
+        waiting.append((numbers, _Group(task, maker, [kinds[m.configuration] for m in own], own, listener)))
+        if sum(len(numbers) for numbers, _ in waiting) < _SIDE_BY_SIDE and place < len(groups) - 1:
+            continue
+        finished = _train_groups([group for _, group in waiting])
+        for numbers, group in waiting:
+            for number, outcome in zip(numbers, group.outcomes(), strict=True):
+                outcomes[number] = outcome
+        if not finished:
             break
+        waiting.clear()
     return outcomes
+
+
+def _train_groups(groups: Sequence[_Group]) -> bool:
+    """Train groups side by side; False where Ctrl-C ended it."""
+    crew = Crew()
+    for group in groups:
+        group.join(crew)
+    return crew.work()
 
 
 class _EpochReport(Callback):
@@ -109,10 +127,9 @@ class _Group:
         self._answers = Answers.of(base.objective.losses[0], self._y[0], outputs)
         self._outcomes = [Outcome() for _ in members]
         self._callbacks: list[list[Any]] = [[] for _ in members]
-        self.interrupted = False
 
-    def run(self) -> list[Outcome]:
-        """Train all of them."""
+    def join(self, crew: Crew) -> None:
+        """Hand all of them over to be trained."""
         task, statistics = self._task, {}
         for number, member in enumerate(self._members):
             arrays = self._arrays[id(self._inputs[number])]
@@ -123,8 +140,11 @@ class _Group:
             None, task.y, inputs=self._inputs, rows=rows, validation_rows=watched, shuffle=task.shuffle,
             batch_size=fitting.get("batch_size", task.batch_size), epochs=fitting.get("epochs", task.epochs),
             sample_weight=task.sample_weight, callbacks=self._callbacks_of, on_member_end=self._ended,
+            crew=crew,
         )  # fmt: skip
-        self.interrupted = self._population.interrupted
+
+    def outcomes(self) -> list[Outcome]:
+        """What became of each."""
         for number, outcome in enumerate(self._outcomes):
             if number in self._population.failures:
                 outcome.failure = str(self._population.failures[number]).splitlines()[0]

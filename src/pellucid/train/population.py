@@ -7,19 +7,20 @@ trains on one thread, as many at a time as there are cores, and ends with the sa
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pellucid import backends, seeds
+from pellucid import seeds
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError
 from pellucid.nn.core import Dropout
 from pellucid.nn.regularizers import L2
 from pellucid.train import fitting, loop
 from pellucid.train.callbacks import Callback
+from pellucid.train.crew import Crew
 from pellucid.train.feed import ArrayFeed, check_batch_size, permutations
 from pellucid.train.history import History
 from pellucid.train.loop import Run
@@ -171,6 +172,7 @@ class Population:
         on_member_end: Callable[[int, Model], None] | None = None,
         record: str | Recorder | None = "off",
         every: int | None = None,
+        crew: Crew | None = None,
         verbose: str | int = 0,
     ) -> list[History]:
         """Train all members; the same as ``members[k].fit(x[rows[k]], y[rows[k]], seed=seeds[k], ...)`` for each.
@@ -189,11 +191,12 @@ class Population:
                 thread that trained it: whatever it looks at, the others train on.
             record, every: As for ``Model.fit``; ``histories[k].recording`` is that of member k. A recorder with a
                 path writes to a folder ``0``, ``1`` ... in it for each.
+            crew: Trains the members beside those of other populations, when its ``work`` is called.
             verbose: 1 shows a bar that counts members.
 
         Returns:
-            The history of each member. A member whose numbers became NaN or infinite is in ``failures``, and the others
-            go on. Ctrl-C ends all of them.
+            The history of each member (with a crew, they are in ``histories`` after its work). A member whose numbers
+            became NaN or infinite is in ``failures``, and the others go on. Ctrl-C ends all of them.
         """
         _check_arguments(batch_size, validation_rows, validation_data)
         own_inputs = self._own_inputs(x, inputs)
@@ -212,9 +215,25 @@ class Population:
             asked = replace(request, callbacks=own, seed=self.seeds[number])
             return self._run(number, asked, shared, _of(trained, number), _of(held_out, number))
 
-        self.failures, self.interrupted, self._epoch_seconds, self._orders = {}, False, None, Orders()
-        self.histories = self._run_all(run, on_member_end, verbose)
+        self._hand_over(run, on_member_end, crew, verbose)
         return self.histories
+
+    def _hand_over(
+        self,
+        run: Callable[[int], Run],
+        after: Callable[[int, Model], None] | None,
+        crew: Crew | None,
+        verbose: str | int,
+    ) -> None:
+        """Give all fits to a crew; to one of one's own, which works at once, where none is given."""
+        self.failures, self.interrupted, self._epoch_seconds, self._orders = {}, False, None, Orders()
+        self.histories = []
+        for member in self.members:
+            member.history = None
+        helpers = Crew() if crew is None else crew
+        helpers.add(self, [functools.partial(self._train, run, after, number) for number in range(len(self))])
+        if crew is None:
+            helpers.work(verbose)
 
     def _run(
         self,
@@ -270,43 +289,27 @@ class Population:
             raise ConfigurationError(f"Population.fit: {name} has {len(given)} entries for {len(self)} members.")
         return [_rows(f"{name}[{number}]", own, count) for number, own in enumerate(given)]
 
-    def _run_all(
-        self, run: Callable[[int], Run], after: Callable[[int, Model], None] | None, verbose: str | int
-    ) -> list[History]:
-        """Train every member, as many at a time as there are threads."""
+    def interrupt(self) -> None:
+        """End the fits of all members after their present steps."""
+        self.interrupted = True
         for member in self.members:
-            member.history = None
-        from tqdm import tqdm  # only when it is used: importing it takes time
+            member.stop_training = "interrupted"
 
-        bar = tqdm(total=len(self), unit="member", disable=verbose in (0, "auto"))
-        threads = min(backends.num_threads(), len(self))
-        with bar, ThreadPoolExecutor(threads, "pellucid-member") as pool:
-            waiting = {pool.submit(self._train, run, after, number) for number in range(len(self))}
-            try:
-                while waiting:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    bar.update(len(done))
-                    for future in done:
-                        future.result()
-            except BaseException as error:
-                for member in self.members:
-                    member.stop_training = "interrupted"
-                pool.shutdown(cancel_futures=True)
-                if not isinstance(error, KeyboardInterrupt):
-                    raise
-                self.interrupted = True
-        return [member.history or History() for member in self.members]
+    def finish(self) -> None:
+        """Gather the histories of a fit that has ended."""
+        self.histories = [member.history or History() for member in self.members]
 
     def _train(self, run: Callable[[int], Run], after: Callable[[int, Model], None] | None, number: int) -> None:
-        with backends.alone():
-            try:
-                history = loop.run(replace(run(number), epoch_seconds=self._epoch_seconds))
-            except NonFiniteError as error:
-                self.failures[number] = error
-                return
-            self._epoch_seconds = history.seconds[-1] if history.seconds else None
-            if after is not None and history.stopped_by != "interrupted":
-                after(number, self.members[number])
+        try:
+            history = loop.run(replace(run(number), epoch_seconds=self._epoch_seconds))
+        except NonFiniteError as error:
+            self.failures[number] = error
+            return
+        if history.interrupted:
+            raise KeyboardInterrupt
+        self._epoch_seconds = history.seconds[-1] if history.seconds else None
+        if after is not None and history.stopped_by != "interrupted":
+            after(number, self.members[number])
 
     def evaluate(self, x: Any, y: Any, *, batch_size: int | None = 256) -> list[dict[str, Any]]:
         """Losses and metrics of every member."""
