@@ -160,5 +160,6 @@ def _figure(prepared: Prepared, turns: list[Turned], plan: Plan) -> Figure:
         trials=prepared.trials,
         burnt=max(turn.done.burnt for turn in turns),
         threads=prepared.threads,
+        score=prepared.score,
         others=max(0.0, by_others / (sum(turn.seconds for turn in counted) * cores())),
     )

@@ -43,12 +43,14 @@ class Prepared:
         trials: Microseconds of every way that worked.
         threads: Threads of the process now.
         failed: Why other ways did not work.
+        score: How good what it makes is, where the run says so.
     """
 
     variant: str
     trials: dict[str, float]
     threads: int
     failed: dict[str, str]
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def choose(variants: Variants, unit: int, seconds: float) -> tuple[Prepared, Run
     best = min(trials, key=trials.__getitem__)
     microseconds = {name: value / unit * 1e6 for name, value in trials.items()}
     count = max(1, math.ceil(seconds / trials[best]))
-    return Prepared(best, microseconds, _threads(), failed), runs[best], count
+    judge = getattr(runs[best], "score", None)
+    return Prepared(best, microseconds, _threads(), failed, judge() if judge else None), runs[best], count
 
 
 def _trial(run: Run) -> float:
