@@ -6,6 +6,7 @@ element, or a stride); sizes, strides and addresses are in its record.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -213,6 +214,9 @@ def map_kernel(expression: Expression, shape: Shape) -> int:
     return e.finish()
 
 
+#: Registers that a reduction fills side by side.
+_CHAINS = 4
+
 #: Reduction -> (its neutral element, how two registers join).
 JOINS = {"sum": "add", "max": "maximum", "min": "minimum"}
 
@@ -287,7 +291,8 @@ def reduce_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
     """The address of a kernel that reduces an expression over its inner ``reduced`` loops.
 
     The outer loops run over what is kept, so each result has one owner and one order of summation. The innermost
-    reduced loop runs over registers, whose lanes are joined at the end in a fixed tree.
+    reduced loop runs over registers in several chains, so that no register waits for the one before; chains, and at
+    the end lanes, are joined in a fixed tree.
 
     Record: loop sizes, addresses, strides; those of the result and of the ending's leaves are 0 along reduced loops.
     """
@@ -296,15 +301,13 @@ def reduce_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
     outer = loops - reduced
 
     def accumulate(loop: int, addresses: Sequence[Value], total: Value) -> Value:
-        def body(i: Value, carried: list[Value]) -> list[Value]:
-            here = operands.at(addresses, loop, i)
-            if loop < loops - 1:
-                return [accumulate(loop + 1, here, carried[0])]
-            mask = e.mask(e.minus(r.sizes[loop], i))
-            return [r.join(carried[0], e.b.select(mask, r.value(here, mask), r.neutral))]
+        if loop == loops - 1:
+            return _innermost(r, loop, addresses, total)
 
-        step = e.lanes if loop == loops - 1 else 1
-        return e.reduce_loop(I64(0), r.sizes[loop], step, [total], body)[0]
+        def body(i: Value, carried: list[Value]) -> list[Value]:
+            return [accumulate(loop + 1, operands.at(addresses, loop, i), carried[0])]
+
+        return e.reduce_loop(I64(0), r.sizes[loop], 1, [total], body)[0]
 
     def nest(loop: int, addresses: Sequence[Value]) -> None:
         if loop == outer:
@@ -322,6 +325,34 @@ def reduce_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
     else:
         nest(0, operands.addresses)
     return e.finish()
+
+
+def _innermost(r: _Reduction, loop: int, addresses: Sequence[Value], total: Value) -> Value:
+    """A register joined with all registers of the innermost loop."""
+    e, size = r.e, r.sizes[loop]
+    unit = _CHAINS * e.lanes
+    blocks = e.b.sdiv(size, I64(unit))
+    whole = e.b.mul(blocks, I64(unit))
+
+    def value(i: Value, mask: Value) -> Value:
+        return r.value(r.operands.at(addresses, loop, i), mask)
+
+    def block(i: Value, chains: list[Value]) -> list[Value]:
+        full = e.mask(I64(e.lanes))
+        places = [e.b.add(i, I64(k * e.lanes)) for k in range(_CHAINS)]
+        return [r.join(chain, value(place, full)) for chain, place in zip(chains, places, strict=True)]
+
+    def in_chains(_: Value, carried: list[Value]) -> list[Value]:
+        start = [carried[0], *[r.neutral] * (_CHAINS - 1)]
+        return [functools.reduce(r.join, e.reduce_loop(I64(0), whole, unit, start, block))]
+
+    def rest(i: Value, carried: list[Value]) -> list[Value]:
+        mask = e.mask(e.minus(size, i))
+        return [r.join(carried[0], e.b.select(mask, value(i, mask), r.neutral))]
+
+    # A loop of one trip or none: what is short has no chains to join.
+    total = e.reduce_loop(I64(0), e.smaller(blocks, I64(1)), 1, [total], in_chains)[0]
+    return e.reduce_loop(whole, size, e.lanes, [total], rest)[0]
 
 
 def columns_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
