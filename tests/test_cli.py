@@ -394,7 +394,7 @@ def test_classes_of_one_sample_each_are_trained_on_without_validation(run, monke
         "singles", "classification", (x[:3], np.arange(3, dtype="int32")), (x[3:], np.zeros(1, "int32")),
         target_names=("a", "b", "c"),
     )  # fmt: skip
-    monkeypatch.setattr(cli.data, "load", lambda name, **options: singles)
+    monkeypatch.setattr(data, "load", lambda name, **options: singles)
     code, out, _ = run("train", "iris", "--epochs", 3, "--out", "run")
     assert code == 0
     assert "no validation: no class has a second sample, so that nothing is held out" in out
@@ -565,7 +565,7 @@ def test_ctrl_c_keeps_what_was_learnt_and_exits_as_a_shell_expects(run, tmp_path
                 raise KeyboardInterrupt
 
     if when == "loading":
-        monkeypatch.setattr(cli.data, "load", interrupt)
+        monkeypatch.setattr(data, "load", interrupt)
     else:
         monkeypatch.setattr(cli, "EarlyStopping", Interrupted)
     code, _, err = run("train", "iris", "--out", "run")

@@ -80,6 +80,8 @@ def test_fits_in_processes_give_the_same_results(run, tmp_path):  # noqa: F811
         (("--grid", "hidden"), "is not of the form name=value,value"),
         (("--scheme", "kfolds"), "did you mean 'kfold'"),
         (("--scheme", "leave_one_out", "--folds", "3"), "Unknown setting of the scheme"),
+        (("--folds", "500"), "cannot split these 120 rows"),
+        (("--grid", "learning_rate=fast"), "learning_rate must be a finite number"),
     ],
 )
 def test_what_cannot_be_asked_for_leaves_no_folder(run, tmp_path, given, message):  # noqa: F811
@@ -87,6 +89,12 @@ def test_what_cannot_be_asked_for_leaves_no_folder(run, tmp_path, given, message
     assert code == 1
     assert message in err
     assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_that_was_there_stays_where_nothing_can_be_trained(run, tmp_path):  # noqa: F811
+    (tmp_path / "r").mkdir()
+    assert run("cv", "iris", "--folds", 500, "--out", "r")[0] == 1
+    assert (tmp_path / "r").is_dir()
 
 
 def test_values_of_a_grid_are_numbers_where_they_look_like_them():

@@ -5,6 +5,7 @@ from tests.select.nets import X, Y, net, regression
 
 from pellucid import EarlyStopping
 from pellucid.errors import ConfigurationError, DataError
+from pellucid.optim import SGD
 from pellucid.select import cross_validate, error_curves, parameter_curves, plot_scores, validation_curve
 
 GRID = {"learning_rate": [0.0001, 0.001, 0.05], "units": [2, 6]}
@@ -86,3 +87,16 @@ def test_each_value_of_a_parameter_has_a_curve_over_the_epochs():
         parameter_curves(FOUND, "rate")
     with pytest.raises(DataError, match="parameter_curves: there is no history"):
         parameter_curves(cross_validate(Ridge(), *regression(), grid={"alpha": [1.0, 2.0]}), "alpha")
+
+
+def test_at_least_one_configuration_is_drawn():
+    with pytest.raises(ConfigurationError, match="plot_scores: top must be a whole number of at least 1, not 0"):
+        plot_scores(FOUND, top=0)
+
+
+def test_values_without_a_score_are_named():
+    results = cross_validate(net(), X * 1e3, Y, cv=2, grid={"optimizer": ["adam", SGD(1e38)]}, epochs=1)
+    ax = validation_curve(results, "optimizer")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["adam", "SGD(learning_rate=1e+38)\n(no score)"]
+    assert ax.get_xlim() == (-0.5, 1.5)
+    assert plot_scores(results).get_yticklabels()[1].get_text() == "optimizer SGD(learning_rate=1e+38) (no score)"

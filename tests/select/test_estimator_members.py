@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 from sklearn import model_selection as sk
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.select.nets import X, Y, regression
 
 from pellucid import estimators
-from pellucid.errors import ConfigurationError
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.select import cross_validate, evaluate_once
 
 GRID = {"alpha": [0.001, 1.0], "hidden_layer_sizes": [(3,), (5,)]}
@@ -55,6 +56,33 @@ def test_numbers_are_scored_by_r2_and_names_are_classes():
 def test_the_seed_is_the_random_state():
     found = cross_validate(MLPClassifier(max_iter=3), X, Y, cv=2, seeds=[4, 9], keep_models=True)
     assert [o.model.random_state for o in found.scores.outcomes] == [4, 9, 4, 9]
+
+
+def test_texts_may_be_lists():
+    words = ["warm sun", "cold snow", "warm sea", "cold ice", "warm sand", "cold wind"] * 3
+    names = ["summer", "winter"] * 9
+    found = cross_validate(make_pipeline(CountVectorizer(), LogisticRegression()), words, names, cv=3)
+    assert found.best_score_ == 1.0
+    assert found.predictions.labels().tolist() == names
+    with pytest.raises(DataError, match="y is empty"):
+        cross_validate(LogisticRegression(), words, [])
+
+
+def test_an_unknown_parameter_of_an_estimator_is_refused_before_anything_is_fitted():
+    with pytest.raises(ConfigurationError, match="grid: Invalid parameter 'c' for estimator LogisticRegression"):
+        cross_validate(LogisticRegression(), X, Y, grid={"C": [1.0], "c": [1.0]})
+
+
+def test_a_score_that_a_fold_does_not_have_is_told():
+    def picky(y, predicted):
+        if len(np.unique(y)) < 3:
+            raise ValueError("one class is missing")
+        return 1.0
+
+    folds = [(np.arange(0, 150, 2), np.arange(1, 150, 2)), (np.arange(0, 150, 2), np.arange(1, 50, 2))]
+    found = cross_validate(LogisticRegression(max_iter=500), X, Y, cv=folds, scoring=picky)
+    assert np.isnan(found.scores.cube("picky")).reshape(-1).tolist() == [False, True]
+    assert found.results["failure"].tolist() == [None, "picky: one class is missing"]
 
 
 def test_a_fit_that_fails_is_told():

@@ -83,3 +83,14 @@ def test_the_picture_of_a_scheme_is_the_stored_one(name, tmp_path):
     draw = {"stratified": 5, "bootstrap": Bootstrap(6), "nested": Nested(3, 2)}
     check_picture(plot_folds(draw[name], Y).figure, f"folds_{name}", tmp_path)
     check_differs(plot_folds(draw[name], Y[:40]).figure, f"folds_{name}", tmp_path)
+
+
+def test_more_groups_than_colours_have_other_colours_than_their_neighbours():
+    groups = np.random.default_rng(0).permutation(np.repeat(np.arange(24), 3))
+    ax = plot_folds("leave_one_group_out", rows=72, groups=groups)
+    colours = np.asarray(picture(ax)).reshape(-1, 72, 3)[-1]
+    assert all((colours[k] == colours[k + 1]).all() == ((k + 1) % 3 > 0) for k in range(71))
+
+
+def test_a_nested_scheme_is_called_so():
+    assert plot_folds(Nested(3, 2), rows=12).get_title() == "nested: 3 folds"

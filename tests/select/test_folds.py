@@ -93,6 +93,10 @@ def test_a_number_stratifies_classes_shuffles_by_the_seed_and_keeps_groups_toget
     assert len(folds(5, n=60)) == 5
 
 
+def test_none_means_five_folds_as_in_scikit_learn():
+    assert len(folds_of(None, targets_of(30, np.arange(30) % 3))) == 5
+
+
 def test_groups_that_a_scheme_does_not_use_raise_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from tests.select.nets import X, Y, line, net, regression
 
-from pellucid.errors import ConfigurationError
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.select import cross_validate, learning_curve
 from pellucid.select.learning import _spread_out
 
@@ -50,8 +50,14 @@ def test_both_curves_are_drawn():
         ([0], "0 training rows are not between 1 and the 120"),
         ([121], "121 training rows"),
         ("all", "must be a list of"),
+        ([float("nan"), 0.5], "must be a list of"),
     ],
 )
 def test_sizes_beyond_a_fold_are_refused(sizes, message):
     with pytest.raises(ConfigurationError, match=message):
         learning_curve(net(), X, Y, sizes=sizes)
+
+
+def test_there_is_a_target_for_every_sample():
+    with pytest.raises(DataError, match="x has 150 samples but y has 149"):
+        learning_curve(net(), X, Y[:-1])

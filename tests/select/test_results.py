@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from tests.select.nets import X, Y, line, net, regression, same
 
@@ -72,6 +74,36 @@ def test_equal_means_share_a_rank_and_parameters_that_a_configuration_lacks_are_
     found = cross_validate(net(), X, Y, cv=2, grid=[{"learning_rate": [0.01]}, {"epochs": [1]}])
     assert found.cv_results_["param_epochs"].mask.tolist() == [True, False]
     assert found.scores.rank().tolist() == [1, 1]
+
+
+def test_parameters_have_the_array_types_that_scikit_learn_gives_them():
+    x, y = X[::3], Y[::3]
+    grid = [
+        {"n_neighbors": [1, 3], "weights": ["uniform"], "metric_params": [None]},
+        {"n_neighbors": [5], "p": [1, 2.5]},
+    ]
+    theirs = GridSearchCV(KNeighborsClassifier(), grid, cv=3).fit(x, y).cv_results_
+    ours = cross_validate(KNeighborsClassifier(), x, y, cv=3, grid=grid).cv_results_
+    for name in ("param_n_neighbors", "param_weights", "param_metric_params", "param_p"):
+        assert ours[name].dtype == theirs[name].dtype
+        assert ours[name].tolist() == theirs[name].tolist()
+    assert set(theirs) <= set(ours)
+
+
+def test_a_parameter_stands_beside_what_was_measured_under_its_name():
+    found = cross_validate(
+        net(), X, Y, cv=2, grid={"epochs": [9, 2]}, callbacks=EarlyStopping("loss", min_delta=9.0, patience=1)
+    )
+    assert found.results["param_epochs"].tolist() == [9, 9, 2, 2]
+    assert found.results["epochs"].tolist() == [2, 2, 2, 2]
+    assert sorted(found.summary(show=False)["param_epochs"].tolist()) == [2, 9]
+
+
+@pytest.mark.parametrize("ask", [lambda k: FOUND.refit(k), lambda k: FOUND.predictions.mean(k)])
+@pytest.mark.parametrize("number", [-1, 99])
+def test_there_is_no_other_configuration(ask, number):
+    with pytest.raises(ConfigurationError, match=rf"There is no configuration {number} among \d+, counted from 0"):
+        ask(number)
 
 
 def test_refit_trains_the_best_on_everything():

@@ -34,7 +34,7 @@ def test_another_test_set_has_not_been_seen(tmp_path):
     tree = DecisionTreeClassifier(random_state=0).fit(X, Y)
     evaluate_once(tree, X, Y, folder=tmp_path)
     assert evaluate_once(tree, X[:-1], Y[:-1], folder=tmp_path).first
-    assert evaluate_once(tree, X + 1e-9, Y, folder=tmp_path).first
+    assert evaluate_once(tree, X + 1e-3, Y, folder=tmp_path).first
 
 
 def test_the_same_numbers_are_known_again_in_another_form(tmp_path):
@@ -47,6 +47,14 @@ def test_the_same_numbers_are_known_again_in_another_form(tmp_path):
     assert fingerprint(X, Y) != fingerprint(X[::-1], Y[::-1])
     assert fingerprint({"a": X, "b": X}, Y) == fingerprint((X, X), Y) != fingerprint(X, Y)
     assert fingerprint(X, ["a"] * 150) != fingerprint(X, ["b"] * 150)
+
+
+def test_the_same_numbers_rounded_to_float32_are_known_again(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    tree = DecisionTreeClassifier().fit(x, y)
+    evaluate_once(tree, x, y, folder=tmp_path)
+    with pytest.warns(TestSetSeenWarning):
+        assert not evaluate_once(tree, x.astype(np.float32), y, folder=tmp_path).first
 
 
 def test_the_journal_is_in_the_cache_folder_and_holds_no_data(tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,33 @@ def run_cross_validation(examples: Dataset, request: CrossValidationRequest) -> 
     executors.get(request.executor, request.jobs)
     for configuration in configurations(grid):  # a wrong name leaves no empty folder behind
         sort_out(configuration, Maker(build).arguments)
-    folder = run_folder.new_folder(request.out, f"{examples.name}-cv")
+    with _folder(request.out, f"{examples.name}-cv") as folder:
+        return _fill(folder, build, examples, request, cv, grid, options)
+
+
+@contextmanager
+def _folder(out: str | None, name: str) -> Iterator[Path]:
+    """A run folder; where what comes next fails before anything is written, there is none."""
+    new = out is None or not Path(out).exists()
+    folder = run_folder.new_folder(out, name)
+    try:
+        yield folder
+    except BaseException:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+def _fill(
+    folder: Path,
+    build: Callable[..., Model],
+    examples: Dataset,
+    request: CrossValidationRequest,
+    cv: Any,
+    grid: dict[str, list[Any]],
+    options: TrainingOptions,
+) -> CrossValidation:
+    """Cross-validate, print, and write everything."""
     print(f"{examples!r}: its {len(examples.x_train):,} training examples are taken apart, the test examples are not "
           f"touched\n", flush=True)  # fmt: skip
     stopping = [] if request.options.patience is None else [EarlyStopping(patience=request.options.patience)]

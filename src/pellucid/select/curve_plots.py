@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import ConfigurationError, DataError, unknown_name
+from pellucid.errors import DataError, unknown_name
+from pellucid.fields import Integer, require
 from pellucid.select.axes import BLUE, GREY, RED, axes_for, band, deviation, quiet, spoken
 from pellucid.select.results import CrossValidation
 from pellucid.train.history import smaller_is_better
@@ -45,7 +46,7 @@ def validation_curve(results: CrossValidation, parameter: str, *, score: str | N
         per_fold = scores.cube(name, part).mean(axis=2)[chosen]
         if not np.isnan(per_fold).all():
             band(ax, x, per_fold.mean(axis=1), deviation(per_fold, 1), label, colour, marker=marker, linestyle=line)
-    _scale(ax, x, values, numeric)
+    _scale(ax, x, _named(values, scores.mean(name)[chosen]), numeric)
     best = int(np.argmin(ranks[chosen]))
     star = scores.mean(name)[chosen][best]
     ax.plot(x[best], star, "*", markersize=14, color=GREY, markeredgecolor="white", zorder=4,
@@ -78,9 +79,15 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _scale(ax: Any, x: np.ndarray, values: list[Any], numeric: bool) -> None:
+def _named(values: list[Any], means: np.ndarray) -> list[str]:
+    """The names of values; it is said of which there is no score."""
+    return [_shown(v) + ("\n(no score)" if np.isnan(m) else "") for v, m in zip(values, means, strict=True)]
+
+
+def _scale(ax: Any, x: np.ndarray, names: list[str], numeric: bool) -> None:
     if not numeric:
-        ax.set_xticks(x, [_shown(v) for v in values])
+        ax.set_xticks(x, names)
+        ax.set_xlim(-0.5, len(x) - 0.5)
         return
     if (x > 0).all() and x.max() >= 10 * x.min():
         ax.set_xscale("log")
@@ -88,7 +95,7 @@ def _scale(ax: Any, x: np.ndarray, values: list[Any], numeric: bool) -> None:
         ax.set_xscale("symlog", linthresh=float(x[x > 0].min()))
         ax.set_xlim(left=0)
     if ax.get_xscale() != "linear" and len(x) <= _TICKS:
-        ax.set_xticks(x, [_shown(v) for v in values])
+        ax.set_xticks(x, names)
         ax.set_xticks([], minor=True)
 
 
@@ -167,10 +174,8 @@ def parameter_curves(results: CrossValidation, parameter: str, *, key: str = "lo
 
 
 def _own(results: CrossValidation, configuration: int | None) -> list[Any]:
-    count, folds, seeds = results.scores.shape
-    chosen = results.best_index_ if configuration is None else configuration
-    if not 0 <= chosen < count:
-        raise ConfigurationError(f"error_curves: there is no configuration {chosen} among {count}, counted from 0.")
+    _, folds, seeds = results.scores.shape
+    chosen = results.scores.chosen(configuration)
     return list(results.scores.outcomes[chosen * folds * seeds : (chosen + 1) * folds * seeds])
 
 
@@ -218,6 +223,7 @@ def plot_scores(results: CrossValidation, *, score: str | None = None, top: int 
     Returns:
         The axes.
     """
+    require("plot_scores", "top", top, Integer(1))
     scores = results.scores
     name = scores.checked(score)
     chosen = np.argsort(scores.rank(name), kind="stable")[:top].tolist()
@@ -230,7 +236,8 @@ def plot_scores(results: CrossValidation, *, score: str | None = None, top: int 
         if not np.isnan(low):
             ax.plot([low, high], [place, place], color=RED, linewidth=2)
         ax.plot(mean, place, "D", color=RED, markersize=6, markeredgecolor="white")
-    names = [_described(scores.configurations[number]) for number in chosen]
+    described = [_described(scores.configurations[number]) for number in chosen]
+    names = [text.replace("\n", " ") for text in _named(described, scores.mean(name)[chosen])]
     ax.set_yticks(range(len(chosen)), names, fontsize=8)
     ax.set_ylim(len(chosen) - 0.5, -0.5)
     ax.set_xlabel(f"{spoken(name)}: folds (dots), mean and 95 % interval")

@@ -92,14 +92,24 @@ def _fitted(task: Task, member: Member, scores: Sequence[Score]) -> Outcome:
     outcome.seconds, started = time.perf_counter() - started, time.perf_counter()
     outcome.epochs = _iterations(own)
     held_out = _safe_indexing(x, test)
-    outcome.test = {score.name: score.scorer(own, held_out, y[test]) for score in scores}
+    outcome.test = _scored(own, held_out, y[test], scores, outcome)
     if task.train_scores:
-        shown = _safe_indexing(x, train)
-        outcome.train = {score.name: score.scorer(own, shown, y[train]) for score in scores}
+        outcome.train = _scored(own, _safe_indexing(x, train), y[train], scores, outcome)
     outcome.outputs = _outputs(own, held_out, np.unique(y)) if is_classifier(own) else np.asarray(own.predict(held_out))
     outcome.score_seconds = time.perf_counter() - started
     outcome.model = own if task.keep_models else None
     return outcome
+
+
+def _scored(fitted: Any, x: Any, y: np.ndarray, scores: Sequence[Score], outcome: Outcome) -> dict[str, float]:
+    found = {}
+    for score in scores:
+        try:
+            found[score.name] = score.scorer(fitted, x, y)
+        except ValueError as error:  # such as a score of two classes where the rows hold one
+            found[score.name] = float("nan")
+            outcome.failure = f"{score.name}: {str(error).splitlines()[0]}"
+    return found
 
 
 def _iterations(fitted: Any) -> int:

@@ -10,6 +10,7 @@ from pellucid.errors import DataError
 from pellucid.fields import Integer, require
 from pellucid.select.axes import BLUE, KINDS, ORANGE, RED, axes_for
 from pellucid.select.folds import Fold, folds_of, targets_of
+from pellucid.select.splitters import Nested
 
 #: What a row is to a fold; bootstrap samples hold rows twice and more often.
 _UNUSED, _TRAIN, _TWICE, _MORE, _TEST, _INNER = range(6)
@@ -79,7 +80,7 @@ def _title(cv: Any, count: int, per_repeat: int) -> str:
     counted = "" if count == 1 else f"{count} {what}s"
     if isinstance(cv, (int, list, tuple)):
         return counted
-    name = cv.replace("_", " ") if isinstance(cv, str) else repr(cv)
+    name = cv.replace("_", " ") if isinstance(cv, str) else "nested" if isinstance(cv, Nested) else repr(cv)
     return f"{name}: {counted}" if counted else name
 
 
@@ -126,6 +127,16 @@ def _roles(count: int, fold: Fold, outer: Fold | None) -> np.ndarray:
     return roles
 
 
+def _in_order(values: np.ndarray) -> np.ndarray:
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _in_order_of_appearance(values: np.ndarray) -> np.ndarray:
+    """Values as numbers from 0: even where there are more of them than colours, neighbours differ."""
+    _, first, kinds = np.unique(values, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[kinds]
+
+
 def _draw(ax: Any, lines: list[tuple[str, Any]], strips: list[tuple[str, np.ndarray]], order: np.ndarray) -> None:
     from matplotlib.colors import to_rgb
 
@@ -134,9 +145,9 @@ def _draw(ax: Any, lines: list[tuple[str, Any]], strips: list[tuple[str, np.ndar
     for row, (_, line) in enumerate(lines):
         if line is not None:
             picture[row] = shades[_roles(count, *line)[order]]
-    for row, (_, values) in enumerate(strips, start=len(lines)):
-        kinds = np.unique(values, return_inverse=True)[1]
-        picture[row] = np.array([to_rgb(KINDS[k % len(KINDS)]) for k in kinds])[order]
+    for row, (name, values) in enumerate(strips, start=len(lines)):
+        kinds = _in_order_of_appearance(values[order]) if name == "group" else _in_order(values[order])
+        picture[row] = np.array([to_rgb(KINDS[k % len(KINDS)]) for k in kinds])
     edges = np.arange(len(lines) + len(strips) + 1)
     ax.pcolormesh(np.arange(count + 1), edges, picture, shading="flat", rasterized=True)
     for edge in edges:

@@ -12,6 +12,8 @@ from sklearn import model_selection as sk
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.select.splitters import Bootstrap, Nested, splitter
 
+_DEFAULT_FOLDS = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Fold:
@@ -76,8 +78,9 @@ def as_splitter(cv: Any, targets: Targets, seed: int) -> Any:
     """The splitter of a number of folds, of a name, or the splitter or list of folds itself.
 
     A number means folds by groups where there are groups, stratified where the targets are classes, shuffled by the
-    seed.
+    seed; None means 5, as in scikit-learn.
     """
+    cv = _DEFAULT_FOLDS if cv is None else cv
     if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
         if cv < 2:
             raise ConfigurationError(f"cv must be at least 2 folds, not {cv}.", hint="cv='holdout' is a single split")

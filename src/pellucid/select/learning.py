@@ -21,7 +21,7 @@ from pellucid.select.results import rows_of, run_task
 from pellucid.select.scores import Scores, member_table
 from pellucid.select.scoring import scores_of
 from pellucid.select.table import Table
-from pellucid.select.validation import as_labels, deciding, member_seeds, targets
+from pellucid.select.validation import as_labels, check_task, deciding, member_seeds, targets
 
 
 class LearningCurve:
@@ -92,6 +92,7 @@ def learning_curve(
 
     Raises:
         ConfigurationError: A size is not between 1 row and all training rows of a fold.
+        DataError: The data cannot be used or split so.
 
     >>> from sklearn.datasets import load_iris
     >>> from pellucid import Input, Sequential
@@ -109,16 +110,11 @@ def learning_curve(
         model, Inputs(x, preprocess, None if isinstance(y, (tuple, dict)) else as_labels(y)), y, count,
         configurations(None), scores_of(scoring), epochs, batch_size,
     )  # fmt: skip
+    check_task(task)
     found = targets(task, groups)
     folds = folds_of(cv, found, seed)
     numbers = _sizes(sizes, min(len(fold.train) for fold in folds))
-    orders = [_spread_out(fold.train, found.labels, seed) for fold in folds]
-    parts = [
-        Fold(fold.repeat, fold.number, np.sort(order[:n]), fold.test)
-        for n in numbers
-        for fold, order in zip(folds, orders, strict=True)
-    ]
-    members = [Member(0, part, s) for part in parts for s in own_seeds]
+    members = [Member(0, part, s) for part in _parts(folds, numbers, found.labels, seed) for s in own_seeds]
     with Progress(len(members), verbose) as progress:
         outcomes = run_task(task, members, progress, executor, n_jobs)
     primary, larger = deciding(task, outcomes)
@@ -126,9 +122,19 @@ def learning_curve(
     return LearningCurve(numbers, Scores(points, folds, own_seeds, outcomes, larger, primary))
 
 
+def _parts(folds: Sequence[Fold], numbers: Sequence[int], labels: np.ndarray | None, seed: int) -> list[Fold]:
+    """Each fold with so many of its training rows, for each number."""
+    orders = [_spread_out(fold.train, labels, seed) for fold in folds]
+    return [
+        Fold(fold.repeat, fold.number, np.sort(order[:n]), fold.test)
+        for n in numbers
+        for fold, order in zip(folds, orders, strict=True)
+    ]
+
+
 def _sizes(given: Any, most: int) -> list[int]:
     values = np.asarray(given)
-    if values.ndim != 1 or values.dtype.kind not in "iuf" or not len(values):
+    if values.ndim != 1 or values.dtype.kind not in "iuf" or not len(values) or not np.isfinite(values).all():
         raise ConfigurationError(
             f"learning_curve: sizes must be a list of shares or of numbers of rows, not {given!r}."
         )

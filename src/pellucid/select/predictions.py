@@ -38,7 +38,7 @@ class Predictions:
 
     def _parts(self, configuration: int | None) -> tuple[list[np.ndarray], list[np.ndarray]]:
         _, folds, seeds = self._scores.shape
-        chosen = self._scores.best() if configuration is None else configuration
+        chosen = self._scores.chosen(configuration)
         rows, outputs = [], []
         for number, outcome in enumerate(self._scores.outcomes[chosen * folds * seeds : (chosen + 1) * folds * seeds]):
             if outcome.outputs is not None:
@@ -99,7 +99,7 @@ class Predictions:
 
     def _own(self, configuration: int | None) -> list[bool]:
         _, folds, seeds = self._scores.shape
-        chosen = self._scores.best() if configuration is None else configuration
+        chosen = self._scores.chosen(configuration)
         part = self._scores.outcomes[chosen * folds * seeds : (chosen + 1) * folds * seeds]
         return [outcome.outputs is not None for outcome in part]
 

@@ -57,7 +57,7 @@ class CrossValidation:
     @cached_property
     def results(self) -> Table:
         """One row per fit: configuration, repetition, fold, seed, parameters, ``train_`` and ``validation_`` scores,
-        epochs, seconds, and why it failed.
+        epochs, seconds, and why it failed. A parameter named like one of the others is ``param_<name>``.
         """
         return member_table(self.scores)
 
@@ -154,7 +154,7 @@ class CrossValidation:
             raise ConfigurationError(
                 "The scheme was not the bootstrap.", hint="pass cv=Bootstrap(200) or cv='bootstrap'"
             )
-        chosen = self.best_index_ if configuration is None else configuration
+        chosen = self.scores.chosen(configuration)
         y, classes = self._answers.true(np.asarray(self._task.y)), self._answers.classes is not None
         seeds = len(self.scores.seeds)
         own = [o.outputs for o in self._whole[chosen * seeds : (chosen + 1) * seeds]]
@@ -187,7 +187,7 @@ class CrossValidation:
         Returns:
             The model with its fitted preprocessing; ``.model`` is the model alone.
         """
-        chosen = self.best_index_ if configuration is None else configuration
+        chosen = self.scores.chosen(configuration)
         own = int(self.scores.seeds[0]) if seed is None else seed
         everything = np.arange(self._task.count)
         member = Member(chosen, Fold(0, 0, everything, everything), own)
@@ -282,15 +282,15 @@ def run_task(
     return train(task, members, listener, executor=executor, n_jobs=n_jobs)
 
 
-def rows_of(x: Any) -> int:
-    """The number of samples: of an array, a data frame, or the first of several inputs.
+def rows_of(given: Any, name: str = "x") -> int:
+    """The number of samples: of an array, a data frame, a list (of texts, too), or the first of several inputs.
 
     Raises:
         DataError: There is no sample.
     """
-    first = next(iter(x.values())) if isinstance(x, dict) else x[0] if isinstance(x, tuple) else x
+    first = next(iter(given.values())) if isinstance(given, dict) else given[0] if isinstance(given, tuple) else given
     shape = getattr(first, "shape", None)
-    count = int(shape[0]) if shape else len(as_array(first, "x"))
+    count = int(shape[0]) if shape else len(first if isinstance(first, list) else as_array(first, name))
     if count < 1:
-        raise DataError("x is empty: there is no sample.")
+        raise DataError(f"{name} is empty: there is no sample.")
     return count

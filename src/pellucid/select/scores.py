@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import unknown_name
+from pellucid.errors import ConfigurationError, unknown_name
 from pellucid.select.folds import Fold
 from pellucid.select.grid import Configuration
 from pellucid.select.members import Outcome
 from pellucid.select.scoring import larger_is_better
 from pellucid.select.significance import corrected_interval
 from pellucid.select.table import Table
+
+#: The columns of tables that hold no parameter and no score.
+_MEASURED = {
+    *("rank", "configuration", "repeat", "fold", "seed", "mean", "deviation", "of_seeds", "low", "high", "train"),
+    *("epochs", "best_epoch", "seconds", "failure", "failed"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +102,20 @@ class Scores:
         train = np.mean([len(np.unique(fold.train)) for fold in self.folds])
         return float(train), float(np.mean([len(fold.test) for fold in self.folds]))
 
+    def chosen(self, configuration: int | None) -> int:
+        """The number of a configuration, by default that of the best.
+
+        Raises:
+            ConfigurationError: There is no such configuration.
+        """
+        if configuration is None:
+            return self.best()
+        if not 0 <= configuration < len(self.configurations):
+            raise ConfigurationError(
+                f"There is no configuration {configuration} among {len(self.configurations)}, counted from 0."
+            )
+        return configuration
+
     def parameters(self) -> dict[str, list[Any]]:
         """The values of each parameter by configuration, None where one has it not."""
         names = sorted({name for configuration in self.configurations for name in configuration})
@@ -117,7 +137,7 @@ def member_table(scores: Scores) -> Table:
         "fold": [fold.number for fold in folds],
         "seed": np.array(scores.seeds)[s],
     }
-    columns |= {name: [values[k] for k in c] for name, values in scores.parameters().items()}
+    columns |= {name: [values[k] for k in c] for name, values in _parameter_columns(scores).items()}
     for name in scores.names:
         for part, label in (("train", "train"), ("test", "validation")):
             values = scores.cube(name, part).reshape(-1)
@@ -134,6 +154,12 @@ def member_table(scores: Scores) -> Table:
     return Table(columns)
 
 
+def _parameter_columns(scores: Scores) -> dict[str, list[Any]]:
+    """The parameters by the names of their columns: ``param_epochs`` beside the ``epochs`` that were trained."""
+    measured = {f"{part}_{name}" for part in ("train", "validation") for name in scores.names} | _MEASURED
+    return {f"param_{n}" if n in measured else n: values for n, values in scores.parameters().items()}
+
+
 def summary_table(scores: Scores, name: str | None = None, confidence: float = 0.95) -> Table:
     """One row per configuration, the best first."""
     name = scores.checked(name)
@@ -141,7 +167,8 @@ def summary_table(scores: Scores, name: str | None = None, confidence: float = 0
     per_fold = test.mean(axis=2)
     count = len(scores.configurations)
     intervals = [scores.interval(k, name, confidence) for k in range(count)]
-    columns: dict[str, Any] = {"rank": scores.rank(name), "configuration": np.arange(count), **scores.parameters()}
+    columns: dict[str, Any] = {"rank": scores.rank(name), "configuration": np.arange(count)}
+    columns |= _parameter_columns(scores)
     columns |= {
         "mean": scores.mean(name),
         "deviation": per_fold.std(axis=1, ddof=1) if len(scores.folds) > 1 else np.full(count, np.nan),
@@ -170,10 +197,10 @@ def cv_results(scores: Scores) -> dict[str, Any]:
         values = scores.of(quantity).reshape(count, -1)
         found |= {f"mean_{key}": values.mean(axis=1), f"std_{key}": values.std(axis=1)}
     for name, values in scores.parameters().items():
-        masked = np.ma.MaskedArray(np.empty(count, dtype=object), mask=True)
-        for number, (value, own) in enumerate(zip(values, scores.configurations, strict=True)):
-            if name in own:
-                masked[number] = value
+        has = [name in own for own in scores.configurations]
+        masked = np.ma.MaskedArray(np.empty(count, _type_of([v for v, h in zip(values, has, strict=True) if h])), True)
+        for number in np.flatnonzero(has):
+            masked[number] = values[number]
         found[f"param_{name}"] = masked
     found["params"] = [dict(configuration) for configuration in scores.configurations]
     for part in ("test", "train"):
@@ -183,6 +210,12 @@ def cv_results(scores: Scores) -> dict[str, Any]:
             if part == "test":
                 found[f"rank_test_{label}"] = scores.rank(name).astype(np.int32)
     return found
+
+
+def _type_of(values: list[Any]) -> Any:
+    """Numbers and truth values have an array type of their own, as in scikit-learn; everything else is an object."""
+    kinds = {bool if isinstance(v, bool) else float if isinstance(v, (int, float)) else object for v in values}
+    return np.array(values).dtype if len(kinds) == 1 and object not in kinds else object
 
 
 def _splits(key: str, values: np.ndarray) -> dict[str, np.ndarray]:

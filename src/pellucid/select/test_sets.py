@@ -77,7 +77,7 @@ def evaluate_once(model: Any, x: Any, y: Any, *, folder: str | Path | None = Non
 
     Args:
         model: A Model, the outcome of ``refit``, or a fitted estimator.
-        x, y: The test set; it is known again by its numbers, in whatever order of bytes, but not of rows.
+        x, y: The test set; it is known again by its numbers, also rounded to float32, but not in another order of rows.
         folder: Where the journal of looks is; by default the user's cache folder (``PELLUCID_CACHE``).
 
     Returns:
@@ -124,8 +124,9 @@ def fingerprint(x: Any, y: Any) -> str:
         arrays = list(part.values()) if isinstance(part, dict) else part if isinstance(part, tuple) else [part]
         for values in arrays:
             array = as_array_of(values)
-            if array.dtype.kind in "biuf":  # the same numbers in another type are the same test set
-                array = np.ascontiguousarray(array, np.float64)
+            if array.dtype.kind in "biuf":  # the same numbers in another type, rounded ones too, are the same test set
+                with np.errstate(over="ignore"):
+                    array = np.ascontiguousarray(array, np.float32)
             else:
                 array = np.array([str(value) for value in array.reshape(-1)], dtype="U").reshape(array.shape)
             digest.update(f"{array.shape} {array.dtype.kind} ".encode())

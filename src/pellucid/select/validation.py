@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, Interval, boolean, require
@@ -130,7 +130,7 @@ def cross_validate(
         configurations(grid), scores, epochs, batch_size, shuffle, sample_weight,
         _split(callbacks, validation_split, watch), watch, _listed(callbacks), train_scores, keep_models,
     )  # fmt: skip
-    _check(task)
+    check_task(task)
     return _run(task, cv, groups, chosen, seed, verbose, started, (executor, n_jobs))
 
 
@@ -233,12 +233,23 @@ def _split(callbacks: Any, given: float | None, watch: bool) -> float:
     return float(given)
 
 
-def _check(task: Task) -> None:
-    """Refuse what would only fail after some members were trained."""
-    length = rows_of(task.y)
+def check_task(task: Task) -> None:
+    """Refuse what would only fail after some members were trained.
+
+    Raises:
+        ConfigurationError: A name of the grid is unknown.
+        DataError: There is not one target for every sample.
+    """
+    length = rows_of(task.y, "y")
     if length != task.count:
         raise DataError(f"x has {task.count} samples but y has {length}.")
     if is_estimator(task.source):
+        for configuration in task.configurations:
+            own: Any = clone(task.source)
+            try:
+                own.set_params(**configuration)
+            except ValueError as error:
+                raise ConfigurationError(f"grid: {str(error).rstrip('.')}.") from None
         return
     maker = Maker(task.source)
     for configuration in task.configurations:

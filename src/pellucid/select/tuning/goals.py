@@ -12,6 +12,8 @@ from pellucid.errors import ConfigurationError
 from pellucid.select.grid import Configuration, sort_out
 from pellucid.select.makers import Maker, is_estimator
 from pellucid.select.scoring import Score
+from pellucid.select.tuning.library import optuna
+from pellucid.select.tuning.space import Space
 from pellucid.train import metrics
 from pellucid.train.history import smaller_is_better
 
@@ -93,3 +95,29 @@ def check_direction(study: Any, goal: Goal) -> None:
             f"{goal.direction} {goal.name}.",
             hint="give this one another name=",
         )
+
+
+def check_space(study: Any, space: Space | None) -> None:
+    """Refuse to go on with a study whose trials chose from another list: Optuna draws from one and the same.
+
+    Raises:
+        ConfigurationError: A parameter has other values than it had.
+    """
+    if space is None:
+        return
+    for trial in study.get_trials(deepcopy=False):
+        for name, before in trial.distributions.items():
+            now = space.distributions.get(name)
+            kinds = {isinstance(own, optuna.distributions.CategoricalDistribution) for own in (before, now)}
+            if now is not None and True in kinds and now != before:
+                raise ConfigurationError(
+                    f"The search {study.study_name!r} of the storage chose {name} from {_values(before)}, this one would "
+                    f"from {_values(now)}.",
+                    hint="a list must stay as it is (a range may change); or give this search another name=",
+                )
+
+
+def _values(distribution: Any) -> str:
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return ", ".join(map(str, distribution.choices))
+    return f"{distribution.low} to {distribution.high}"

@@ -24,11 +24,11 @@ from pellucid.select.scoring import scores_of
 from pellucid.select.splitters import Holdout
 from pellucid.select.task import Task
 from pellucid.select.tuning.found import Search
-from pellucid.select.tuning.goals import Goal, check_direction, goal_of
+from pellucid.select.tuning.goals import Goal, check_direction, check_space, goal_of
 from pellucid.select.tuning.library import optuna, quiet
 from pellucid.select.tuning.progress import TrialProgress
 from pellucid.select.tuning.proposals import Proposer
-from pellucid.select.tuning.records import TrialRecord, record_of
+from pellucid.select.tuning.records import TrialRecord, is_counted, record_of
 from pellucid.select.tuning.runner import Limits, Runner
 from pellucid.select.tuning.samplers import WholeGrid, pruner_of, sampler_of
 from pellucid.select.tuning.storage import close, open_storage
@@ -113,7 +113,7 @@ def tune(
         time_limit: Seconds after which no further turn begins.
         executor, n_jobs: Where members train, as for :func:`cross_validate`.
         on_trial: Called with the record of every trial that is done.
-        verbose: ``"auto"`` (a bar in a terminal), 0 (nothing) or 1 (a bar).
+        verbose: ``"auto"`` (a bar in a terminal), 0 (nothing), 1 (a bar) or 2 (a line for each trial that is the best).
 
     Returns:
         The search: ``.results``, ``.summary()``, ``.best_params_``, ``.model`` (the best trial's), ``.refit()``,
@@ -187,10 +187,12 @@ def _run(proposer: Proposer, task: Task, place: Place, asked: Asked, started: fl
     (probe,) = task.configurations
     goal = goal_of(task.scores, task.source, probe)
     pruner = pruner_of(asked.pruner, None if "epochs" in probe else task.epochs)
-    opened, sampler = open_storage(asked.storage), sampler_of(asked.sampler, place.seed, proposer.space)
+    sampler = sampler_of(asked.sampler, place.seed, proposer.space)
+    opened = open_storage(asked.storage)  # last: what is refused makes no file
     study = _study(opened, asked, sampler, pruner, goal)
+    check_space(study, proposer.space)
     limits = _limits(asked, study, blind=pruner is None)
-    with TrialProgress(limits.trials, asked.verbose, goal) as progress:
+    with _progress(limits.trials, asked.verbose, goal, study) as progress:
         runner = Runner(
             study, proposer, task, place, goal, limits, prunes=pruner is not None,
             sampler=_drawn_on(asked.sampler, place.seed), on_trial=asked.on_trial, progress=progress,
@@ -201,6 +203,14 @@ def _run(proposer: Proposer, task: Task, place: Place, asked: Asked, started: fl
     found = Search(study, goal, task, proposer, place, runner.best, seconds=seconds, interrupted=runner.interrupted)
     close(opened)
     return found
+
+
+def _progress(total: int, verbose: str | int, goal: Goal, study: Any) -> TrialProgress:
+    """What is shown, from what the storage holds on."""
+    known = study.get_trials(deepcopy=False)
+    values = [trial.value for trial in known if trial.state is optuna.trial.TrialState.COMPLETE]
+    best = (max if goal.larger_is_better else min)(values, default=None)
+    return TrialProgress(total, verbose, goal, done=sum(map(is_counted, known)), best=best)
 
 
 def _check(

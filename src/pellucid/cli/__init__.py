@@ -1,4 +1,4 @@
-"""The command line: train a network on a data set or a table, evaluate it, and predict with it."""
+"""The command line: train a network on a data set or a table, choose the best, evaluate it, and predict with it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-import pellucid
-from pellucid import analysis, config, data, select
+from pellucid import analysis, config
+from pellucid.cli import selection as selection  # which adds its commands
+from pellucid.cli.app import DATA_HELP, INTERRUPTED, Option, app
+from pellucid.cli.loading import load_examples, samples_for
 from pellucid.data import Dataset
-from pellucid.data.encoders import encode_files, reads
-from pellucid.errors import ConfigurationError, DataError, NonFiniteError, PellucidError
+from pellucid.errors import DataError, NonFiniteError, PellucidError
 from pellucid.seeds import set_seed
 from pellucid.train import recipe, run_folder
 from pellucid.train.callbacks import EarlyStopping
@@ -28,31 +29,25 @@ from pellucid.train.recording import Recorder
 from pellucid.train.run_folder import RunRecord
 from pellucid.train.warmup import warm_up
 
-app = App(name="pellucid", help="Deep learning you can see through.", version=pellucid.__version__)
-
-_TABLES = (".csv", ".tsv", ".txt")
-_Option = Parameter(show_default=False)
-_INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 _VALIDATION = 0.1  # share of the training data that is set apart
-_DATA_HELP = f"{', '.join(data.names())}; or the path of a .csv file."
 
 
 @app.command
 def train(
-    dataset: Annotated[str, Parameter(help=_DATA_HELP)],
+    dataset: Annotated[str, Parameter(help=DATA_HELP)],
     /,
     *,
     target: str | None = None,
-    task: Annotated[Literal["classification", "regression"] | None, _Option] = None,
+    task: Annotated[Literal["classification", "regression"] | None, Option] = None,
     model: str = "mlp",
-    epochs: Annotated[int | None, _Option] = None,
-    batch_size: Annotated[int | None, _Option] = None,
-    learning_rate: Annotated[float | None, _Option] = None,
-    optimizer: Annotated[str | None, _Option] = None,
+    epochs: Annotated[int | None, Option] = None,
+    batch_size: Annotated[int | None, Option] = None,
+    learning_rate: Annotated[float | None, Option] = None,
+    optimizer: Annotated[str | None, Option] = None,
     seed: int = 0,
     backend: str = "auto",
     out: str | None = None,
-    patience: Annotated[int | None, _Option] = None,
+    patience: Annotated[int | None, Option] = None,
     record: Literal["off", "stats", "full"] = "off",
 ) -> None:
     """Train a network, and keep it in a run folder.
@@ -90,7 +85,7 @@ def train(
         stats keeps statistics of every layer in the run folder while it is trained, full the arrays of some steps, too.
     """
     set_seed(seed)
-    examples = _load(dataset, target, task)
+    examples = load_examples(dataset, target, task)
     network, preferred = recipe.build(model, examples)
     options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience).over(preferred)
     recipe.compile_for(network, examples, options, backend)
@@ -117,7 +112,7 @@ def train(
 def _exit_after(history: Any) -> None:
     """End with the code of how training ended, where it did not end well."""
     if history.interrupted:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     if not len(history) and history.stopped_by:
         sys.exit(1)
 
@@ -162,90 +157,6 @@ def _tests_on_training(examples: Dataset) -> bool:
 
 
 @app.command
-def cv(
-    dataset: Annotated[str, Parameter(help=_DATA_HELP)],
-    /,
-    *,
-    target: str | None = None,
-    task: Annotated[Literal["classification", "regression"] | None, _Option] = None,
-    model: str = "mlp",
-    scheme: str = "auto",
-    folds: Annotated[int | None, _Option] = None,
-    repeats: Annotated[int | None, _Option] = None,
-    fraction: Annotated[float | None, _Option] = None,
-    grid: Annotated[tuple[str, ...], Parameter(show_default=False, consume_multiple=True)] = (),
-    seeds: int = 1,
-    epochs: Annotated[int | None, _Option] = None,
-    batch_size: Annotated[int | None, _Option] = None,
-    learning_rate: Annotated[float | None, _Option] = None,
-    optimizer: Annotated[str | None, _Option] = None,
-    patience: Annotated[int | None, _Option] = None,
-    seed: int = 0,
-    backend: str = "auto",
-    executor: str = "threads",
-    jobs: Annotated[int | None, _Option] = None,
-    out: str | None = None,
-) -> None:
-    """Cross-validate a network on the training data: every fold, seed and configuration of a grid at once.
-
-    The run folder holds results.csv (a row per fit), summary.csv, pictures of the folds and of the scores, and the best
-    configuration trained on all of the training data. The test data are not touched.
-
-    Parameters
-    ----------
-    dataset
-        A data set's name, or the path of a .csv file.
-    target
-        The column of a .csv file to learn.
-    task
-        Whether its values are classes or numbers.
-    model
-        mlp, lenet5, or the path of a .toml recipe.
-    scheme
-        auto (10 folds, stratified where there are classes), holdout, kfold, stratified, repeated, repeated_stratified,
-        leave_one_out, subsampling, stratified_subsampling, bootstrap, five_by_two, time_series or nested.
-    folds
-        Parts of the scheme.
-    repeats
-        Its repetitions or samples.
-    fraction
-        Share of test rows of holdout and subsampling.
-    grid
-        Values to compare, such as learning_rate=0.1,0.3 l2=0,0.001; known are learning_rate, momentum, l2, dropout,
-        hidden (units of the hidden layers), batch_size, epochs and optimizer.
-    seeds
-        How many seeds each fold and configuration is trained with.
-    epochs
-        Passes over the training data, as for train.
-    batch_size
-        Samples per update, as for train.
-    learning_rate
-        Size of the steps (0.001).
-    optimizer
-        sgd, momentum, adagrad, rmsprop, adadelta, adam, adamw or nadam (adam).
-    patience
-        Epochs without improvement, on a tenth of a fit's own training rows, before it stops; without it none stops.
-    seed
-        Of the folds, and the first of the seeds.
-    backend
-        auto, cpu or reference.
-    executor
-        Where fits run: threads, processes of this machine, or ray (a cluster); the results are the same.
-    jobs
-        How many threads, processes or workers; by default as many as there are cores.
-    out
-        The run folder; by default a new one under runs/.
-    """
-    set_seed(seed)
-    options = TrainingOptions(epochs, batch_size, learning_rate, optimizer, patience)
-    request = select.CrossValidationRequest(
-        dataset, model, options, scheme, folds, repeats, fraction, grid, seeds, seed, backend, executor, jobs, out
-    )
-    if select.run_cross_validation(_load(dataset, target, task), request).interrupted:
-        sys.exit(_INTERRUPTED)
-
-
-@app.command
 def evaluate(run: str, dataset: str, /) -> None:
     """Evaluate a trained network on the test part of a data set, or on a .csv file.
 
@@ -257,7 +168,7 @@ def evaluate(run: str, dataset: str, /) -> None:
         A data set's name, or the path of a .csv file with the columns of the one that was learned.
     """
     network, record = run_folder.read(run)
-    x, y = _samples(dataset, record)
+    x, y = samples_for(dataset, record)
     if y is None:
         raise DataError(
             f"{dataset} has no column {record.schema.target.name!r} to compare with."
@@ -284,7 +195,7 @@ def predict(run: str, dataset: str, /, *, out: str | None = None) -> None:
         The file to write; by default the rows are printed.
     """
     network, record = run_folder.read(run)
-    x, _ = _samples(dataset, record)
+    x, _ = samples_for(dataset, record)
     text = _prediction_table(network.predict(x), record)
     if out is None:
         sys.stdout.write(text)
@@ -353,41 +264,6 @@ def _prediction_table(outputs: np.ndarray, record: RunRecord) -> str:
     return text.getvalue()
 
 
-def _is_table(name: str) -> bool:
-    return name.lower().endswith(_TABLES)
-
-
-def _load(name: str, target: str | None, task: str | None) -> Dataset:
-    if _is_table(name):
-        if target is None:
-            raise ConfigurationError(f"Which column of {name} is to be learned?", hint="add --target COLUMN")
-        return data.load(name, target=target, task=task)
-    if name not in data.names():
-        return data.load(name)  # which words the error
-    for option, value in (("--target", target), ("--task", task)):
-        if value is not None:
-            raise ConfigurationError(f"{option} goes with a .csv file; the data set {name!r} has its own target.")
-    return data.load(name)
-
-
-def _samples(name: str, record: RunRecord) -> tuple[np.ndarray, np.ndarray | None]:
-    """Inputs and targets in the form that the run's network was trained on."""
-    if reads(record.encoder, name):
-        assert record.encoder is not None
-        return encode_files(record.encoder, name)[0], None
-    if not _is_table(name):
-        examples = data.load(name)
-        if record.schema is not None or examples.task != record.task:
-            raise DataError(f"The run was trained on {record.data}, which does not have the columns of {name!r}.")
-        return examples.test
-    if record.schema is None:
-        raise DataError(f"The run was trained on {record.data!r}, not on a table, so it cannot read {name}.")
-    table = record.schema.encode(name)
-    if table.extra_columns:
-        print(f"not used: {', '.join(table.extra_columns)}", file=sys.stderr)
-    return table.x, table.y
-
-
 def _spoken(results: dict[str, Any]) -> str:
     if "accuracy" in results:
         return f"accuracy {results['accuracy']:.2%}, loss {results['loss']:.4f}"
@@ -402,7 +278,7 @@ def main() -> None:
         sys.stderr.close()  # the reader of a pipe has seen enough
         sys.exit(141)  # what a shell reports for a program ended by a closed pipe
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except (PellucidError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
