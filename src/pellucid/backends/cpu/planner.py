@@ -14,6 +14,7 @@ from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
 from pellucid.backends.cpu.tasks import REDUCTIONS, Finish, Task, tasks_of
+from pellucid.backends.cpu.transposing import ROWS_TO_SHARE
 from pellucid.backends.cpu.views import (
     as_rows,
     is_batch_last,
@@ -353,7 +354,9 @@ class Planner:
         record: list[Entry] = [*outer.sizes[:loops], target.shape[row], target.shape[column]]
         record += [address_of(target), address_of(source), target.strides[column], source.strides[row]]
         record += [s for pair in zip(*outer.strides, strict=True) for s in pair][: 2 * loops]
-        self.emit("transpose", kernels.transposing_kernel(target.dtype, loops), record, [target])
+        # Threads that share the first axis (the samples of images) find it as neighbouring kernels left it.
+        by_rows = row == 0 and target.shape[0] >= ROWS_TO_SHARE
+        self.emit("transpose", kernels.transposing_kernel(target.dtype, loops, by_rows), record, [target])
 
     def fill(self, target: View, number: float) -> None:
         """Write one number everywhere."""

@@ -13,6 +13,9 @@ from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value
 from pellucid.dtypes import DType
 
+#: From so many on threads may share rows rather than columns.
+ROWS_TO_SHARE = 64
+
 
 def transposed(e: Emitter, rows: list[Value]) -> list[Value]:
     """The columns of a square of registers, by exchanging halves, quarters, and so on."""
@@ -42,8 +45,8 @@ class _Transposing:
     stride along the source's columns, the source's stride along its rows; for each outer loop the strides of both.
     """
 
-    def __init__(self, dtype: DType, loops: int) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: DType, loops: int, by_rows: bool) -> None:
+        self.dtype, self.by_rows = dtype, by_rows
         self.e = e = Emitter(target.vector_bytes() // dtype.itemsize)
         self.sizes = [e.field() for _ in range(loops)]
         self.rows, self.columns = e.field(), e.field()
@@ -57,16 +60,18 @@ class _Transposing:
         return self.e.finish()
 
     def nest(self, loop: int, to: Value, source: Value) -> None:
-        """The loops over other axes; threads share the columns."""
+        """The loops over other axes; threads share the columns, or the rows."""
         e = self.e
         if loop < len(self.sizes):
             with e.loop(I64(0), self.sizes[loop]) as i:
                 a, b = self.strides[loop]
                 self.nest(loop + 1, e.advance(to, i, a), e.advance(source, i, b))
             return
-        low, high = e.my_share(self.columns, e.lanes)
-        with e.loop(low, high, e.lanes) as column, e.loop(I64(0), self.rows, e.lanes) as row:
-            self.block(to, source, row, column, high)
+        everything = I64(0), self.rows if not self.by_rows else self.columns
+        low, high = e.my_share(self.rows if self.by_rows else self.columns, e.lanes)
+        rows, columns = ((low, high), everything) if self.by_rows else (everything, (low, high))
+        with e.loop(*columns, e.lanes) as column, e.loop(*rows, e.lanes) as row:
+            self.block(to, source, row, column, columns[1])
 
     def block(self, to: Value, source: Value, row: Value, column: Value, last_column: Value) -> None:
         """One square block, or what is left of one at the edges."""
@@ -96,9 +101,10 @@ class _Transposing:
                 move(only(rows, along_columns), only(columns, along_rows))
 
 
-def transposing_kernel(dtype: DType, loops: int) -> int:
+def transposing_kernel(dtype: DType, loops: int, by_rows: bool) -> int:
     """The address of the kernel that copies a matrix whose rows lie in columns, inside of ``loops`` outer loops.
 
-    Elements have 4 or 8 bytes. The record is :class:`_Transposing`'s.
+    Elements have 4 or 8 bytes; threads share the source's columns, or (``by_rows``) its rows. The record is
+    :class:`_Transposing`'s.
     """
-    return _Transposing(dtype, loops).write()
+    return _Transposing(dtype, loops, by_rows).write()
