@@ -131,23 +131,27 @@ def _samples_last(function: Any, operands: tuple[np.ndarray, ...], way: str) -> 
 
 
 def _repeated(function: Any, operands: tuple[np.ndarray, ...], unit: int) -> Run:
-    """Call a function of two arrays again and again, its result always in the same place."""
-    left, right = operands
-    result = np.asarray(function(*map(pellucid.Tensor, operands)))
-    out = np.empty(result.shape, result.dtype)
-    arrays = [Spec(a.shape, a.dtype) for a in (left, right)]
-    graph = trace(
-        lambda left, right, number, old: function(left, right), *arrays, Spec((), np.dtype("int64")),
-        Spec(out.shape, out.dtype),
-    ).graph  # fmt: skip
-    form = LoopForm(rows=0, fixed=2, series=1, carried=(0,))
-    loop = pellucid.backends.get("cpu").compile_loop(rewrite(graph), form)
+    """Call a function of two arrays again and again.
+
+    Its result lies where a step of a network has it, in the engine's own memory and layout; one element is kept.
+    """
+    left, right = (Spec(a.shape, a.dtype) for a in operands)
+    last = Spec((), np.dtype("float32"))
+
+    def product(left: Any, right: Any, number: Any, old: Any) -> Any:
+        result = function(left, right)
+        return result[(-1,) * result.spec.ndim]
+
+    graph = rewrite(trace(product, left, right, Spec((), np.dtype("int64")), last).graph)
+    loop = pellucid.backends.get("cpu").compile_loop(graph, LoopForm(rows=0, fixed=2, series=1, carried=(0,)))
+    expected = np.asarray(function(*map(pellucid.Tensor, operands))).reshape(-1)[-1]
 
     def run(count: int) -> None:
-        data = LoopData([], np.zeros(0, np.int64), operands, [np.zeros(count * unit, np.int64)], [out])
-        repeated = loop.start(data)
+        kept = np.zeros((), np.float32)
+        repeated = loop.start(LoopData([], np.zeros(0, np.int64), operands, [np.zeros(count * unit, np.int64)], [kept]))
         while repeated.done < repeated.steps:
             repeated.advance(repeated.steps - repeated.done)
+        assert np.isclose(kept, expected, rtol=1e-3, atol=1e-3), "the product is not what it should be"
 
     return run
 
