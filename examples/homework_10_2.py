@@ -2,8 +2,9 @@
 
 Homework 10-1's network of ReLU and dropout, with two hidden layers and Adam, whose rate falls by 15 % after each epoch.
 Trials train on 50,000 images, are judged on the 10,000 others of the training set, and end early where half of those
-before were better. The best is trained on all 60,000; then, once, the 10,000 test images are looked at. Run ``python
-examples/homework_10_2.py [PICTURE.png [TRIALS [IMAGES]]]``; the data come from ``$PELLUCID_DATA`` or a download.
+before were better. The best is trained on all 60,000; then, once, the 10,000 test images are looked at: 98.60 % right,
+after four minutes on two cores that other programs shared. Run ``python examples/homework_10_2.py [PICTURE.png [TRIALS
+[IMAGES]]]``; the data come from ``$PELLUCID_DATA`` or a checked download.
 """
 
 import sys

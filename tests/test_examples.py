@@ -11,6 +11,7 @@ from tests.canon.mnist_files import FOLDER, mnist_or_skip
 from pellucid import data
 from pellucid.classic import Box
 from pellucid.errors import DataError
+from pellucid.select import test_sets
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -22,9 +23,9 @@ def run(tmp_path):
     matplotlib.use("Agg")
     pyplot = pytest.importorskip("matplotlib.pyplot")
 
-    def call(name):
+    def call(name, *arguments):
         path = tmp_path / f"{name}.png"
-        found = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](str(path))
+        found = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](str(path), *arguments)
         pyplot.close("all")
         picture = pyplot.imread(path)
         assert min(picture.shape[:2]) > 300
@@ -292,3 +293,27 @@ def test_each_hyperparameter_has_a_best_value_within_its_range(run, capsys):
     assert 0.1 < best["learning_rate"] < 10
     assert 1 < best["batch_size"] < 256
     assert capsys.readouterr().out.count("of the digits of other folds") == 3
+
+
+@pytest.fixture
+def first_look(monkeypatch, tmp_path):
+    """Looks at the MNIST test images are written down in the folder of the test."""
+    mnist_or_skip(monkeypatch)
+    once = test_sets.evaluate_once
+    monkeypatch.setattr(test_sets, "evaluate_once", lambda *given: once(*given, folder=tmp_path))
+
+
+@pytest.mark.usefixtures("first_look")
+def test_a_small_search_on_few_images_looks_at_the_test_images_once(run, capsys):
+    pytest.importorskip("optuna")
+    assert run("homework_10_2", "6", "1800") > 0.85
+    out = capsys.readouterr().out
+    assert "accuracy (larger is better): 6 trials" in out
+    assert "on 10000 test samples, looked at for the first time" in out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("first_look")
+def test_hidden_nodes_rate_batch_size_and_epochs_are_found_that_reach_98_per_cent(run):
+    pytest.importorskip("optuna")
+    assert run("homework_10_2", "8") >= 0.98

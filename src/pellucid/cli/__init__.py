@@ -163,7 +163,7 @@ def evaluate(run: str, dataset: str, /) -> None:
     Parameters
     ----------
     run
-        The run folder that train wrote.
+        The run folder that train, cv or tune wrote.
     dataset
         A data set's name, or the path of a .csv file with the columns of the one that was learned.
     """
@@ -187,7 +187,7 @@ def predict(run: str, dataset: str, /, *, out: str | None = None) -> None:
     Parameters
     ----------
     run
-        The run folder that train wrote.
+        The run folder that train, cv or tune wrote.
     dataset
         A data set's name (its test part is used), or the path of a .csv file; for a network that has learned texts, of
         a .txt file with a text in each line, for one that has learned sounds, of a .wav file or a folder of them.
@@ -215,7 +215,7 @@ def inspect(
     Parameters
     ----------
     run
-        The run folder that train wrote.
+        The run folder that train, cv or tune wrote.
     dataset
         The data set's name or the path of the .csv file, where it is no longer where it was.
     out

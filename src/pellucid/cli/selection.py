@@ -26,7 +26,7 @@ def cv(
     folds: Annotated[int | None, Option] = None,
     repeats: Annotated[int | None, Option] = None,
     fraction: Annotated[float | None, Option] = None,
-    grid: Annotated[tuple[str, ...], Parameter(show_default=False, consume_multiple=True)] = (),
+    grid: Annotated[tuple[str, ...], Parameter(show_default=False, consume_multiple=True, negative="")] = (),
     seeds: int = 1,
     epochs: Annotated[int | None, Option] = None,
     batch_size: Annotated[int | None, Option] = None,
@@ -106,7 +106,7 @@ def tune(
     target: str | None = None,
     task: Annotated[Literal["classification", "regression"] | None, Option] = None,
     model: str = "mlp",
-    space: Annotated[tuple[str, ...], Parameter(show_default=False, consume_multiple=True)] = (),
+    space: Annotated[tuple[str, ...], Parameter(show_default=False, consume_multiple=True, negative="")] = (),
     trials: Annotated[int | None, Option] = None,
     sampler: str = "tpe",
     pruner: str = "median",
@@ -158,10 +158,10 @@ def tune(
     validation
         Share of the training data that judges the trials (0.2).
     folds
-        Folds that judge them instead; the score is then the mean over folds.
+        Folds that judge them instead: the score is the mean over folds (5 below 1,000 training samples).
     storage
-        Where the search is kept, such as search.journal, sqlite:///search.db or postgresql://user@host/name; by default
-        in memory.
+        Where the search is kept: memory, search.journal, sqlite:///search.db or postgresql://user@host/name, for
+        instance; by default search.journal in the run folder.
     name
         The name of the search in the storage; by default that of the data set.
     resume
@@ -169,9 +169,9 @@ def tune(
     epochs
         Passes over the training data at most, as for train.
     batch_size
-        Samples per update, as for train.
+        Samples per update; where it is given, it is not searched for.
     learning_rate
-        Size of the steps (0.001).
+        Size of the steps; where it is given, it is not searched for.
     optimizer
         sgd, momentum, adagrad, rmsprop, adadelta, adam, adamw or nadam (adam).
     patience

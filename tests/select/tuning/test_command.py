@@ -137,11 +137,12 @@ def test_ctrl_c_keeps_what_there_is_and_does_not_look_at_the_test_examples(run, 
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "EarlyStopping", Interrupts)
-    options = ("--validation", 0.3) if not folds else folds
+    options = folds if folds else ("--validation", 0.3)
     code, out, err = run("tune", "iris", "--epochs", 2, *options, "--at-once", 2, "--jobs", 1, "--out", "r")
     assert (code, err) == (130, "")
     assert "The test examples were not looked at: the search is not over." in out
-    assert "interrupted; the same command with --storage r/search.journal --resume goes on" in out
+    assert "interrupted; the same command with --storage r/search.journal --resume and another --out goes on" in out
+    assert "failed" not in out
     assert not (tmp_path / "cache").exists()
     names = {path.name for path in (tmp_path / "r").iterdir()}
     assert names >= {"best_parameters.json", "results.csv", "model.safetensors", "run.json", "search.journal"}

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,10 @@ def test_a_network_of_nothing_else_is_that_of_the_recipe():
     plain, _ = recipe.build("mlp", DIGITS)
     found = shaper(examples=DIGITS)()
     assert [repr(layer) for layer in found.layers] == [repr(layer) for layer in plain.layers]
+
+
+def test_it_does_not_carry_the_samples_to_the_workers():
+    assert len(pickle.dumps(shaper("units", examples=DIGITS))) < 20_000 < DIGITS.x_train.nbytes
 
 
 def test_it_takes_the_names_that_shape_a_network_and_no_others():

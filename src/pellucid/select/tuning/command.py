@@ -171,10 +171,18 @@ def _folder(out: str | None, name: str) -> Iterator[Path]:
 def _introduction(examples: Dataset, space: dict[str, Any], judges: Any) -> str:
     count = len(examples.x_train)
     how = f"in {judges} folds" if isinstance(judges, int) else f"{judges:.0%} of them"
-    return (
-        f"{examples!r}\nTrials are judged on training examples ({how}, of {count:,}); the test examples are looked at "
-        f"once, at the end.\n\n{spoken_space(space)}\n"
+    tests = (
+        "the test examples are looked at once, at the end" if _has_tests(examples) else "there are no others to test on"
     )
+    return (
+        f"{examples!r}\nTrials are judged on training examples ({how}, of {count:,}); {tests}.\n\n"
+        f"{spoken_space(space)}\n"
+    )
+
+
+def _has_tests(examples: Dataset) -> bool:
+    """Whether the test examples are others than the training examples."""
+    return not all(np.array_equal(a, b) for a, b in zip(examples.train, examples.test, strict=True))
 
 
 def _display() -> str | int:
@@ -249,7 +257,7 @@ def _final(search: Search) -> tuple[Any, str, bool]:
 
 def _tested(model: Any, examples: Dataset) -> dict[str, float]:
     """The scores on the test examples, which are printed with what is to be known about them."""
-    if all(np.array_equal(a, b) for a, b in zip(examples.train, examples.test, strict=True)):
+    if not _has_tests(examples):
         scores = model.evaluate(*examples.test, return_dict=True)
         print(f"\nthe training data again, as there are no others: {written(scores)}")
         return scores
@@ -263,4 +271,5 @@ def _tested(model: Any, examples: Dataset) -> dict[str, float]:
 def _how_to_go_on(request: TuningRequest, storage: str) -> str:
     if storage == "memory":
         return "interrupted; a search that is kept with --storage can go on"
-    return f"interrupted; the same command with --storage {storage} --resume goes on"
+    into = "" if request.out is None else " and another --out"
+    return f"interrupted; the same command with --storage {storage} --resume{into} goes on"

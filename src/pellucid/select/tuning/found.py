@@ -21,7 +21,7 @@ from pellucid.select.table import Table
 from pellucid.select.task import Member, Task
 from pellucid.select.tuning.goals import Goal
 from pellucid.select.tuning.proposals import Proposer
-from pellucid.select.tuning.records import TrialRecord, record_of, results_table
+from pellucid.select.tuning.records import INTERRUPTED, TrialRecord, record_of, results_table
 from pellucid.select.tuning.runner import Best
 from pellucid.select.tuning.turns import Place
 
@@ -109,8 +109,9 @@ class Search:
         return None
 
     def _title(self) -> str:
-        counts = Counter(record.state for record in self.records)
-        parts = [f"{counts[state]} {state}" for state in ("complete", "pruned", "failed") if counts[state]]
+        counts = Counter(map(_fate, self.records))
+        fates = ("complete", "pruned", "failed", INTERRUPTED)
+        parts = [f"{counts[fate]} {fate}" for fate in fates if counts[fate]]
         better = "larger" if self.goal.larger_is_better else "smaller"
         many = len(self.records)
         trials = f"{many} trial{'' if many == 1 else 's'}"
@@ -127,7 +128,7 @@ class Search:
                 f"the best of {complete} validation scores is too good as an estimate; judge the final model once, on "
                 "rows that no trial has seen (evaluate_once)"
             )
-        failed = [record for record in self.records if record.state == "failed"]
+        failed = [record for record in self.records if _fate(record) == "failed"]
         if failed:
             first = failed[0]
             found.append(f"{len(failed)} failed, the first: trial {first.number}: {first.report.failure}")
@@ -170,6 +171,11 @@ class Search:
             f"Search({many} trial{'' if many == 1 else 's'}: best {self.goal.name} {self.best_score_:.4f} of "
             f"{self.best_params_})"
         )
+
+
+def _fate(record: TrialRecord) -> str:
+    """A trial's state; one that Ctrl-C ended has not failed, and is tried again when the search goes on."""
+    return INTERRUPTED if record.report.failure == INTERRUPTED else record.state
 
 
 def _shown(value: Any) -> str:

@@ -111,8 +111,8 @@ def check_space(study: Any, space: Space | None) -> None:
             kinds = {isinstance(own, optuna.distributions.CategoricalDistribution) for own in (before, now)}
             if now is not None and True in kinds and now != before:
                 raise ConfigurationError(
-                    f"The search {study.study_name!r} of the storage chose {name} from {_values(before)}, this one would "
-                    f"from {_values(now)}.",
+                    f"The search {study.study_name!r} of the storage chose {name} from {_values(before)}, this one "
+                    f"would from {_values(now)}.",
                     hint="a list must stay as it is (a range may change); or give this search another name=",
                 )
 

@@ -293,7 +293,7 @@ def _study(opened: Any, asked: Asked, sampler: Any, pruner: Any, goal: Goal) -> 
         except optuna.exceptions.DuplicatedStudyError:
             raise ConfigurationError(
                 f"The storage holds a search called {asked.name!r} already.",
-                hint="resume=True goes on with it; another name= begins a new one",
+                hint="resume=True (--resume) goes on with it; another name= (--name) begins a new one",
             ) from None
     check_direction(study, goal)
     if "pellucid:goal" not in study.user_attrs:

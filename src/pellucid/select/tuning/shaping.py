@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from pellucid.data import Dataset
 from pellucid.errors import ConfigurationError
-from pellucid.nn import Dense, Dropout, Layer
+from pellucid.nn import Dense, Dropout, Input, Layer
 from pellucid.train import Model, Sequential, recipe
 from pellucid.train.recipe import TrainingOptions
 
@@ -35,55 +36,51 @@ class Shaper:
     def __init__(
         self, model: str, examples: Dataset, options: TrainingOptions, backend: str, names: Iterable[str]
     ) -> None:
-        self._model, self._examples, self._options, self._backend = model, examples, options, backend
+        self._options, self._backend = options, backend
+        layers = recipe.build(model, examples)[0].layers
+        self._layers = [(type(layer), layer.config()) for layer in layers]
+        self._hidden = [place for place, layer in enumerate(layers) if isinstance(layer, Dense)][:-1]
+        # Without the samples themselves: the shaper travels to the workers with every part of the work.
+        parts = [(x[:0], y[:0]) for x, y in (examples.train, examples.test)]
+        self._examples = dataclasses.replace(examples, train=parts[0], test=parts[1])
         own = [name for name in names if name in _SHAPES or name.startswith("units_")]
-        self._check(own)
+        self._check(model, own)
         # What ``tune`` asks for the arguments of a function: the names of the space that belong here.
         self.__signature__ = inspect.Signature(
             [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in own]
         )
 
-    def _check(self, names: list[str]) -> None:
-        if "layers" in names and self._model != "mlp":
+    def _check(self, model: str, names: list[str]) -> None:
+        if "layers" in names and model != "mlp":
             raise ConfigurationError(
-                f"--space layers=... goes with --model mlp; the layers of {self._model} are what they are.",
+                f"--space layers=... goes with --model mlp; the layers of {model} are what they are.",
                 hint="its units can be searched for: --space units=16:128:log",
             )
-        count = math.inf if "layers" in names else len(_hidden(self._network().layers))
+        count = math.inf if "layers" in names else len(self._hidden)
         for name in names:
             if name.startswith(("units", "activation")) and not count:
-                raise ConfigurationError(f"--space {name}=...: {self._model} has no hidden Dense layer.")
+                raise ConfigurationError(f"--space {name}=...: {model} has no hidden Dense layer.")
             if name.startswith("units_") and int(name[6:]) > count:
                 layers = "layer" if count == 1 else "layers"
-                raise ConfigurationError(f"--space {name}=...: {self._model} has {count} hidden Dense {layers}.")
-
-    def _network(self) -> Sequential:
-        return recipe.build(self._model, self._examples)[0]
+                raise ConfigurationError(f"--space {name}=...: {model} has {count} hidden Dense {layers}.")
 
     def __call__(self, *, layers: int | None = None, optimizer: str | None = None, **shape: Any) -> Model:
         """A compiled network of this shape."""
-        network = self._network()
-        given, hidden = network.layers, _hidden(network.layers)
-        places = list(range(len(given)))
+        hidden, places = self._hidden, list(range(len(self._layers)))
         if layers is not None:  # the first hidden layer and its dropout, so many times
             block = places[hidden[0] : hidden[1]]
             places = [*places[: hidden[0]], *block * layers, *places[hidden[-1] + len(block) :]]
         found: list[Layer] = []
         number = 0
         for place in places:
-            layer, number = given[place], number + (place in hidden)
-            settings = _settings(number, shape) if place in hidden else {}
+            (kind, config), number = self._layers[place], number + (place in hidden)
             again = {"name": None} if places.count(place) > 1 else {}  # names are taken once
-            found.append(type(layer)(**{**layer.config(), **again, **settings}))
-        shaped = Sequential([network.inputs[0], *found], name=network.name)
+            settings = _settings(number, shape) if place in hidden else {}
+            found.append(kind(**{**config, **again, **settings}))
+        network = Sequential([Input(self._examples.input_shape), *found], name=self._examples.name)
         options = TrainingOptions(optimizer=optimizer).over(self._options)
-        recipe.compile_for(shaped, self._examples, options, self._backend)
-        return shaped
-
-
-def _hidden(layers: Sequence[Layer]) -> list[int]:
-    """The places of the hidden Dense layers: of all but the last one."""
-    return [place for place, layer in enumerate(layers) if isinstance(layer, Dense)][:-1]
+        recipe.compile_for(network, self._examples, options, self._backend)
+        return network
 
 
 def _settings(number: int, shape: dict[str, Any]) -> dict[str, Any]:
