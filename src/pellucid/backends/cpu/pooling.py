@@ -12,7 +12,6 @@ from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import Ints, as_planes, samples_together
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.tasks import Finish
-from pellucid.backends.cpu.transposing import ROWS_TO_SHARE
 from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
 from pellucid.plan.layout import View
@@ -50,7 +49,7 @@ def _pooling(
     image, out = views[:2]
     record = _window_entries(image.shape[1:-1], out.shape[1:-1], attributes)
     outer, lanes, _ = _by_lanes(p, image, last)
-    record += [outer, lanes, int(last and lanes >= ROWS_TO_SHARE), *(address_of(v) for v in views)]
+    record += [outer, lanes, *(address_of(v) for v in views)]
     record += [stride for v in views for stride in _by_lanes(p, v, last)[2]]
     p.emit(name, kernel, record, writes)
 

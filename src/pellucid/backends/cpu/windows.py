@@ -151,15 +151,15 @@ class _Pooling:
 
     One axis, samples or channels, is in the lanes of the registers; the other one is outermost.
 
-    Record: the window; sizes of the outer axis and of the one in lanes; 1 where threads share the lanes; addresses of
-    image, output and further arrays; for each of them its strides (outer, spatial..., lanes).
+    Record: the window; sizes of the outer axis and of the one in lanes; addresses of image, output and further arrays;
+    for each of them its strides (outer, spatial..., lanes).
     """
 
     def __init__(self, dtype: DType, rank: int, arrays: int) -> None:
         self.dtype, self.rank = dtype, rank
         self.e = e = Emitter(lanes_for(dtype))
         self.window = _Window(e, rank)
-        self.outer, self.inner, self.by_lanes = e.field(), e.field(), e.field()
+        self.outer, self.inner = e.field(), e.field()
         addresses = [e.field() for _ in range(arrays)]
         strides = [[e.field() for _ in range(rank + 2)] for _ in range(arrays)]
         self.arrays = list(zip(addresses, strides, strict=True))
@@ -167,23 +167,16 @@ class _Pooling:
     def each(self, body: Callable[[Value, list[Value], Value, Value], None], *, alone: bool) -> None:
         """``body(outer, place, lane, mask)`` for every register of the output; ``alone``: one thread for an image."""
         e, window = self.e, self.window
-        by_lanes = e.b.icmp_signed("!=", self.by_lanes, I64(0))
-
-        def share(count: Value, unit: int, mine: Value) -> tuple[Value, Value]:
-            low, high = e.my_share(count, unit)
-            return e.b.select(mine, low, I64(0)), e.b.select(mine, high, count)
-
-        lanes = share(self.inner, e.lanes, by_lanes)
 
         def at(outer: Value, place: list[Value]) -> None:
-            with e.loop(*lanes, e.lanes) as lane:
+            with e.loop(I64(0), self.inner, e.lanes) as lane:
                 body(outer, place, lane, e.mask(e.minus(self.inner, lane)))
 
         if alone:
-            with e.loop(*share(self.outer, 1, e.b.not_(by_lanes))) as outer:
+            with e.loop(*e.my_share(self.outer)) as outer:
                 over(e, window.out, lambda place: at(outer, place))
             return
-        with e.loop(*share(e.b.mul(self.outer, window.out[0]), 1, e.b.not_(by_lanes))) as item:
+        with e.loop(*e.my_share(e.b.mul(self.outer, window.out[0]))) as item:
             outer, first = e.b.sdiv(item, window.out[0]), e.b.srem(item, window.out[0])
             over(e, window.out[1:], lambda place: at(outer, [first, *place]))
 
