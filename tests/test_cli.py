@@ -576,14 +576,15 @@ def test_ctrl_c_keeps_what_was_learnt_and_exits_as_a_shell_expects(run, tmp_path
         assert (settings["epochs_trained"], settings["stopped_by"]) == (3, "interrupted")
 
 
-def test_a_network_that_has_learned_messages_predicts_further_ones(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("learning", ["train sms_spam --epochs 2", "cv sms_spam --folds 2 --epochs 2"])
+def test_a_network_that_has_learned_messages_predicts_further_ones(run, tmp_path, monkeypatch, learning):
     folder = Path(__file__).parents[1].parent / "shared" / "data"
     if not (folder / "sms_spam").is_dir():
         pytest.skip("the messages are not in ../shared/data/sms_spam")
     monkeypatch.setenv("PELLUCID_DATA", str(folder))
     messages = tmp_path / "messages.txt"
     messages.write_text("Win a FREE prize now, call 0900\nsee you at home tonight?\n")
-    run("train", "sms_spam", "--epochs", "2", "--out", "spam")
+    run(*learning.split(), "--out", "spam")
     lines = run("predict", "spam", str(messages))[1].splitlines()
     assert lines[0] == "prediction,p(ham),p(spam)"
     assert [line.split(",")[0] for line in lines[1:]] == ["spam", "ham"]

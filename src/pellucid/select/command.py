@@ -203,7 +203,9 @@ def _write(folder: Path, results: CrossValidation, examples: Dataset, request: C
                 "folds": len(results.folds), "seeds": request.seeds, "seed": request.seed,
                 "backend": request.backend}  # fmt: skip
     found = {f"cv_{name}": float(results.scores.mean(name)[results.best_index_]) for name in results.scores.names}
-    record = RunRecord(request.data, examples.task, examples.target_names, settings, found, examples.schema)
+    record = RunRecord(
+        request.data, examples.task, examples.target_names, settings, found, examples.schema, examples.encoder
+    )
     run_folder.write(folder, best, best.history, record)
 
 
