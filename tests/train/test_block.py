@@ -195,7 +195,7 @@ def test_a_callback_that_needs_not_be_told_at_once_is_told_of_every_epoch(blocks
             return 5
 
         def on_epoch_end(self, epoch, logs=None):
-            self.told.append((epoch, sorted(logs), self.weights()["dense_1.kernel"]))
+            self.told.append((epoch, sorted(logs), self.epoch_weights()["dense_1.kernel"]))
 
     model, patient = net(metrics=("accuracy",)), Patient()
     options = {"epochs": 11, "seed": 3, "validation_data": (X, Y), "validation_every": 2, "verbose": 0}

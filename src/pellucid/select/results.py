@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.select.answers import Answers
-from pellucid.select.estimator_members import fit_estimators, made
+from pellucid.select.estimator_members import fit_estimators
 from pellucid.select.folds import Fold
-from pellucid.select.grid import sort_out
-from pellucid.select.makers import Maker, is_estimator
+from pellucid.select.makers import is_estimator
 from pellucid.select.members import Member, Outcome, Task, train_members
 from pellucid.select.out_of_bag import (
     BootstrapEstimate,
@@ -23,8 +22,8 @@ from pellucid.select.out_of_bag import (
     out_of_bag_error,
 )
 from pellucid.select.predictions import Predictions
-from pellucid.select.preparing import first_normalizations
 from pellucid.select.refitted import Refitted
+from pellucid.select.refitting import refit_on_all
 from pellucid.select.scores import Scores, cv_results, member_table, summary_table
 from pellucid.select.table import Table
 from pellucid.train.checks import as_array
@@ -189,25 +188,7 @@ class CrossValidation:
         """
         chosen = self.scores.chosen(configuration)
         own = int(self.scores.seeds[0]) if seed is None else seed
-        everything = np.arange(self._task.count)
-        member = Member(chosen, Fold(0, 0, everything, everything), own)
-        prepared, x = (
-            self._task.inputs.fitted(everything) if self._task.inputs.prepares else (None, self._task.inputs.x)
-        )
-        if is_estimator(self._task.source):
-            return Refitted(made(self._task, member).fit(x, self._task.y), prepared)
-        maker = Maker(self._task.source)
-        kind = sort_out(self._task.configurations[chosen], maker.arguments)
-        model = maker.numbered(kind, own, x)
-        for layer, number in first_normalizations(model):
-            layer.adapt(np.asarray(model.checks().x(x)[number]))
-        epochs, callbacks = self._epochs(chosen, kind.fitting.get("epochs", self._task.epochs))
-        model.fit(
-            x, self._task.y, epochs=epochs, batch_size=kind.fitting.get("batch_size", self._task.batch_size),
-            shuffle=self._task.shuffle, sample_weight=self._task.sample_weight, callbacks=callbacks, seed=own,
-            validation_split=self._task.validation_split, verbose=0,
-        )  # fmt: skip
-        return Refitted(model, prepared)
+        return refit_on_all(self._task, self._task.configurations[chosen], own, partial(self._epochs, chosen))
 
     def _epochs(self, configuration: int, epochs: int) -> tuple[int, list[Any]]:
         """Epochs and callbacks of the last training."""

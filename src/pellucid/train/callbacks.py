@@ -38,12 +38,12 @@ class Callback:
         """How many epochs from ``epoch`` on may be trained before ``on_epoch_end`` is called for each of them.
 
         Small networks train faster so. The calls then come one after the other, with the logs of their epochs, while
-        the model is already at the end of the last one; :meth:`weights` gives the weights of the epoch that a call is
-        about. Training can be stopped by the call for the last of them only. By default 1: nothing is put off.
+        the model is already at the end of the last one; :meth:`epoch_weights` gives the weights of the epoch that a
+        call is about. Training can be stopped by the call for the last of them only. By default 1: nothing is put off.
         """
         return 1
 
-    def weights(self) -> dict[str, np.ndarray]:
+    def epoch_weights(self) -> dict[str, np.ndarray]:
         """In ``on_epoch_end``: the model's weights at the end of that epoch, by name."""
         return self.model.get_weights() if self._weights_then is None else self._weights_then()
 
@@ -190,7 +190,7 @@ class EarlyStopping(Callback):
         if self._monitor.improved(logs or {}):
             self.best_epoch, self._waited = epoch, 0
             if self.restore_best_weights:
-                self._best = self.weights()
+                self._best = self.epoch_weights()
             return
         self._waited += 1
         if self._waited >= max(self.patience, 1):

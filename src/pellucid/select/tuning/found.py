@@ -8,17 +8,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from pellucid.errors import ConfigurationError
-from pellucid.select.estimator_members import made
-from pellucid.select.folds import Fold
-from pellucid.select.grid import sort_out
-from pellucid.select.makers import Maker, is_estimator
-from pellucid.select.preparing import first_normalizations
 from pellucid.select.refitted import Refitted
+from pellucid.select.refitting import refit_on_all
 from pellucid.select.table import Table
-from pellucid.select.task import Member, Task
+from pellucid.select.task import Task
 from pellucid.select.tuning.goals import Goal
 from pellucid.select.tuning.proposals import Proposer
 from pellucid.select.tuning.records import INTERRUPTED, TrialRecord, record_of, results_table
@@ -148,22 +142,11 @@ class Search:
         """
         task, configuration = self._task, self._proposer.again(self.best_params_)
         own = self._place.seed if seed is None else seed
-        rows = np.arange(task.count)
-        prepared, x = task.inputs.fitted(rows) if task.inputs.prepares else (None, task.inputs.x)
-        if is_estimator(task.source):
-            alone = Task(task.source, task.inputs, task.y, task.count, [configuration])
-            return Refitted(made(alone, Member(0, Fold(0, 0, rows, rows), own)).fit(x, task.y), prepared)
-        maker = Maker(task.source)
-        kind = sort_out(configuration, maker.arguments)
-        model = maker.numbered(kind, own, x)
-        for layer, number in first_normalizations(model):
-            layer.adapt(np.asarray(model.checks().x(x)[number]))
-        model.fit(
-            x, task.y, epochs=self.best_record.report.best_epoch or kind.fitting.get("epochs", task.epochs),
-            batch_size=kind.fitting.get("batch_size", task.batch_size), shuffle=task.shuffle,
-            sample_weight=task.sample_weight, callbacks=_lasting(task.callbacks), seed=own, verbose=0,
-        )  # fmt: skip
-        return Refitted(model, prepared)
+
+        def last(epochs: int) -> tuple[int, list[Any]]:
+            return self.best_record.report.best_epoch or epochs, _lasting(task.callbacks)
+
+        return refit_on_all(task, configuration, own, last)
 
     def __repr__(self) -> str:
         many = len(self.records)
