@@ -123,3 +123,25 @@ def test_curves_are_of_trials_that_reported():
     silent.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(DataError, match="no trial reported a value"):
         plot_curves(silent)
+
+
+def test_pruned_trials_far_away_lie_at_the_edge_and_squeeze_nothing():
+    optuna = pytest.importorskip("optuna")
+    found = optuna.create_study(direction="maximize")
+    space = {"x": optuna.distributions.FloatDistribution(0, 1)}
+
+    def add(value, state):
+        kind = optuna.trial.TrialState[state]
+        found.add_trial(optuna.trial.create_trial(state=kind, value=value, params={"x": 0.5}, distributions=space))
+
+    for value in (0.95, 0.96, 0.97):
+        add(value, "COMPLETE")
+    add(0.94, "PRUNED")
+    assert "pruned, below" not in plot_history(found).get_legend_handles_labels()[1]
+    add(0.1, "PRUNED")
+    add(5.0, "PRUNED")
+    ax = plot_history(found)
+    assert ax.get_ylim() == pytest.approx((0.93, 0.99))
+    assert line(ax, "pruned").get_xdata().tolist() == [3]
+    assert line(ax, "pruned, below").get_xydata().tolist() == [[4, pytest.approx(0.93)]]
+    assert line(ax, "pruned, above").get_xydata().tolist() == [[5, pytest.approx(0.99)]]

@@ -178,7 +178,8 @@ def plot_history(search: Any, *, ax: Any = None) -> Any:
         ax: The Matplotlib axes to draw on; new ones by default.
 
     Returns:
-        The axes; pruned trials are grey crosses where they were when they ended, failed ones are marks at the bottom.
+        The axes; pruned trials are grey crosses where they were when they ended, or triangles at the edge where that
+        is far from what complete trials reached; failed ones are marks at the bottom.
 
     Raises:
         ConfigurationError: It is no search.
@@ -192,7 +193,7 @@ def plot_history(search: Any, *, ax: Any = None) -> Any:
     ax.plot(trials.numbers[complete], trials.values[complete], "o", color=BLUE, markersize=4, alpha=0.7,
             label="complete", zorder=3)  # fmt: skip
     if pruned.any():
-        ax.plot(trials.numbers[pruned], trials.values[pruned], "x", color=_PALE, markersize=5, label="pruned", zorder=2)
+        _draw_pruned(ax, trials.numbers[pruned], trials.values[pruned], trials.values[complete])
     failed = np.array([state == "failed" for state in trials.states])
     if failed.any():
         ax.plot(trials.numbers[failed], np.full(failed.sum(), 0.02), "|", color=RED, markersize=9, label="failed",
@@ -203,6 +204,23 @@ def plot_history(search: Any, *, ax: Any = None) -> Any:
     ax.legend(**_ABOVE)
     quiet(ax)
     return ax
+
+
+def _draw_pruned(ax: Any, numbers: np.ndarray, values: np.ndarray, complete: np.ndarray) -> None:
+    """Pruned trials; those far from the complete ones must not squeeze these into a line."""
+    low, high = complete.min(), complete.max()
+    room = max(high - low, 1e-3 * abs(high))
+    bottom, top = low - room, high + room
+    off = (values < bottom) | (values > top)
+    style = {"color": _PALE, "markersize": 5, "linestyle": "none", "zorder": 2}
+    ax.plot(numbers[~off], values[~off], marker="x", label="pruned", **style)
+    if off.any():
+        ax.set_ylim(bottom, top)
+        for marker, edge, own, label in (
+            ("v", bottom, values < bottom, "pruned, below"), ("^", top, values > top, "pruned, above"),
+        ):  # fmt: skip
+            if own.any():
+                ax.plot(numbers[own], np.full(own.sum(), edge), marker=marker, clip_on=False, label=label, **style)
 
 
 def plot_curves(search: Any, *, top: int = 5, ax: Any = None) -> Any:
