@@ -455,7 +455,7 @@ def test_a_folder_with_files_is_not_overwritten(run, tmp_path):
         (["iris", "--model", "none.toml"], "The recipe none.toml cannot be read: No such file or directory."),
         (["iris", "--model", "lenet5"], "lenet5 takes images [height, width, channel], but a sample of 'iris' has"),
         (["iris", "--target", "name"], "--target goes with a .csv file; the data set 'iris' has its own target."),
-        (["none.csv"], "Which column of none.csv is to be learned?\nHint: add --target COLUMN"),
+        (["none.csv"], "The file none.csv does not exist."),
         (["none.csv", "--target", "x"], "The file none.csv does not exist."),
         (["iris", "--seed", "-1"], "A seed must be a whole number of at least 0, not -1."),
         (["iris", "--epochs", "-1"], "fit: epochs must be a whole number of at least 0, not -1."),
@@ -588,3 +588,9 @@ def test_a_network_that_has_learned_messages_predicts_further_ones(run, tmp_path
     lines = run("predict", "spam", str(messages))[1].splitlines()
     assert lines[0] == "prediction,p(ham),p(spam)"
     assert [line.split(",")[0] for line in lines[1:]] == ["spam", "ham"]
+
+
+def test_a_table_needs_the_name_of_its_column(run, tmp_path):
+    (tmp_path / "flowers.csv").write_text("a,b\n1,2\n")
+    code, _, err = run("train", "flowers.csv")
+    assert (code, err) == (1, "error: Which column of flowers.csv is to be learned?\nHint: add --target COLUMN\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -27,9 +28,9 @@ def load_examples(name: str, target: str | None, task: str | None) -> Dataset:
         ConfigurationError: The column to learn is missing, or the name or an option does not fit.
     """
     if is_table(name):
-        if target is None:
+        if target is None and Path(name).exists():
             raise ConfigurationError(f"Which column of {name} is to be learned?", hint="add --target COLUMN")
-        return data.load(name, target=target, task=task)
+        return data.load(name, target=target or "", task=task)
     if name not in data.names():
         return data.load(name)  # which words the error
     for option, value in (("--target", target), ("--task", task)):
