@@ -12,7 +12,6 @@ import numpy as np
 
 from pellucid.graph.ir import Node, Var
 from pellucid.graph.replay import Replay
-from pellucid.ops import movement
 from pellucid.ops.elementwise import log, neg, softplus, sub
 from pellucid.ops.indexing import concatenate
 from pellucid.ops.movement import broadcast_to, reshape, transpose
@@ -83,29 +82,6 @@ def reshape_of_reshape(replay: Replay, node: Node, inputs: Inputs) -> Var | None
         return None
     inner = _made_by(inputs[0], "reshape")
     return reshape(inner[0], node.output.spec.shape) if inner else None
-
-
-def sum_of_placed(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
-    """sum(add_along_axis(x, places)) = sum(x) over axes with that of the places: what is put elsewhere adds up alike.
-
-    So the bias below a max pooling sums the few numbers of the pooled gradient. The axis of the places may have been
-    reshaped into several, all of them summed, as it is for images.
-    """
-    image = inputs[0]
-    axes, shape = node.attributes["axes"], image.spec.shape
-    inner = _made_by(image, "reshape")
-    flat = inner[0] if inner else image
-    placed = _made_by(flat, "add_along_axis")
-    if placed is None or flat.record is None:
-        return None
-    axis, more = flat.record.attributes["axis"], len(shape) - flat.spec.ndim
-    before, after = flat.spec.shape[:axis], flat.spec.shape[axis + 1 :]
-    spread = tuple(range(axis, axis + more + 1))
-    if more < 0 or shape[:axis] != before or shape[axis + more + 1 :] != after or not set(spread) <= set(axes):
-        return None
-    kept = tuple(a if a < axis else max(a - more, axis) for a in axes)
-    total = movement.sum(placed[0], tuple(dict.fromkeys(kept)))
-    return reshape(total, node.output.spec.shape)
 
 
 def transpose_of_transpose(replay: Replay, node: Node, inputs: Inputs) -> Var | None:
@@ -203,6 +179,5 @@ SIMPLIFICATIONS: dict[str, tuple[Simplification, ...]] = {
     "identity": (pass_through,),
     "reshape": (reshape_of_reshape,),
     "transpose": (transpose_of_transpose,),
-    "sum": (sum_of_placed,),
     "log": (log_of_softmax, log_of_sigmoid),
 }
