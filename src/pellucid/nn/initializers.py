@@ -36,6 +36,9 @@ class Initializer(Configured):
     def draw(self, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         """Float64 values of the given shape."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Initializer:
+        return self  # nothing but settings, which layers do not change
+
 
 class Constant(Initializer):
     """The same value everywhere: a small positive one keeps ReLU units alive at the start."""

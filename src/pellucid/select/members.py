@@ -183,9 +183,10 @@ class _Group:
         stops = [c.best_epoch for c in self._callbacks[number] if isinstance(c, EarlyStopping)]
         outcome.best_epoch = stops[0] + 1 if stops and stops[0] is not None else 0
         started = time.perf_counter()
-        outcome.test, outcome.outputs = self._scored(number, model, fold.test, outcome)
-        if self._task.train_scores:
-            outcome.train, _ = self._scored(number, model, fold.train, outcome)
+        with model.programs.unchanged():
+            outcome.test, outcome.outputs = self._scored(number, model, fold.test, outcome)
+            if self._task.train_scores:
+                outcome.train, _ = self._scored(number, model, fold.train, outcome)
         outcome.score_seconds = time.perf_counter() - started
         outcome.model = model if self._task.keep_models else None
         self._tell(number)

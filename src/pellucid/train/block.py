@@ -190,6 +190,8 @@ class _Training:
 
     def lines(self, epoch: int) -> list[tuple[LoopRun, int]]:
         """The lines of a script for an epoch."""
+        if not self._taped:
+            return self._runs
         script, place = [], epoch - self._epochs.start
         for run, steps in self._runs:
             if isinstance(run, TapedRun):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -62,7 +63,7 @@ class Crew:
         from tqdm import tqdm  # only when it is used: importing it takes time
 
         threads = min(backends.num_threads(), len(self._tasks))
-        with tqdm(total=len(self._tasks), unit="member", disable=verbose in (0, "auto")) as bar:
+        with tqdm(total=len(self._tasks), unit="member", disable=verbose in (0, "auto")) as bar, _set_apart():
             try:
                 self._train(threads, bar.update)
             except KeyboardInterrupt:
@@ -80,12 +81,9 @@ class Crew:
                     tell(1)
             return
         with ThreadPoolExecutor(threads, "pellucid-member") as pool, self._ending_all(pool):
-            waiting: set[Future[None]] = {pool.submit(_alone, task) for task in self._tasks}
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                tell(len(done))
-                for future in done:
-                    future.result()
+            for future in as_completed([pool.submit(_alone, task) for task in self._tasks]):
+                tell(1)
+                future.result()
 
     @contextmanager
     def _ending_all(self, pool: ThreadPoolExecutor | None = None) -> Iterator[None]:
@@ -98,6 +96,22 @@ class Crew:
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _set_apart() -> Iterator[None]:
+    """In the block, the garbage collector leaves alone what is there already.
+
+    A thousand models are many objects, and it would look through all of them again and again while they train.
+    """
+    if gc.get_freeze_count():  # somebody else has set something apart, and unfreeze() knows no owners
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _alone(task: Callable[[], None]) -> None:

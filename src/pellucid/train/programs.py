@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pellucid.train import structure
@@ -123,6 +124,15 @@ class Programs:
         """From now on anything may change again."""
         self._structure_now = None
 
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """In the block, the structure is taken as it is at its beginning."""
+        self.begin_fit()
+        try:
+            yield
+        finally:
+            self.end_fit()
+
     def _training_structure(self) -> tuple[Hashable, ...]:
         if self._structure_now is not None:
             return self._structure_now
@@ -131,8 +141,8 @@ class Programs:
 
     def _structure(self, *, with_objective: bool) -> tuple[Hashable, ...]:
         """All that a graph of the model depends on, beside the shapes of a batch."""
-        if self._structure_now is not None and with_objective:
-            return self._structure_now[1:]
+        if self._structure_now is not None:
+            return self._structure_now[1:] if with_objective else self._structure_now[1:3]
         model, backend = self._model, self._model.backend
         own = structure.is_own(type(backend))
         parts: list[Hashable] = [type(backend) if own else structure.Same(backend), structure.of_model(model)]
