@@ -76,11 +76,11 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
     checked = [e for e in numbers if feed is not None and (e + 1) % fit.validation_every == 0]
     training = _Training(fit.model, fit.feed, numbers, key, fit.session)
     validation = _Validation(fit.model, feed, len(checked), training.state) if feed is not None and checked else None
-    kept = _Weights(fit.model, training.state)
+    kept = _Weights(fit.model, training.state) if fit.callbacks else None
     script, stops = [], []
     for epoch in numbers:
         script += training.lines(epoch)
-        if fit.callbacks:
+        if kept is not None:
             stops.append((len(script), kept.keep))
         if validation is not None and epoch in checked:
             script += validation.lines
@@ -98,11 +98,12 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
     measured = {} if validation is None else validation.logs(len(checked))
     spread = {name: _spread(values, checked, numbers) for name, values in measured.items()}
     history.extend(numbers, logs | spread, (time.perf_counter() - started) / count)
-    for place, epoch in enumerate(numbers if fit.callbacks else ()):
-        own = {name: values[place] for name, values in logs.items()}
-        if epoch in checked:
-            own |= {name: values[place] for name, values in spread.items()}
-        _tell(fit, place, epoch, own, kept)
+    if kept is not None:
+        for place, epoch in enumerate(numbers):
+            own = {name: values[place] for name, values in logs.items()}
+            if epoch in checked:
+                own |= {name: values[place] for name, values in spread.items()}
+            _tell(fit, place, epoch, own, kept)
     return True
 
 

@@ -67,7 +67,7 @@ class _Transposing:
                 a, b = self.strides[loop]
                 self.nest(loop + 1, e.advance(to, i, a), e.advance(source, i, b))
             return
-        everything = I64(0), self.rows if not self.by_rows else self.columns
+        everything = I64(0), self.columns if self.by_rows else self.rows
         low, high = e.my_share(self.rows if self.by_rows else self.columns, e.lanes)
         rows, columns = ((low, high), everything) if self.by_rows else (everything, (low, high))
         with e.loop(*columns, e.lanes) as column, e.loop(*rows, e.lanes) as row:
