@@ -45,7 +45,7 @@ def blocks_of(width: int) -> tuple[int, ...]:
     return tuple(n for n in range(most, 0, -1) if n in (most, 2, 1))
 
 
-class _Stored:
+class Stored:
     """Where the winners go.
 
     Record: the convolution's width, the window's height; then, if places are kept, the address of them and their
@@ -85,7 +85,7 @@ class _Pooled(convolution.Forward):
     """Images with their channels in the registers.
 
     Record: the convolution's, with the sizes and strides of the pooled image as those of the output; then
-    :class:`_Stored`'s. Strides of x and of the ending's leaves are by positions of the convolution.
+    :class:`Stored`'s. Strides of x and of the ending's leaves are by positions of the convolution.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class _Pooled(convolution.Forward):
     ) -> None:
         super().__init__(dtype, 2, ending, motions, lanes)
         self.pooling = pooling
-        self.stored = _Stored(self.e, pooling, self.result, 3)
+        self.stored = Stored(self.e, pooling, self.result, 3)
 
     def write(self) -> int:
         """The kernel's address."""
@@ -154,13 +154,13 @@ class _PooledLast(batch_last.Forward):
     """Batch-last images.
 
     Record: the convolution's, with the sizes and strides of the pooled image as those of the output; then
-    :class:`_Stored`'s.
+    :class:`Stored`'s.
     """
 
     def __init__(self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm) -> None:
         super().__init__(dtype, ending, motions)
         self.pooling = pooling
-        self.stored = _Stored(self.e, pooling, self.result, 3)
+        self.stored = Stored(self.e, pooling, self.result, 3)
 
     def row(self, o: Value, first: Value, vectors: int) -> None:
         """One row of windows for some vectors of samples."""

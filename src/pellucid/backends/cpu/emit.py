@@ -120,7 +120,7 @@ class Emitter:
     # Loops.
 
     @contextmanager
-    def loop(self, start: Value, stop: Value, step: int = 1) -> Iterator[Value]:
+    def loop(self, start: Value, stop: Value, step: int | Value = 1) -> Iterator[Value]:
         """``for i in range(start, stop, step)``."""
         before = self.b.block
         head = self.function.append_basic_block("head")
@@ -133,7 +133,7 @@ class Emitter:
         self.b.cbranch(self.b.icmp_signed("<", i, stop), body, done)
         self.b.position_at_end(body)
         yield i
-        i.add_incoming(self.b.add(i, I64(step)), self.b.block)
+        i.add_incoming(self.b.add(i, I64(step) if isinstance(step, int) else step), self.b.block)
         self.b.branch(head)
         self.b.position_at_end(done)
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pellucid.backends.cpu import elementwise, kernels
+from pellucid.backends.cpu import elementwise, kernels, tiled_images
 from pellucid.backends.cpu.convolution import lanes_of_channels
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import Ints, as_planes, pad_image, padded, samples_together
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.pooling import Pooled, pooled_after
 from pellucid.backends.cpu.tasks import Finish
+from pellucid.backends.cpu.winograd import STEP, registers_for
 from pellucid.graph.ir import Node, Var
 from pellucid.plan.layout import View
 from pellucid.plan.plan import Entry, address_of
@@ -93,6 +94,27 @@ def _record(x: View, w: View, target: View, leaves: list[View], attributes: Mapp
     return record
 
 
+def _convolve_by_tiles(p: Planner, x: View, before: Ints, w: View, output: Var, finish: Finish | None) -> Finish | None:
+    """The convolution of an image that needs no padding, tile by tile; windows of 2 x 2 are pooled there, too."""
+    result, leaves, taken = _finished(output, finish, last=False)
+    ending, motions = taken.ending if taken else None, _motions(leaves, last=False)
+    registers = registers_for(w.shape[-1], x.dtype)
+    pooled = pooled_after(p, result, last=False, window=(STEP, STEP))
+    shape = result.spec.shape
+    if pooled is None:
+        target = p.place_for(result)
+        record, own = tiled_images.record(p, x, before, w, shape, target, leaves)
+        kernel = kernels.winograd_kernel(x.dtype, ending, motions, registers, None)
+        p.emit(_name(taken), kernel, record, [target, own])
+        return taken
+    value, index = pooled.places(p, last=False)
+    record, own = tiled_images.record(p, x, before, w, shape, value, leaves)
+    record += pooled.entries(shape, index, (0, 1, 2))
+    kernel = kernels.winograd_kernel(x.dtype, ending, motions, registers, pooled.form)
+    p.emit(_name(taken, pooled), kernel, record, [value, *index, own])
+    return taken
+
+
 def _in_one_run(x: View, w: View, attributes: Mapping[str, Any]) -> bool:
     """Whether the channels of all taps along the last axis follow each other in memory, as if they were one tap's."""
     plain = attributes["groups"] == 1 and attributes["dilation"][-1] == 1
@@ -148,6 +170,9 @@ def conv(p: Planner, node: Node, finish: Finish | None = None) -> Finish | None:
     x, w = (p.views[v] for v in node.inputs)
     if _can_be_batch_last(p, node.attributes):
         return _convolve_last(p, samples_together(p, x), p.contiguous(w), node.output, node.attributes, finish)
+    if tiled_images.suited(x.shape[-1], node.output.spec.shape, w.shape[:-2], node.attributes, x.dtype):
+        before = tuple(low for low, _ in node.attributes["pads"])
+        return _convolve_by_tiles(p, p.densely(x), before, p.densely(w), node.output, finish)
     image = pad_image(p, x, node.attributes["pads"])
     return _convolve(p, image, p.densely(w), node.output, node.attributes, finish)
 
@@ -171,6 +196,9 @@ def conv_input_grad(p: Planner, node: Node, finish: Finish | None = None) -> Fin
         exchanged = p.contiguous(flipped.transpose((*range(rank), rank + 1, rank)))
         wanted = {**attributes, "strides": (1,) * rank, "pads": tuple(zip(low, high, strict=True))}
         return _convolve_last(p, image, exchanged, node.output, wanted, finish)
+    groups = attributes["groups"]
+    if tiled_images.suited(ct.shape[-1], shape, w.shape[:-2], attributes, ct.dtype):
+        return _convolve_by_tiles(p, p.densely(ct), tuple(low), _exchanged(p, flipped, groups), node.output, finish)
     image = padded(p, ct, tuple(max(n, 0) for n in low), tuple(max(n, 0) for n in high), between)
     # Padding wider than the kernel's reach means that the outermost cotangents belong to no pixel.
     image = image.slice(
@@ -178,7 +206,7 @@ def conv_input_grad(p: Planner, node: Node, finish: Finish | None = None) -> Fin
         (1,) * (rank + 2),
         (image.shape[0], *(n + r for n, r in zip(shape[1:-1], reach, strict=True)), image.shape[-1]),
     )
-    groups, lanes = attributes["groups"], lanes_for(ct.dtype)
+    lanes = lanes_for(ct.dtype)
     attributes = {**attributes, "strides": (1,) * rank}
     if groups == 1 and 2 * shape[-1] <= lanes and 2 * ct.shape[-1] >= lanes:
         _convolve_narrow(p, p.densely(image), flipped, p.place_for(node.output), attributes)
@@ -205,6 +233,10 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
         return target
     if _can_be_batch_last(p, attributes):
         _kernel_grad_last(p, x, ct, target, attributes)
+        return target
+    if tiled_images.suited(x.shape[-1], ct.shape, target.shape[:-2], attributes, x.dtype):
+        before = tuple(low for low, _ in attributes["pads"])
+        tiled_images.kernel_gradient(p, p.densely(x), before, p.densely(ct), target)
         return target
     x, ct, groups = pad_image(p, x, attributes["pads"]), p.densely(ct), attributes["groups"]
     rank, item = len(x.shape) - 2, x.dtype.itemsize

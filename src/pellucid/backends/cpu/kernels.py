@@ -20,6 +20,8 @@ from pellucid.backends.cpu import (
     target,
     transposing,
     windows,
+    winograd,
+    winograd_gradient,
 )
 
 P = ParamSpec("P")
@@ -55,6 +57,10 @@ unpool_kernel = kept(windows.unpool_kernel)
 window_sum_kernel = kept(windows.window_sum_kernel)
 max_pool_kernel = kept(windows.max_pool_kernel)
 max_pool_index_kernel = kept(windows.max_pool_index_kernel)
+winograd_kernel = kept(winograd.winograd_kernel)
+winograd_weights_kernel = kept(winograd.winograd_weights_kernel)
+winograd_sums_kernel = kept(winograd_gradient.winograd_sums_kernel)
+winograd_gradient_kernel = kept(winograd_gradient.winograd_gradient_kernel)
 random_kernel = kept(counters.random_kernel)
 fold_in_kernel = kept(counters.fold_in_kernel)
 cumsum_kernel = kept(counters.cumsum_kernel)

@@ -177,8 +177,8 @@ def _shaped(view: View, shape: Ints) -> View:
     return shaped
 
 
-def pooled_after(p: Planner, image: Var, last: bool) -> Pooled | None:
-    """The max pooling that alone uses an image, if a convolution's kernel can do it."""
+def pooled_after(p: Planner, image: Var, last: bool, window: Ints | None = None) -> Pooled | None:
+    """The max pooling that alone uses an image, if a convolution's kernel can do it; of a window where given."""
     pool = next((node for node in p.users_of(image) if node.op.name == "max_pool_index"), None)
     taken = _taken_by(p, pool) if pool is not None else None
     if pool is None or taken is None or not _alone(p, image, pool, taken):
@@ -186,6 +186,8 @@ def pooled_after(p: Planner, image: Var, last: bool) -> Pooled | None:
     attributes = pool.attributes
     inside = _windows_are_inside(image.spec.shape[1:-1], pool.output.spec.shape[1:-1], attributes)
     apart = attributes["window"] == attributes["strides"] and len(attributes["window"]) <= 2
+    if window not in (None, attributes["window"]):
+        return None
     width = attributes["window"][-1]
     if not (inside and apart and (last or blocks_of(width))) or size(pool.output.spec.shape) == 0:
         return None

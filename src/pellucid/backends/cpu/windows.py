@@ -74,7 +74,7 @@ def carry(
     return nest([], start)
 
 
-def _keep_if(e: Emitter, condition: Value, before: list[Value], then: Callable[[], list[Value]]) -> list[Value]:
+def keep_if(e: Emitter, condition: Value, before: list[Value], then: Callable[[], list[Value]]) -> list[Value]:
     """The registers of ``then`` where the condition holds, else those from before."""
     origin = e.b.block
     taken = e.function.append_basic_block("then")
@@ -230,7 +230,7 @@ def window_sum_kernel(dtype: DType, rank: int, spreading: bool) -> int:
                 e.store(inner, total, dtype, mask)
                 return carried
 
-            return _keep_if(e, _all_inside(e, k.window, positions), carried, inside)
+            return keep_if(e, _all_inside(e, k.window, positions), carried, inside)
 
         (total,) = carry(e, k.window.taps, [start], tap)
         if not spreading:
@@ -264,7 +264,7 @@ def max_pool_index_kernel(dtype: DType, rank: int, taking: bool, inside: bool = 
 
             if inside:
                 return look()
-            return _keep_if(e, _all_inside(e, k.window, positions), carried, look)
+            return keep_if(e, _all_inside(e, k.window, positions), carried, look)
 
         best, winner = carry(e, k.window.taps, [e.constant(0, dtype), e.constant(-1, int32)], tap)
         e.store(k.address(1, outer, place, lane), e.b.sext(winner, e.vector_type(int64)), int64, mask)
