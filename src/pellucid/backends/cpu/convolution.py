@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.backends.cpu.windows import carry, element, over, pieces
 from pellucid.dtypes import DType
 
-# Output positions (forward) or taps (gradient) along the last axis that share one load of a register.
-_POSITIONS, _TAPS = (8, 4, 2, 1), 5
+# Output positions along the last axis that share one load of a register, at most: registers of 64 bytes are 32, shorter
+# ones may be 16. Taps of the gradient that do so.
+_POSITIONS, _TAPS = {64: 14}, 5
 # Output channels of the narrow convolution that share one load of the image.
 _OUTPUTS = 6
 
@@ -80,9 +82,17 @@ class Forward(_Convolution):
     the ending its address and its strides by batch and position.
     """
 
-    def __init__(self, dtype: DType, rank: int, ending: Ending | None, motions: tuple[str, ...], lanes: int) -> None:
+    def __init__(
+        self,
+        dtype: DType,
+        rank: int,
+        ending: Ending | None,
+        motions: tuple[str, ...],
+        lanes: int,
+        blocks: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(dtype, rank, lanes)
-        self.ending, self.motions = ending, motions
+        self.ending, self.motions, self.blocks = ending, motions, blocks
         self.x, self.w, self.target = self.fields(3)
         self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
         self.x_tap, self.x_channel = self.fields(rank), self.fields(1)[0]
@@ -97,24 +107,18 @@ class Forward(_Convolution):
         e = self.e
         with e.loop(*e.my_share(e.b.mul(self.batch, self.out[0]))) as item:
             n, first = e.b.sdiv(item, self.out[0]), e.b.srem(item, self.out[0])
-            if self.rank == 1:  # the only axis is the row itself: one position at a time
-                over(e, [self.groups], lambda indices: self.row(n, indices[0], [], first, e.b.add(first, I64(1))))
-            else:
-                over(
-                    e, [self.groups, *self.out[1:-1]],
-                    lambda indices: self.row(n, indices[0], [first, *indices[1:]], I64(0), self.out[-1]),
-                )  # fmt: skip
+            over(e, [self.groups, *self.out[1:-1]], lambda indices: self.row(n, indices[0], [first, *indices[1:]]))
         return e.finish()
 
-    def row(self, n: Value, group: Value, heads: list[Value], start: Value, stop: Value) -> None:
-        """Some output positions along the last axis."""
+    def row(self, n: Value, group: Value, heads: list[Value]) -> None:
+        """The output positions along the last axis."""
         e = self.e
         x_row = element(e, e.advance(self.x, n, self.x_batch), self.x_place[:-1], heads)
         x_row = e.advance(x_row, e.b.mul(group, self.channels), self.x_channel)
         out_row = element(e, e.advance(self.target, n, self.o_batch), self.o_place[:-1], heads)
         rows = [element(e, e.advance(a, n, batch), place[:-1], heads) for a, batch, place in self.leaves]
         pieces(
-            e, start, stop, _POSITIONS,
+            e, I64(0), self.out[-1], self.blocks,
             lambda first, count: self.positions((x_row, out_row, rows), group, first, count),
         )  # fmt: skip
 
@@ -171,15 +175,27 @@ def lanes_of_channels(channels: int, dtype: DType) -> int:
     return lanes
 
 
+def position_blocks(width: int) -> tuple[int, ...]:
+    """How many output positions of a row are computed at once: so many that none is left to a block of few.
+
+    >>> max(position_blocks(30)), position_blocks(5)
+    (10, (5,))
+    """
+    most = _POSITIONS.get(target.vector_bytes(), 8)
+    block = -(-width // max(1, -(-width // most)))
+    return tuple(n for n in (block, width % block) if n) if block else (1,)
+
+
 def conv_kernel(
-    dtype: DType, rank: int, ending: Ending | None = None, motions: tuple[str, ...] = (), lanes: int = 0
+    dtype: DType, rank: int, ending: Ending | None, motions: tuple[str, ...], lanes: int, blocks: tuple[int, ...]
 ) -> int:
     """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
 
     The record is :class:`Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
-    ``"stays"`` or ``"next"``. ``lanes``: channels in a register; 0 stands for as many as there is room for.
+    ``"stays"`` or ``"next"``. ``lanes``: channels in a register. ``blocks``: positions of a row that are computed at
+    once, which are those of :func:`position_blocks`. The image has two axes or more.
     """
-    return Forward(dtype, rank, ending, motions, lanes).write()
+    return Forward(dtype, rank, ending, motions, lanes, blocks).write()
 
 
 def narrow_conv_kernel(dtype: DType, rank: int) -> int:

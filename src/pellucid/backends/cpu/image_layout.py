@@ -39,7 +39,7 @@ def samples_together(p: Planner, view: View) -> View:
 
 def as_planes(view: View) -> View:
     """An image of one spatial axis as one of two, the first of size 1."""
-    if len(view.shape) == 4:
+    if len(view.shape) != 3:
         return view
     n, width, c = view.shape
     return View(view.buffer, view.offset, (n, 1, width, c), (view.strides[0], 0, *view.strides[1:]), view.dtype)

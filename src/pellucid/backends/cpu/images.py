@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import elementwise, kernels, tiled_images
-from pellucid.backends.cpu.convolution import lanes_of_channels
+from pellucid.backends.cpu.convolution import lanes_of_channels, position_blocks
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import Ints, as_planes, pad_image, padded, samples_together
 from pellucid.backends.cpu.planner import Planner
@@ -65,16 +65,18 @@ def _convolve(
     ending, motions = taken.ending if taken else None, _motions(leaves, last=False)
     lanes = lanes_of_channels(w.shape[-1] // attributes["groups"], x.dtype)
     pooled = pooled_after(p, result, last=False)
+    lead = (1,) * (4 - len(x.shape))
+    attributes = {**attributes, **{key: (*lead, *attributes[key]) for key in ("strides", "dilation")}}
+    w = replace(w, shape=(*lead, *w.shape), strides=(*(0 for _ in lead), *w.strides))
+    x, leaves = as_planes(x), [as_planes(v) for v in leaves]
     if pooled is None:
         target = p.place_for(result)
-        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, lanes)
-        p.emit(_name(taken), kernel, _record(x, w, target, leaves, attributes), [target])
+        blocks = position_blocks(result.spec.shape[-2])
+        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, lanes, blocks)
+        p.emit(_name(taken), kernel, _record(x, w, as_planes(target), leaves, attributes), [target])
         return taken
     value, index = pooled.places(p, last=False)
-    lead = (1,) * (4 - len(x.shape))
-    lifted = {**attributes, **{key: (*lead, *attributes[key]) for key in ("strides", "dilation")}}
-    kernel_view = replace(w, shape=(*lead, *w.shape), strides=(*(0 for _ in lead), *w.strides))
-    record = _record(as_planes(x), kernel_view, as_planes(value), [as_planes(v) for v in leaves], lifted)
+    record = _record(x, w, as_planes(value), leaves, attributes)
     record += pooled.entries(result.spec.shape, index, (0, 1, 2))
     kernel = kernels.conv_pool_kernel(x.dtype, ending, motions, lanes, pooled.form)
     p.emit(_name(taken, pooled), kernel, record, [value, *index])

@@ -84,7 +84,7 @@ def all_finite(e: Emitter, values: Sequence[Value]) -> Value:
     total = e.b.fmul(values[0], zero)
     for value in values[1:]:
         total = e.multiply_add(value, zero, total)
-    ordered = e.b.bitcast(e.b.fcmp_ordered("ord", total, total), ir.IntType(e.lanes))
+    ordered: Value = e.b.bitcast(e.b.fcmp_ordered("ord", total, total), ir.IntType(e.lanes))
     return e.b.icmp_unsigned("==", ordered, ir.Constant(ordered.type, -1))
 
 
