@@ -68,9 +68,9 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         return None
     finish, leaves, target = _ended(p, node, finish)
     motions = _motions(leaves)
-    batch = target.shape[:-2]
-    operands = [a.broadcast((*batch, *a.shape[-2:])), b.broadcast((*batch, *b.shape[-2:])), target]
-    loops = merge_loops(batch, [v.strides[:-2] for v in operands]) if size(batch) > 1 else Loops((), ((), (), ()))
+    lead = target.shape[:-2]
+    operands = [a.broadcast((*lead, *a.shape[-2:])), b.broadcast((*lead, *b.shape[-2:])), target]
+    loops = merge_loops(lead, [v.strides[:-2] for v in operands]) if size(lead) > 1 else Loops((), ((), (), ()))
     rows, columns, inner = target.shape[-2], target.shape[-1], a.shape[-1]
     record: list[Entry] = [rows, columns, inner, *loops.sizes, *(address_of(v) for v in operands)]
     record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
@@ -78,6 +78,8 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     record += [entry for leaf in leaves for entry in (address_of(leaf), leaf.strides[0])]
     form = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions)
     name, by_rows = "matmul" + (f"+{finish.name}" if finish else ""), []
+    batch, found = p.batches.get(node.inputs[0], ("", []))
+    record += found
     if loops.sizes:
         kernel = kernels.matmul_kernel(*form)
     elif rows == 1:
@@ -85,9 +87,9 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     else:
         weights = p.is_input(node.inputs[1]) or p.is_replaced(finish.output if finish else node.output)
         by_columns = matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
-        by_rows = [] if by_columns else [_matrix(v) for v in (operands[0], target, *leaves)]
-        kernel = kernels.matmul_kernel(*form, False, by_columns)
-        p.may_fetch(rows * columns, lambda: kernels.matmul_kernel(*form, True, by_columns))
+        by_rows = [] if by_columns else [_matrix(v) for v in (target, *leaves, *(() if batch else operands[:1]))]
+        kernel = kernels.matmul_kernel(*form, False, by_columns, batch)
+        p.may_fetch(rows * columns, lambda: kernels.matmul_kernel(*form, True, by_columns, batch))
     p.emit(name, kernel, record, [target], by_rows)
     return finish
 

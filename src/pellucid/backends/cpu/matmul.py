@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pellucid.backends.cpu.ahead import Ahead
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.moves import BatchRows
 from pellucid.backends.cpu.windows import pieces
 from pellucid.dtypes import DType
 from pellucid.plan.barriers import ROW_BLOCK
@@ -58,9 +59,10 @@ def _half(lanes: int) -> int:
 def _column_cost(columns: int, lanes: int) -> float:
     """Cycles per row block and inner step: multiply-adds of full blocks, loads of single registers."""
     wide, left = divmod(columns, VECTORS * lanes)
+    pair, left = divmod(left, (VECTORS - 1) * lanes)
     single, left = divmod(left + _half(lanes) - 1, lanes)
     narrow = 0.5 if left >= _half(lanes) and _half(lanes) < lanes else 0
-    return wide * ROWS * VECTORS + single * (ROWS + 1) + narrow * (ROWS + 2)
+    return (wide * VECTORS + pair * (VECTORS - 1)) * ROWS + single * (ROWS + 1) + narrow * (ROWS + 2)
 
 
 Masks = Sequence[Value | None]
@@ -70,7 +72,9 @@ class _Matmul:
     """One kernel in the making: its record is M, N, K, batch sizes; addresses and strides of the operands.
 
     Addresses of A, B, C; strides a_row, a_inner, b_row, c_row; for each batch loop the strides of A, B and C; then for
-    each leaf of the ending its address and row stride.
+    each leaf of the ending its address and row stride. Where A is a batch in its data set, what
+    :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where it fetches, what
+    :class:`~pellucid.backends.cpu.ahead.Ahead` reads.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class _Matmul:
         motions: tuple[str, ...],
         fetching: bool = False,
         by_columns: bool = False,
+        batch: str = "",
     ) -> None:
         self.dtype, self.ending, self.motions = dtype, ending, motions
         self.e = e = Emitter(lanes_for(dtype))
@@ -92,6 +97,7 @@ class _Matmul:
         self.leaf_types = ending.memory_types if ending else []
         self.leaves = [(e.field(), e.field()) for _ in self.leaf_types]
         self.out_type = ending.expression.dtype if ending else dtype
+        self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
         self.ahead = Ahead(e) if fetching else None
         self.by_columns = by_columns
 
@@ -116,16 +122,20 @@ class _Matmul:
         start, stop = columns
         count = e.minus(stop, start)
         wide_end = e.b.add(start, e.b.mul(e.b.sdiv(count, I64(wide)), I64(wide)))
+        # Two whole registers that are left.
+        pair, half = e.lanes * (VECTORS - 1), _half(e.lanes)
+        pair_end = e.b.add(wide_end, e.b.mul(e.b.sdiv(e.minus(stop, wide_end), I64(pair)), I64(pair)))
+        # As many whole registers as leave no more than half of one.
+        single = e.b.sdiv(e.b.add(e.minus(stop, pair_end), I64(half - 1)), I64(e.lanes))
+        single_end = e.b.add(pair_end, e.b.mul(single, I64(e.lanes)))
         if self.ahead is not None:
-            across = e.b.add(e.b.sdiv(count, I64(wide)), e.ceiling(e.minus(stop, wide_end), e.lanes))
+            across = e.b.add(e.ceiling(e.minus(pair_end, start), wide), e.ceiling(e.minus(stop, pair_end), e.lanes))
             self.ahead.begin(e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), ROWS)))
         with e.loop(start, wide_end, wide) as j:
             self.columns(a, b, c, rows, j, [None] * VECTORS)
-        half = _half(e.lanes)
-        # As many whole registers as leave no more than half of one.
-        single = e.b.sdiv(e.b.add(e.minus(stop, wide_end), I64(half - 1)), I64(e.lanes))
-        single_end = e.b.add(wide_end, e.b.mul(single, I64(e.lanes)))
-        with e.loop(wide_end, single_end, e.lanes) as j:
+        with e.loop(wide_end, pair_end, pair) as j:
+            self.columns(a, b, c, rows, j, [None] * (VECTORS - 1))
+        with e.loop(pair_end, single_end, e.lanes) as j:
             self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))])
         with e.narrowed(half), e.loop(single_end, stop, half) as j:
             self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))])
@@ -158,19 +168,20 @@ class _Matmul:
         e, dtype, vectors = self.e, self.dtype, len(masks)
         if self.ahead is not None:
             self.ahead.some()
-        a_rows = [e.advance(a, e.b.add(i, I64(r)), self.a_row) for r in range(rows)]
+        row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
+        a_rows = [self.row_of(a, number) for number in row_numbers]
         b_start = e.advance(b, j, I64(dtype.itemsize))
 
         def step(inner: Value, sums: list[Value]) -> list[Value]:
             b_row = e.advance(b_start, inner, self.b_row)
             right = [e.load(e.beside(b_row, v, dtype), dtype, masks[v]) for v in range(vectors)]
-            left = [e.splat(e.load_scalar(e.advance(row, inner, self.a_inner), dtype)) for row in a_rows]
+            moved = e.b.mul(self.inner_of(inner), self.a_inner)
+            left = [e.splat(e.load_scalar(e.b.add(row, moved), dtype)) for row in a_rows]
             return [
                 e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
             ]
 
         sums = e.reduce_loop(I64(0), self.k, 1, [e.constant(0, dtype)] * (rows * vectors), step)
-        row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
         # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
         ended = [
             self.end(sums[r * vectors + v], row_numbers[r], j, v, masks[v]) for r in range(rows) for v in range(vectors)
@@ -179,6 +190,16 @@ class _Matmul:
             c_row = e.advance(e.advance(c, row_numbers[r], self.c_row), j, I64(self.out_type.itemsize))
             for v in range(vectors):
                 e.store(e.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, masks[v])
+
+    def row_of(self, a: Value, number: Value) -> Value:
+        """Where a row of A begins."""
+        rows = self.batch_rows
+        return self.e.advance(a, rows.number(number) if rows and self.batch == "rows" else number, self.a_row)
+
+    def inner_of(self, number: Value) -> Value:
+        """How far along the inner axis of A an element lies."""
+        rows = self.batch_rows
+        return rows.number(number) if rows and self.batch == "inner" else number
 
     def end(self, value: Value, row: Value, j: Value, vector: int, mask: Value | None) -> Value:
         """The ending's expression of one register of the product."""
@@ -203,12 +224,14 @@ def matmul_kernel(
     motions: tuple[str, ...] = (),
     fetching: bool = False,
     by_columns: bool = False,
+    batch: str = "",
 ) -> int:
     """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s.
 
     ``motions`` says how each leaf of the ending moves along a row: ``"stays"`` or ``"next"``. ``fetching``: it fetches
-    the next step's rows meanwhile; the record of :class:`~pellucid.backends.cpu.ahead.Ahead` follows its own.
+    the next step's rows meanwhile. ``batch``: A is the step's batch and is read where it lies in its data set, whose
+    rows are A's ``"rows"``, or its ``"inner"`` axis.
     """
-    kernel = _Matmul(dtype, batch_loops, ending, motions, fetching, by_columns)
+    kernel = _Matmul(dtype, batch_loops, ending, motions, fetching, by_columns, batch)
     kernel.nest(0, *kernel.addresses)
     return kernel.e.finish()

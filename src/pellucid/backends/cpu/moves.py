@@ -24,6 +24,22 @@ def _step(e: Emitter) -> Value:
     return e.load_scalar(e.advance(e.field(), e.thread, I64(CURSOR_STRIDE)), int64)
 
 
+class BatchRows:
+    """The rows of the step's batch, where they lie in a data set.
+
+    Record: cursors, rows of a batch, order.
+    """
+
+    def __init__(self, e: Emitter) -> None:
+        self.e = e
+        step, rows, order = _step(e), e.field(), e.field()
+        self.order = e.advance(order, e.b.mul(step, rows), I64(8))
+
+    def number(self, row: Value) -> Value:
+        """The number in the data set of a row of the batch."""
+        return self.e.load_scalar(self.e.advance(self.order, row, I64(8)), int64)
+
+
 def gather_rows_kernel(
     source: DType, target: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()
 ) -> int:

@@ -90,6 +90,8 @@ class Planner:
         self._absorbed: set[Var] = set()
         #: Data of the step -> what computes an elementwise group of it while bringing it in, if it can.
         self.sources: dict[Var, Callable[[Finish], bool]] = {}
+        #: Batches that products read where they lie: which axis their rows are, and what finds them.
+        self.batches: dict[Var, tuple[str, list[Entry]]] = {}
         self._fetchers: list[tuple[int, int, Callable[[], int]]] = []
 
     def build(self) -> Plan:

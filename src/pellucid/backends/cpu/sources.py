@@ -10,7 +10,7 @@ from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Var
-from pellucid.plan.layout import View, merge_loops
+from pellucid.plan.layout import View, dense, merge_loops
 from pellucid.plan.plan import Address, Entry, address_of
 from pellucid.shapes import size
 
@@ -34,6 +34,12 @@ class Source:
         self._p, self._var, self._dtype, self._cursors = p, var, dtype, cursors
         self._rows, self._width = var.spec.shape[0], size(var.spec.shape[1:])
         self._number = p.next_number
+        in_place = _products_of(p, var) if dtype is var.spec.dtype else {}
+        if in_place:
+            p.views[var] = dense(self.data, var.spec)
+            found: list[Entry] = [Address(cursors, 0), self._rows, Address(self.order, 0)]
+            p.batches.update({operand: (axis, found) for operand, axis in in_place.items()})
+            return
         p.views[var] = p.temporary(var.spec)
         self._emit(p.views[var], None, [])
         if all(var is not output for output in p.graph.outputs):
@@ -77,6 +83,25 @@ class Source:
         flat = View(target.buffer, 0, (self._rows, width), (width * item, item), target.dtype)
         name = "gather_rows" + (f"+{finish.name}" if finish else "")
         self._p.emit(name, kernel, record, [target], [flat], number=self._number)
+
+
+def _products_of(p: Planner, var: Var) -> dict[Var, str]:
+    """What a batch is known as in the products that alone read it, and which axis its rows are there; or nothing.
+
+    Such products read the rows where they lie: a copy of them would cost a small network as much as its arithmetic.
+    """
+    known = {var: "rows"}
+    for node in p.users_of(var):
+        if node.op.name == "transpose":
+            known[node.output] = "inner"
+    users = [(operand, node) for operand in known for node in p.users_of(operand) if node.output not in known]
+    left = all(
+        node.op.name == "matmul" and node.inputs[0] is operand is not node.inputs[1] and node.output.spec.ndim == 2
+        for operand, node in users
+    )
+    shown = any(p.is_shown(operand) for operand in known)
+    usual = var.spec.ndim == 2 and min(var.spec.shape) > 1 and var.spec.dtype.kind == "f"
+    return known if usual and left and not shown else {}
 
 
 def _same_for_all_rows(view: View) -> View | None:
