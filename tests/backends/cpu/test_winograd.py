@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid import compile, dtypes, grad, ops, set_num_threads
+from pellucid import Input, Population, Sequential, compile, dtypes, grad, ops, set_num_threads, set_seed
 from pellucid.backends.cpu.tiled_images import suited
+from pellucid.nn import Conv2D, Dense, Flatten, MaxPool2D
 
 PLAIN = {"groups": 1, "strides": (1, 1), "dilation": (1, 1)}
 
@@ -145,3 +146,67 @@ def test_results_are_as_accurate_as_sums_tap_by_tap():
     summed = np.asarray(ops.conv(x, w, padding="same"))
     error, usual = np.sqrt(np.mean((tiled - exact) ** 2)), np.sqrt(np.mean((summed - exact) ** 2))
     assert error < 1.5 * usual
+
+
+def network(seed=0):
+    set_seed(seed)
+    model = Sequential(
+        [
+            Input((12, 12, 2)),
+            Conv2D(16, 3, padding="same", activation="relu"),
+            Conv2D(32, 3, padding="same", activation="relu"),
+            MaxPool2D(2),
+            Conv2D(16, 3, padding="same", activation="tanh"),
+            Flatten(),
+            Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("sparse_categorical_crossentropy", "momentum", backend="cpu")
+    return model
+
+
+def images(count=40):
+    r = np.random.default_rng(0)
+    return r.normal(size=(count, 12, 12, 2)).astype("float32"), r.integers(0, 3, count)
+
+
+@pytest.mark.parametrize("level", ["stats", "full"])
+def test_training_with_a_recording_gives_the_bits_of_training_without(level):
+    x, y = images()
+    plain, recorded = network(), network()
+    plain.fit(x, y, batch_size=8, epochs=2, seed=1, verbose=0)
+    recorded.fit(x, y, batch_size=8, epochs=2, seed=1, verbose=0, record=level, every=2)
+    for a, b in zip(plain.get_weights().values(), recorded.get_weights().values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_training_gives_the_same_bits_on_any_number_of_threads_and_follows_the_reference():
+    x, y = images()
+    found = []
+    for threads in (1, 2, 3, 8):
+        model = network()
+        try:
+            set_num_threads(threads)
+            model.fit(x, y, batch_size=8, epochs=2, seed=1, verbose=0)
+        finally:
+            set_num_threads(None)
+        found.append(list(model.get_weights().values()))
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    reference = network()
+    reference.compile("sparse_categorical_crossentropy", "momentum", backend="reference")
+    reference.fit(x, y, batch_size=8, epochs=2, seed=1, verbose=0)
+    for a, b in zip(found[0], reference.get_weights().values(), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_members_of_a_population_have_the_bits_of_fits_alone():
+    x, y = images()
+    population = Population(network(), 2, seed=[3, 4])
+    population.fit(x, y, batch_size=8, epochs=1, verbose=0)
+    for seed, member in zip((3, 4), population, strict=True):
+        alone = network(seed)
+        alone.fit(x, y, batch_size=8, epochs=1, seed=seed, verbose=0)
+        for a, b in zip(alone.get_weights().values(), member.get_weights().values(), strict=True):
+            np.testing.assert_array_equal(a, b)
