@@ -9,7 +9,7 @@ computed while the product is still in registers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pellucid.backends.cpu.ahead import Ahead
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
@@ -25,6 +25,8 @@ ROWS, VECTORS = 8, 3
 _HALVED = 8
 # How much more arithmetic it is worth to share weights by columns, so that they stay in one core's cache.
 _WORTH = 1.03
+# Steps of the inner loop between two looks at the next batch: a processor forgets what it is asked for all at once.
+_FETCHING = 16
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
 
@@ -130,7 +132,8 @@ class _Matmul:
         single_end = e.b.add(pair_end, e.b.mul(single, I64(e.lanes)))
         if self.ahead is not None:
             across = e.b.add(e.ceiling(e.minus(pair_end, start), wide), e.ceiling(e.minus(stop, pair_end), e.lanes))
-            self.ahead.begin(e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), ROWS)))
+            blocks = e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), ROWS))
+            self.ahead.begin(e.b.mul(blocks, e.ceiling(self.k, _FETCHING)))
         with e.loop(start, wide_end, wide) as j:
             self.columns(a, b, c, rows, j, [None] * VECTORS)
         with e.loop(wide_end, pair_end, pair) as j:
@@ -166,8 +169,6 @@ class _Matmul:
     def block(self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, masks: Masks) -> None:
         """Accumulators for some rows by a register of columns per mask, K fused multiply-adds each, then the ending."""
         e, dtype, vectors = self.e, self.dtype, len(masks)
-        if self.ahead is not None:
-            self.ahead.some()
         row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
         a_rows = [self.row_of(a, number) for number in row_numbers]
         b_start = e.advance(b, j, I64(dtype.itemsize))
@@ -181,7 +182,11 @@ class _Matmul:
                 e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
             ]
 
-        sums = e.reduce_loop(I64(0), self.k, 1, [e.constant(0, dtype)] * (rows * vectors), step)
+        zeros = [e.constant(0, dtype)] * (rows * vectors)
+        if self.ahead is None:
+            sums = e.reduce_loop(I64(0), self.k, 1, zeros, step)
+        else:
+            sums = e.reduce_loop(I64(0), self.k, _FETCHING, zeros, lambda k, sums: self.fetching(k, sums, step))
         # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
         ended = [
             self.end(sums[r * vectors + v], row_numbers[r], j, v, masks[v]) for r in range(rows) for v in range(vectors)
@@ -190,6 +195,15 @@ class _Matmul:
             c_row = e.advance(e.advance(c, row_numbers[r], self.c_row), j, I64(self.out_type.itemsize))
             for v in range(vectors):
                 e.store(e.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, masks[v])
+
+    def fetching(
+        self, start: Value, sums: list[Value], step: Callable[[Value, list[Value]], list[Value]]
+    ) -> list[Value]:
+        """Some steps of the inner loop, and before them a few lines of the next batch."""
+        assert self.ahead is not None
+        self.ahead.some()
+        stop = self.e.smaller(self.e.b.add(start, I64(_FETCHING)), self.k)
+        return self.e.reduce_loop(start, stop, 1, sums, step)
 
     def row_of(self, a: Value, number: Value) -> Value:
         """Where a row of A begins."""
