@@ -230,7 +230,9 @@ def test_a_run_that_diverges_at_once_is_an_error_and_can_be_inspected(run, tmp_p
     assert record["results"]["loss"] is None
     assert run("inspect", "run")[0] == 0
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Training ended in its first epoch" in page
+    assert "Training ended in its first epoch: The loss became nan in epoch 1" in page
+    assert page.count("first cause: ") == 1
+    assert "losses of the steps before: " in page
     assert "Learning rate too high" in page
 
 

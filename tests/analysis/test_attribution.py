@@ -17,7 +17,18 @@ from pellucid.analysis import (
 from pellucid.analysis.attribution import upsampled
 from pellucid.analysis.receptive_fields import AxisField
 from pellucid.errors import ConfigurationError, DataError
-from pellucid.nn import BatchNorm, Concatenate, Conv1D, Conv2D, Dense, Flatten, GlobalAveragePool, MaxPool1D
+from pellucid.nn import (
+    LSTM,
+    BatchNorm,
+    Concatenate,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Embedding,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool1D,
+)
 
 
 @pytest.mark.parametrize("score", ["logits", "output"])
@@ -231,3 +242,36 @@ def test_a_layer_without_positions_and_a_model_without_convolutions_are_named():
     )
     with pytest.raises(ConfigurationError, match="has no convolution; its layers are: Dense"):
         grad_cam(Sequential([Input((3,)), Dense(2)]), np.ones((1, 3)))
+
+
+def test_integrated_gradients_of_words_are_those_of_their_embedding():
+    set_seed(0)
+    model = Sequential([Input((6,), dtype="int32"), Embedding(9, 4), LSTM(5), Dense(3, "softmax")])
+    x = np.random.default_rng(0).integers(0, 9, (5, 6))
+    model.compile("categorical_crossentropy")
+    found, gap = integrated_gradients(model, x, 1, wrt="embedding", return_gap=True, batch_size=2)
+    assert found.shape == (5, 6, 4)
+    np.testing.assert_allclose(gap, 0, atol=1e-5)
+    # The rest of the network as one of its own: of its input they are the same.
+    vectors = feature_maps(model, x, "embedding")
+    rest = Sequential([Input((6, 4)), LSTM(5), Dense(3, "softmax")])
+    rest.set_weights({name: value for name, value in model.get_weights().items() if name != "embedding.embeddings"})
+    np.testing.assert_allclose(found, integrated_gradients(rest, vectors, 1), atol=1e-6)
+    base = vectors[0]  # another text in place of zeros
+    found, gap = integrated_gradients(model, x, 1, wrt="embedding", baseline=base, return_gap=True)
+    np.testing.assert_allclose(found[0], 0, atol=1e-7)
+    np.testing.assert_allclose(found, integrated_gradients(rest, vectors, 1, baseline=base), atol=1e-6)
+    with pytest.raises(DataError, match=r"baseline float64\[6\] is neither a number, nor a sample \[6, 4\]"):
+        integrated_gradients(model, x, 1, wrt="embedding", baseline=np.zeros(6))
+
+
+def test_integrated_gradients_inside_of_a_network_leave_its_other_branch_as_it_is():
+    a, b = Input((3,)), Input((2,))
+    hidden = Dense(4, "tanh", name="hidden")(a)
+    model = Model([a, b], Dense(2)(Concatenate()([hidden, b])))
+    r = np.random.default_rng(0)
+    x = [r.normal(size=(4, 3)), r.normal(size=(4, 2))]
+    found, gap = integrated_gradients(model, x, 0, wrt="hidden", return_gap=True)
+    kernel = model.get_weights()["dense.kernel"]
+    np.testing.assert_allclose(found, feature_maps(model, x, "hidden") * kernel[:4, 0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(gap, 0, atol=1e-6)

@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Input, Sequential, ops, set_seed
-from pellucid.analysis import check_gradients, critical_point, escape_saddle, find_critical_point, taylor_check
+from pellucid.analysis import (
+    check_gradients,
+    critical,
+    critical_point,
+    escape_saddle,
+    find_critical_point,
+    loss_surface,
+    taylor_check,
+)
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn import Dense
 
@@ -158,3 +166,51 @@ def test_well_known_functions(f, w, kind, eigenvalues):
     assert point.kind == kind
     if eigenvalues is not None:
         np.testing.assert_allclose(point.eigenvalues, eigenvalues, atol=1e-12)
+
+
+def test_rounding_is_no_way_out_of_a_large_network_either():
+    model = Sequential([Input((30,)), Dense(20, "relu", kernel_initializer="zeros"), Dense(3, "softmax")])
+    model.compile("categorical_crossentropy")
+    model.set_weights({name: np.zeros_like(value) for name, value in model.get_weights().items()})
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(60, 30)), r.integers(0, 3, 60)  # only the last bias bends the loss, and it bends it upwards
+    assert model.count_parameters() > 512
+    with pytest.raises(ConfigurationError, match="no direction of negative curvature"):
+        escape_saddle(model, x, y)
+
+
+def test_a_way_out_on_which_the_loss_does_not_fall_is_none():
+    with pytest.raises(ConfigurationError, match=r"no step up to 1 along its eigenvector lowers the loss of 1e\+06"):
+        escape_saddle(lambda w: 1e6 + w[0] ** 2 - 1e-11 * w[1] ** 2, [0.0, 0.0])
+
+
+def test_the_ratio_is_that_of_the_whole_hessian_not_of_its_diagonal():
+    assert critical_point(lambda w: w[0] * w[1], [1.0, 2.0]).hessian_gradient_ratio == pytest.approx(1)
+
+
+def test_gradient_flat_is_relative_to_the_largest_eigenvalue():
+    steep = critical_point(lambda w: 500 * w[0] ** 2 + 0.25 * w[1] ** 2, [0.0, 1.0])
+    assert steep.hessian_gradient_ratio == pytest.approx(0.5)
+    assert steep.kind == "gradient-flat"  # 0.5 is little beside 1000
+    assert critical_point(lambda w: 0.5 * w[0] ** 2 + 0.25 * w[1] ** 2, [0.0, 1.0]).kind == "not critical"
+
+
+def test_the_way_out_is_as_long_as_lowers_the_loss_most():
+    escape = escape_saddle(lambda w: 4 * w[0] ** 4 - w[0] ** 2 + w[1] ** 2, [0.0, 0.0])
+    assert escape.step == 0.25  # a step of 1 leads uphill, one of 1/2 as high as before
+    assert escape.loss == pytest.approx(4 / 256 - 1 / 16)
+
+
+@pytest.mark.parametrize(("smallest", "refused"), [(-1e-17, True), (-1e-3, False)])
+def test_lanczos_number_below_0_is_judged_beside_the_other_end(monkeypatch, smallest, refused):
+    def ends(product, n, k, *, largest, seed, tolerance):
+        return np.array([2.0 if largest else smallest]), np.eye(n, 1)
+
+    monkeypatch.setattr(critical, "extreme_eigenpairs", ends)
+    values = np.concatenate([[-1e-3], np.full(299, 2.0)])
+    surface = loss_surface(lambda w: 0.5 * ops.sum(values * w * w), np.zeros(300))
+    if refused:
+        with pytest.raises(ConfigurationError, match="no direction of negative curvature"):
+            escape_saddle(surface)
+    else:
+        assert escape_saddle(surface).loss < 0

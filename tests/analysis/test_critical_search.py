@@ -30,14 +30,88 @@ def test_the_saddle_free_search_leaves_it_even_from_the_saddle_itself():
         assert (np.diff(search.losses) < 0).all()
 
 
+def valley(w):
+    """Rosenbrock's."""
+    return (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
+
+
+def himmelblau(w):
+    return (w[0] ** 2 + w[1] - 11) ** 2 + (w[0] + w[1] ** 2 - 7) ** 2
+
+
 @pytest.mark.parametrize("method", ["gradient-norm", "newton", "saddle-free"])
 def test_every_method_finds_the_minimum_of_rosenbrocks_valley(method):
-    def valley(w):
-        return (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
-
     search = find_critical_point(valley, [-0.5, 1.0] if method == "saddle-free" else [1.1, 1.3], method=method)
     assert search.found.kind == "minimum"
     np.testing.assert_allclose(search.point, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("limit", [1, 2000])
+@pytest.mark.parametrize("start", [(-1.2, 1.0), (-0.5, 1.0), (-2.0, 5.0), (0.0, 0.0), (2.0, 2.0), (-3.0, -4.0)])
+def test_newtons_method_comes_out_of_rosenbrocks_valley_from_anywhere(start, limit):
+    search = find_critical_point(valley, start, limit=limit)
+    assert search.converged
+    np.testing.assert_allclose(search.point, 1, atol=1e-5)
+    assert search.gradient_norms[-1] <= 1e-6
+    assert search.losses[-1] == pytest.approx(valley(search.point))
+    g = np.array([
+        2 * (search.point[0] - 1) - 400 * search.point[0] * (search.point[1] - search.point[0] ** 2),
+        200 * (search.point[1] - search.point[0] ** 2),
+    ])  # fmt: skip
+    assert search.gradient_norms[-1] == pytest.approx(np.linalg.norm(g), rel=1e-3, abs=1e-12)
+
+
+def test_it_says_from_where_on_the_loss_was_followed():
+    search = find_critical_point(valley, [-1.2, 1.0])
+    assert 0 < search.left < search.steps
+    assert f"steps, down the loss from step {search.left} on: loss 24.2" in str(search)
+    after = search.losses[search.left :]
+    assert (np.diff(after) < 0).all()  # a trust region only goes down
+    stays = find_critical_point(two_weights, [0.3, -0.2])
+    assert stays.left is None
+    assert "down the loss" not in str(stays)
+
+
+def test_newtons_method_finds_all_nine_critical_points_of_himmelblaus_function():
+    """Four minima, four saddles and a maximum: their coordinates solve g = 0, a pair of cubic equations."""
+    known = {
+        "minimum": [(3.0, 2.0), (-2.805118, 3.131313), (-3.779310, -3.283186), (3.584428, -1.848127)],
+        "saddle": [(3.385154, 0.073852), (-3.073026, -0.081353), (-0.127961, -1.953715), (0.086678, 2.884255)],
+        "maximum": [(-0.270845, -0.923039)],
+    }
+    grid = np.linspace(-5, 5, 6)
+    found = [find_critical_point(himmelblau, [a, b]) for a in grid for b in grid]
+    assert all(search.converged for search in found)
+    for kind, places in known.items():
+        own = np.array([search.point for search in found if search.found.kind == kind])
+        distances = np.linalg.norm(own[:, None] - np.array(places), axis=2)
+        assert (distances.min(axis=1) < 1e-4).all()  # there are no others
+        assert (distances.min(axis=0) < 1e-4).all()  # and none is missing
+    assert {search.found.kind for search in found} == set(known)
+
+
+def test_a_small_networks_search_ends_where_the_gradient_is_0():
+    r = np.random.default_rng(0)
+    x = r.normal(size=(40, 2))
+    y = np.sin(x[:, :1]) * x[:, 1:]
+    set_seed(0)
+    model = Sequential([Input((2,)), Dense(3, "tanh"), Dense(1)])
+    model.compile("mse")
+    search = find_critical_point(model, x, y, tolerance=1e-5, steps=400)
+    assert search.converged
+    assert search.gradient_norms[-1] <= 1e-5 < search.gradient_norms[0]
+    assert search.found.is_critical
+    model.set_weights(search.weights)
+    assert model.evaluate(x, y) == pytest.approx(search.losses[-1], rel=1e-4)
+
+
+def test_where_neither_way_ends_the_place_with_the_smallest_gradient_is_given():
+    search = find_critical_point(valley, [-1.2, 1.0], steps=35)
+    assert not search.converged
+    assert search.gradient_norms[-1] == search.gradient_norms.min()
+    endless = find_critical_point(lambda w: w[0] ** 2 + ops.exp(w[1]) + w[1], [1.0, 0.0], steps=60)
+    assert not endless.converged  # it falls for ever, with a gradient above 1
+    assert endless.gradient_norms[-1] == endless.gradient_norms.min() >= 1
 
 
 @pytest.mark.parametrize("method", ["gradient-norm", "newton"])

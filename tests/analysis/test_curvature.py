@@ -168,3 +168,12 @@ def test_arguments_are_checked():
 def test_the_trace_of_few_parameters_is_exact():
     found = Curvature(lambda w: w[0] ** 2 * w[1] + 3 * w[1] ** 2, [1.0, 2.0]).trace()
     assert (found.value, found.standard_error, found.samples) == (pytest.approx(4 + 6, abs=1e-12), 0.0, 2)
+
+
+def test_residuals_tell_how_far_lanczos_is_from_an_eigenpair():
+    f, a = quadratic(np.linspace(1, 2, 300))
+    for tolerance in (0.1, 1e-8):
+        found = Curvature(f, np.zeros(300)).eigenpairs(2, tolerance=tolerance)
+        own = np.linalg.norm(a @ found.vectors - found.vectors * found.values, axis=0)
+        np.testing.assert_allclose(found.residuals, own, atol=1e-12)
+        assert (own.max() > 1e-5) == (tolerance == 0.1)

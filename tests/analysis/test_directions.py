@@ -87,3 +87,11 @@ def test_trajectories_that_span_no_plane_are_refused():
         points_of(surface, [[1.0, 2.0, 3.0]])
     with pytest.raises(DataError, match="must be a WeightTrajectory or a list of points, not 3"):
         points_of(surface, 3)
+
+
+def test_the_shares_of_principal_directions_are_those_of_the_variance():
+    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
+    points = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 0]]) @ turned[:3]
+    axes, shares = principal_directions(points, points[-1])
+    np.testing.assert_allclose(shares, [0.9, 0.1])
+    np.testing.assert_allclose(np.abs(np.sum(axes * turned[:2], axis=1)), 1)

@@ -111,7 +111,7 @@ def test_what_cannot_be_explained_is_refused():
         explain(3, 1.0)
     with pytest.raises(errors.ConfigurationError, match="1 arguments but 2 names"):
         explain(lambda x: x * x, 1.0, names=["a", "b"])
-    with pytest.raises(errors.ConfigurationError, match=r"takes x and y, but 1 arguments were given"):
+    with pytest.raises(errors.ConfigurationError, match=r"takes x and y, but was given 1 argument\."):
         explain(network(nn.Dense(1)), np.ones((2, 4)))
     found = explain(lambda x: x * x, 1.0)
     with pytest.raises(errors.ConfigurationError, match="Unknown level of detail 'layers'"):
@@ -458,3 +458,38 @@ def test_arguments_that_are_no_numbers_are_refused(argument):
 
 def test_there_is_no_negative_zero():
     assert "-0" not in explain(lambda a, b: a * b, -1.0, 0.0).to_text().replace("-0.", "")
+
+
+def test_moving_statistics_do_not_go_into_the_output_of_a_training_step():
+    model = Sequential([Input((3,)), nn.BatchNorm(), nn.Dense(2)])
+    model.compile("mse")
+    explanation = explain(model, np.eye(3), np.zeros((3, 2)))
+    into = {source for source, name in explanation.edges() if name == "batch_norm"}
+    assert into == {"a^0", "batch_norm.gamma", "batch_norm.beta"}
+
+
+def test_infinity_is_named_as_nan_is():
+    found = explain(lambda a: 1.0 + ops.exp(a), [1.0, 1e4])
+    assert "NaN or infinity appears first in v1: 1 of 2 numbers." in found.notes
+
+
+def test_powers_of_ten_are_written_as_such_in_latex():
+    assert r"1.5 \cdot 10^{-12}" in explain(lambda a: a + 0.0, 1.5e-12).to_latex()
+
+
+def test_the_gradient_before_flatten_is_the_one_behind_it():
+    model = network(nn.Conv2D(2, 2, activation="tanh"), nn.MaxPool2D(2), nn.Flatten(), nn.Dense(3), shape=(5, 5, 1))
+    found = assert_same_step(model, RNG.normal(size=(2, 5, 5, 1)), RNG.normal(size=(2, 3)))
+    behind, before = found.row("flatten").gradient, found.row("max_pool2d").gradient
+    assert before.shape == (2, 2, 2, 2)
+    np.testing.assert_array_equal(before.reshape(2, -1), behind)
+    np.testing.assert_allclose(behind, found.row("delta^2").value @ found.row("W^2").value.T)
+
+
+def test_the_weights_of_a_shared_layer_come_after_all_of_its_deltas():
+    a, b = Input((3,)), Input((3,))
+    shared = nn.Dense(2, "tanh", name="shared")
+    model = Model([a, b], nn.Dense(1)(nn.Add()([shared(a), shared(b)])))
+    model.compile("mse")
+    names = [row.name for row in explain(model, [np.eye(3), np.ones((3, 3))], np.ones((3, 1))).table()]
+    assert names.index("dL/dW^1") > max(names.index("delta^1"), names.index("delta^2"))

@@ -114,3 +114,13 @@ def test_a_channel_that_nothing_excites_is_called_silent():
     model.layers[0].bias.assign(np.full(model.layers[0].bias.shape, -1e6, np.float32))
     ax = plot_top_patches(top_patches(model, images(3), model.layers[0], count=2), most=2)
     assert [text.get_text() for text in ax.texts] == ["0: silent", "1: silent"]
+
+
+def test_filters_over_many_channels_of_a_sound_are_pictures_of_time_and_channel():
+    model = Sequential([Input((20, 24)), Conv1D(5, 4, name="sound")])
+    ax = plot_filters(model)
+    assert ax.get_title() == "5 filters of sound, 4 on 24 channels (upwards)"
+    kernel = model.get_weights()["sound.kernel"]
+    assert len(ax.images) == 5
+    np.testing.assert_array_equal(ax.images[2].get_array()[:, ::6], kernel[..., 2].T[::-1])
+    assert plot_feature_maps(model, np.ones((20, 24))).get_title() == "5 feature maps of sound, 17 positions"

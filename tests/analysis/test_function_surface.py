@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,23 @@ def test_what_is_wrong_with_a_function_is_said_at_once():
 
     with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'nothing'"):
         loss_surface(slip, [1.0])
+
+
+def test_lists_of_numbers_are_one_parameter_inside_of_a_nest_too():
+    surface = loss_surface(
+        lambda p: ops.sum(p["a"] ** 2) + ops.sum(p["b"][0]), {"a": [1.0, 2.0], "b": (np.ones((1, 2)), [3.0])}
+    )
+    assert surface.names == ("a", "b[0]", "b[1]")
+    assert surface.shapes == ((2,), (1, 2), (1,))
+    np.testing.assert_array_equal(surface.gradient(), [2, 4, 1, 1, 0])
+
+
+class Line(NamedTuple):
+    slope: float
+    height: float
+
+
+def test_a_named_tuple_stays_one():
+    surface = loss_surface(lambda line: (line.slope - line.height) ** 2, Line(3.0, 1.0))
+    assert surface.names == ("w[0]", "w[1]")
+    np.testing.assert_array_equal(surface.gradient(), [4, -4])

@@ -154,7 +154,7 @@ def test_nested_parameters_of_a_function_have_names():
 def test_arguments_are_checked():
     with pytest.raises(ConfigurationError, match=r"check_gradients: samples must be a whole number"):
         check_gradients(lambda w: w, 1.0, samples=0)
-    with pytest.raises(ConfigurationError, match=r"a model needs data x and y, but 1 arguments were given"):
+    with pytest.raises(ConfigurationError, match=r"a model needs data x and y, but was given 1 argument\."):
         check_gradients(net(), X)
     with pytest.raises(ConfigurationError, match=r"takes a model or a function of its parameters, not 3"):
         check_gradients(3, X)
@@ -186,3 +186,40 @@ def test_the_parameter_that_is_no_number_is_named():
     model.set_weights(weights)
     with pytest.raises(DataError, match=r"holds NaN or infinity: dense_1\.kernel\[1, 0\] is nan"):
         check_gradients(model, np.ones((4, 2)), np.ones(4))
+
+
+@pytest.mark.parametrize(("function", "slope"), [(ops.log, 1e4), (ops.sqrt, 50.0)])
+def test_steps_that_leave_where_the_loss_is_defined_are_passed_over(function, slope):
+    check = check_gradients(lambda w: ops.sum(function(w)), [1e-4, 1.0])
+    assert check.passed
+    assert check.step < 1e-4
+    assert check.entries[0].backprop == pytest.approx(slope)
+    assert check.entries[0].numerical == pytest.approx(slope, rel=1e-5)
+    asked = check_gradients(lambda w: ops.sum(function(w)), [1e-4, 1.0], step=0.01)
+    assert asked.passed
+    assert asked.entries[0].numerical == pytest.approx(slope, rel=1e-5)
+
+
+def test_at_the_edge_of_where_a_loss_is_defined_it_has_no_derivative():
+    entry = check_gradients(lambda w: ops.sum(w * ops.sqrt(ops.abs(w)) + ops.log(1e-30 + w)), [0.5, 1e-20]).entries[1]
+    assert entry.verdict == "kink"
+    assert entry.name == "w[1]"
+
+
+@pytest.mark.parametrize(("slip", "passed"), [(1e-4, False), (3e-5, False), (-3e-5, False), (3e-6, True)])
+def test_a_derivative_that_is_wrong_in_its_fifth_digit_is_wrong(slip, passed):
+    def f(w):  # stop_gradient's numbers move with w, its derivative does not
+        return 2.0 + ops.sum(ops.sin(w + slip * (w - ops.stop_gradient(w))))
+
+    assert check_gradients(f, np.linspace(-1, 1, 7)).passed is passed
+
+
+def test_a_model_is_checked_in_training_unless_it_is_not_wanted():
+    model = net(Dense(6, "tanh"), BatchNorm())
+    model.set_weights({name: value + np.float32(0.2) for name, value in model.get_weights().items()})
+    at_inference = check_gradients(model, X, Y, training=False)
+    in_training = check_gradients(model, X, Y)
+    assert at_inference.passed
+    assert at_inference.loss == pytest.approx(model.evaluate(X, Y, return_dict=True)["loss"], rel=1e-5)
+    assert in_training.loss == pytest.approx(model.train_on_batch(X, Y)["loss"], rel=1e-5)
+    assert abs(in_training.loss - at_inference.loss) > 1e-3

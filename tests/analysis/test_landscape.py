@@ -148,3 +148,28 @@ def test_a_function_of_a_vector_has_random_directions_of_length_1():
     np.testing.assert_allclose(np.linalg.norm(plane.directions, axis=1), 1)
     assert str(line).startswith("3 losses for t from -1 to 1: lowest ")
     assert str(plane).startswith("3 x 3 losses: lowest ")
+
+
+def test_points_that_are_the_same_span_nothing():
+    def f(w):
+        return ops.sum(w**2)
+
+    with pytest.raises(DataError, match="loss_line: to= has the same weights"):
+        loss_line(f, [1.0, 2.0], to=[1.0, 2.0])
+    for other in ([0.3, 0.7], [1.0, 2.0]):  # twice the same, and the place itself
+        with pytest.raises(ConfigurationError, match="the two directions lie on one line"):
+            loss_plane(f, [1.0, 2.0], through=([0.3, 0.7], other))
+    place, other = R.normal(size=50), R.normal(size=50)  # of which rounding leaves something that looks like a plane
+    for factor in (1.0, 0.7):
+        with pytest.raises(ConfigurationError, match="the two directions lie on one line"):
+            loss_plane(f, place, through=(other, place + factor * (other - place)))
+    with pytest.raises(DataError, match=r"needs two points or more, but has 0\.\nHint: it keeps weights as a callback"):
+        loss_plane(f, [1.0, 2.0], trajectory=WeightTrajectory())
+
+
+def test_positions_may_come_in_any_order_and_a_barrier_needs_both_ends():
+    line = loss_line(two_weights, [1.0, 1.0], to=[-1.0, -1.0], positions=[1.0, 0.25, 0.0, 0.5])
+    assert line.positions.tolist() == [0, 0.25, 0.5, 1]
+    assert line.losses.tolist() == [0, 0.5625, 1, 0]
+    assert line.barrier == 1
+    assert np.isnan(loss_line(two_weights, [1.0, 1.0], to=[-1.0, -1.0], positions=[0.25, 0.5]).barrier)

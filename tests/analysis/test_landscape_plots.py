@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pellucid import ops
-from pellucid.analysis import loss_line, loss_plane
+from pellucid.analysis import LossLine, loss_line, loss_plane
 from pellucid.errors import ConfigurationError
 
 
@@ -61,3 +61,12 @@ def test_a_surface_needs_axes_of_three_dimensions():
         plane.plot(ax)
     with pytest.raises(ConfigurationError, match="of two dimensions, not int"):
         plane.plot(3)
+
+
+def test_a_barrier_is_what_rises_above_the_straight_line_between_the_ends():
+    def line(*losses):
+        return LossLine(np.linspace(0, 1, len(losses)), np.array(losses, float), None, np.ones(1), True)
+
+    assert line(1, 2, 3).barrier == 0  # uphill all the way, and no barrier
+    assert line(9, 1, 5).barrier == 0
+    assert line(1, 4, 3).barrier == 2

@@ -5,6 +5,7 @@ from pellucid import Input, Sequential
 from pellucid.analysis import critical_point, minimum_ratios
 from pellucid.errors import ConfigurationError
 from pellucid.nn import Dense
+from pellucid.nn.initializers import Constant
 from pellucid.optim import SGD, Adam
 
 X = np.linspace(-1, 1, 24)[:, None]
@@ -65,3 +66,20 @@ def test_the_plot_has_a_point_per_run_and_a_marker_per_kind():
     ax = ratios.plot()
     assert sum(len(dots.get_offsets()) for dots in ax.collections) == 3
     assert ax.get_ylabel() == "minimum ratio"
+
+
+def test_eigenvalues_of_0_are_neither_positive_nor_negative():
+    model = Sequential([Input((1,)), Dense(3, "relu", bias_initializer=Constant(-50.0)), Dense(1)])
+    model.compile("mse", SGD(0.01))
+    ratios = minimum_ratios(model, X, Y, runs=2, epochs=1, search=None)
+    assert ratios.minimum_ratio.tolist() == [0.1, 0.1]  # of ten parameters the last bias alone bends the loss
+    assert ratios.negative_ratio.tolist() == [0, 0]
+
+
+def test_every_run_has_its_own_epochs():
+    model = net()
+    ratios = minimum_ratios(model, X, Y, runs=2, epochs=[2, 5], search=None, seed=3)
+    for run, epochs in enumerate((2, 5)):
+        alone = model.clone(3 + run)
+        alone.fit(X, Y, epochs=epochs, verbose=0, seed=3 + run)
+        assert ratios.loss[run] == pytest.approx(alone.evaluate(X, Y, return_dict=True)["loss"], rel=1e-5)

@@ -82,3 +82,32 @@ def test_of_many_convolutions_the_first_the_middle_and_the_last_are_drawn_or_tho
     titles = [title for title, _ in feature_overview(model, images(3, size=8), layers=["conv2d_3"])]
     assert titles[0] == "Filters of conv2d_3"
     assert len(titles) == 5
+
+
+def test_with_labels_every_class_is_explained_before_one_is_twice():
+    model, x = lenet(), images(8)
+    labels = np.array([0, 0, 0, 2, 0, 1, 2, 1])
+    title, figure = feature_overview(model, x, labels, samples=4)[-1]
+    assert title.startswith("Why")
+    axes = figure.axes[0]
+    own = [im for im in axes.images if im.get_extent()[0] == 0][::1]
+    rows = sorted({im.get_extent()[3] for im in own})
+    shown = [next(im for im in own if im.get_extent()[3] == top).get_array() for top in rows]
+    for picture, row in zip(shown, [0, 1, 3, 5], strict=True):
+        np.testing.assert_allclose(picture, x[row, ..., 0], atol=1e-6)
+
+
+def test_fewer_labels_than_samples_are_refused():
+    with pytest.raises(DataError, match="feature_overview: there are 8 samples but only 3 labels"):
+        feature_overview(lenet(), images(8), [0, 1, 2])
+
+
+def test_one_output_is_shown_as_the_number_that_it_is():
+    model, x = Sequential([Input((6, 6, 1)), Conv2D(2, 3), Flatten(), Dense(1, "sigmoid")]), images(4)[:, :6, :6]
+    outputs = model.predict(x)[:, 0]
+    for labels, names, told in ((None, None, ""), ([0, 1, 1, 0], None, " for {}"), ([0, 1, 1, 0], "ab", " for {}")):
+        title, figure = feature_overview(model, x, labels, class_names=names)[-1]
+        assert title == "Why: what makes the output larger"
+        texts = [text.get_text() for text in figure.axes[0].texts]
+        shown = ["ab"[k] if names else k for k in (0, 1, 1, 0)]
+        assert texts[:4] == [f"{value:.3g}" + told.format(k) for value, k in zip(outputs, shown, strict=True)]

@@ -88,7 +88,7 @@ def test_texts_have_a_gradient_by_their_embedding_only():
         saliency(model, x)
     assert str(error.value) == (
         "saliency: the input holds integers, which have no gradient.\n"
-        "Hint: the output of a layer has one: wrt='embedding'"
+        "Hint: the output of a layer has one: gradients(..., wrt='embedding')"
     )
     assert gradients(model, x, wrt="embedding").shape == (1, 5, 3)
     assert saliency(model, x, wrt="embedding").shape == (1, 5)

@@ -109,3 +109,28 @@ def test_a_range_that_is_none_is_refused(settings, message):
 def test_a_model_that_is_not_compiled_is_refused():
     with pytest.raises(NotBuiltError, match="is not compiled"):
         learning_rate_range(Sequential([Dense(1)]), np.ones((4, 2)), np.ones(4))
+
+
+def test_nine_tenths_of_the_smoothed_loss_are_the_past():
+    assert smoothed([1.0, 0.0, 0.0])[1:] == pytest.approx([0.09 / 0.19, 0.081 / 0.271])
+
+
+def test_it_ends_as_soon_as_the_smoothed_loss_is_four_times_its_smallest():
+    r = np.random.default_rng(0)
+    x = r.normal(size=(64, 3))
+    y = x @ np.ones((3, 1)) + r.normal(size=(64, 1))  # with noise, so that the smallest loss is not nearly 0
+    model = Sequential([Input((3,)), Dense(1, kernel_initializer="zeros")])
+    model.compile("mse", SGD())
+    found = learning_rate_range(model, x, y, low=1e-2, high=3.0, batch_size=64)
+    smooth = found.smooth
+    assert found.diverged
+    assert smooth[-1] > 4 * smooth.min() > 0
+    assert smooth[-2] <= 4 * smooth[:-1].min()
+
+
+@pytest.mark.parametrize(("lowest", "learns"), [(0.97, False), (0.9, True)])
+def test_a_loss_that_falls_by_less_than_a_twentieth_says_nothing(lowest, learns):
+    losses = np.concatenate([np.ones(20), np.linspace(1, lowest, 40), np.full(40, lowest)])
+    found = LearningRateRange(np.geomspace(1e-6, 1, 100), losses, False, 0.01)
+    assert found.learns is learns
+    assert (found.suggested is not None) == learns

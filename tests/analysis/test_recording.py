@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from pellucid import Input, Sequential, analysis, set_seed
 from pellucid.analysis.recording import Recording, plot_recording
 from pellucid.errors import ConfigurationError
-from pellucid.nn import Dense
+from pellucid.nn import LSTM, Dense
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +62,13 @@ def test_what_cannot_be_drawn_is_refused(recording, arguments, text):
     with pytest.raises(ConfigurationError) as error:
         plot_recording(recording, **arguments)
     assert str(error.value).startswith(text)
+
+
+def test_gates_of_recurrent_layers_have_lines_of_their_own():
+    set_seed(0)
+    model = Sequential([Input((4, 3)), LSTM(2, name="cell"), Dense(1, "sigmoid", name="out")])
+    model.compile("mse", "sgd")
+    r = model.fit(np.ones((6, 4, 3)), np.ones(6), epochs=3, record="stats", every=1, verbose=0).recording
+    labels = [line.get_label() for line in plot_recording(r, "activation", "saturated").get_lines()]
+    gates = ["cell.forget gate", "cell.input gate", "cell.candidate", "cell.output gate"]
+    assert labels == ["cell", *gates, "out"]

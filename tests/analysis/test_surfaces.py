@@ -19,9 +19,9 @@ def test_a_function_needs_one_argument_and_a_model_two():
     model = Sequential([Input((2,)), Dense(1)])
     model.compile("mse")
     for target, at, text in (
-        (model, (), "a model needs data x and y, but 0 arguments were given"),
-        (np.sum, (), "a function needs its parameters w, but 0 arguments were given"),
-        (np.sum, (1, 2), "a function needs its parameters w, but 2 arguments were given"),
+        (model, (), "a model needs data x and y, but was given 0 arguments"),
+        (np.sum, (), "a function needs its parameters w, but was given 0 arguments"),
+        (np.sum, (1, 2), "a function needs its parameters w, but was given 2 arguments"),
         ("loss", (1,), "takes a model or a function of its parameters, not 'loss'"),
     ):
         with pytest.raises(ConfigurationError, match=text):

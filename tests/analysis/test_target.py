@@ -74,3 +74,12 @@ def test_a_target_that_is_not_there_is_named(arguments, kind, text):
     with pytest.raises(kind) as error:
         gradients(lenet(), images(3), **arguments)
     assert str(error.value) == text
+
+
+def test_without_a_target_of_a_layer_the_channel_of_its_largest_element_is_explained():
+    model = Sequential([Input((4, 2)), Conv1D(2, 1, use_bias=False, name="both")])
+    model.set_weights({"both.kernel": np.eye(2, dtype=np.float32)[None]})
+    x = np.zeros((1, 4, 2))
+    x[0, :, 0], x[0, 2, 1] = 0.9, 2.0  # the first channel has the larger sum, the second the larger element
+    np.testing.assert_array_equal(gradients(model, x, layer="both"), gradients(model, x, 1, layer="both"))
+    assert not np.array_equal(gradients(model, x, layer="both"), gradients(model, x, 0, layer="both"))

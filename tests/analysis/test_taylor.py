@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pellucid import Input, Sequential, ops, set_seed
-from pellucid.analysis import taylor_check
+from pellucid.analysis import TaylorCheck, taylor_check
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn import Dense
 
@@ -73,3 +73,11 @@ def test_second_derivatives_that_are_no_numbers_do_not_pass():
     found = taylor_check(lambda w: ops.sum((w**2 + 1e-300) ** 0.5), [0.0, 0.0])
     assert not found.passed
     assert np.isnan(found.orders).all()
+
+
+@pytest.mark.parametrize(("order", "passed"), [(1, False), (2, False), (3, True), (4, True)])
+def test_an_error_that_falls_like_the_square_of_the_step_does_not_pass(order, passed):
+    t = np.geomspace(1e-4, 1, 25)
+    check = TaylorCheck(t, (0.1 * t**order)[None], np.zeros((1, 25)), np.zeros(1), np.zeros(1), np.full(25, 1e-20))
+    assert check.orders[0] == pytest.approx(order, abs=0.01)
+    assert check.passed is passed

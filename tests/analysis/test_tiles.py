@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pellucid.analysis.tiles import Tile, as_pictures, draw_tiles, limit
+from pellucid.analysis.tiles import Tile, as_pictures, draw_tiles, limit, sheets
 from pellucid.errors import ConfigurationError
 
 
@@ -58,3 +58,12 @@ def test_channels_become_grey_colours_or_their_mean():
 def test_colours_around_zero_end_at_the_largest_magnitude():
     assert limit(np.array([-3.0, 2.0])) == 3
     assert limit(np.zeros(2)) == 1
+
+
+def test_a_signal_of_many_channels_is_a_picture_of_them():
+    sound = np.arange(40.0).reshape(1, 4, 10)
+    pictures, low, high = as_pictures(sound)
+    assert (low, high) == (0, 39)
+    assert pictures.shape == (1, 10, 8)  # four moments, each twice as wide: nearly square
+    np.testing.assert_array_equal(pictures[0, :, ::2], sound[0].T[::-1])
+    assert sheets(np.zeros((50, 10))).shape == (10, 50)

@@ -13,7 +13,7 @@ def test_parameters_and_defaults_are_scikit_learns(kind):
 
     theirs, ours = getattr(neural_network, kind.__name__)().get_params(), kind().get_params()
     assert theirs.items() <= ours.items()
-    assert set(ours) - set(theirs) <= {"loss", "dropout", "class_weight", "callbacks"}
+    assert set(ours) - set(theirs) <= {"loss", "dropout", "class_weight", "callbacks", "record"}
 
 
 def test_every_parameter_is_checked():

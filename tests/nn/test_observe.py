@@ -3,7 +3,7 @@ import threading
 import numpy as np
 
 from pellucid import Input, Model, Tensor, ops
-from pellucid.nn import Conv2D, Dense, Layer
+from pellucid.nn import LSTM, Conv2D, Dense, Layer, SimpleRNN
 from pellucid.nn.observe import Observer, observing
 from pellucid.op import current_scope
 
@@ -17,6 +17,9 @@ class Diary(Observer):
 
     def activation(self, layer, value):
         self.seen.append(("a", "/".join(current_scope()), value.numpy()))
+
+    def part(self, name, function, z, value):
+        self.seen.append((name, "/".join(current_scope()), (function, z, value)))
 
     def names(self):
         return [(what, path) for what, path, _ in self.seen]
@@ -56,6 +59,27 @@ def test_inner_layers_and_nested_models_are_seen_with_their_paths():
     assert diary.names() == [
         ("z", "block/double/inner"), ("a", "block/double/inner"), ("a", "block/double"), ("a", "block"),
     ]  # fmt: skip
+
+
+def test_recurrent_layers_tell_of_their_gates_and_states_at_every_step():
+    diary = Diary()
+    with observing(diary):
+        LSTM(3)(np.ones((2, 2, 4), "float32"))
+    step = ["forget gate", "input gate", "candidate", "cell state", "output gate", "hidden state"]
+    assert diary.names() == [*((name, "lstm") for name in step * 2), ("a", "lstm")]
+    function, z, value = diary.seen[0][2]
+    assert function == "sigmoid"
+    np.testing.assert_allclose(1 / (1 + np.exp(-z.numpy())), value.numpy(), rtol=1e-6)
+    assert diary.seen[3][2][:2] == (None, None)
+    np.testing.assert_array_equal(diary.seen[-2][2][2].numpy(), diary.seen[-1][2])
+
+
+def test_a_linear_recurrence_tells_its_states_only():
+    diary = Diary()
+    with observing(diary):
+        SimpleRNN(3, activation=None)(np.ones((2, 1, 4), "float32"))
+    assert diary.names() == [("hidden state", "simple_rnn"), ("a", "simple_rnn")]
+    assert diary.seen[0][2][:2] == (None, None)
 
 
 def test_nobody_is_told_after_the_block_nor_on_another_thread():

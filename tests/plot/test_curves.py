@@ -238,3 +238,8 @@ def test_the_legend_of_many_is_beside_the_axes_and_fits(tmp_path):
     assert box.x0 > ax.get_window_extent().x1
     assert box.y0 > 0
     assert box.x1 < ax.figure.bbox.x1
+
+
+def test_the_axis_of_one_epoch_has_one_tick():
+    (ax,) = plot.error_curves({"loss": [0.5]})
+    assert [tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]] == [1]

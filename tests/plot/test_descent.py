@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from tests.plot.pictures import check_differs, check_picture
 
 from pellucid import ops, optim, plot
+from pellucid.analysis import critical_point
 from pellucid.errors import ConfigurationError, DataError
 
 NO_LIST: Any = 0.1
@@ -119,8 +120,8 @@ def test_another_point_is_another_picture(tmp_path):
     [
         (lambda w: (w**2).sum(), [0, 0], "minimum: gradient norm 0\neigenvalues 2 and 2"),
         (lambda w: -(w**2).sum(), [0, 0], "maximum: gradient norm 0\neigenvalues -2 and -2"),
-        (lambda a, b: a**2 + b**4, [0, 0], "degenerate point: gradient norm 0\neigenvalues 0 and 2"),
-        (lambda w: (w**2).sum(), [3, 4], "no critical point: gradient norm 10\neigenvalues 2 and 2"),
+        (lambda a, b: a**2 + b**4, [0, 0], "degenerate minimum: gradient norm 0\neigenvalues 0 and 2"),
+        (lambda w: (w**2).sum(), [3, 4], "not critical: gradient norm 10\neigenvalues 2 and 2"),
     ],
 )
 def test_the_kind_of_a_point_follows_from_gradient_and_eigenvalues(function, point, title):
@@ -174,3 +175,21 @@ def test_a_level_curve_and_one_with_holes_can_be_drawn(tmp_path):
     assert np.isfinite(steep.get_ylim()).all()
     for ax in (level, steep):
         ax.figure.savefig(tmp_path / "picture.png", dpi=20)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda w: w[0] * w[1],
+        lambda w: 1e-9 * (w**2).sum(),  # a small loss is no flat one
+        lambda w: -1e-9 * (w**2).sum(),
+        lambda w: 1e6 * w[0] ** 2 - 1e-3 * w[1] ** 2,
+        lambda w: -(w[0] ** 2) - w[1] ** 4,
+        lambda w: w[0] ** 2 - w[1] ** 4,
+        lambda w: (w**4).sum(),
+        lambda w: w[0] + w[0] * w[1],
+    ],
+)
+def test_the_kind_of_a_point_is_that_of_the_analysis(function):
+    title = plot.critical_point(function, [0.0, 0.0]).get_title()
+    assert title.partition(":")[0] == critical_point(function, [0.0, 0.0]).kind

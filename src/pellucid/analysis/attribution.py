@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import seeds
-from pellucid.analysis.probe import RULES, Probe, Request
+from pellucid.analysis.probe import RULES, Probe, Request, program
 from pellucid.analysis.receptive_fields import AxisField, field_of
 from pellucid.analysis.target import Targets, handed_back, target_value, targets_of
 from pellucid.errors import ConfigurationError, DataError
@@ -176,7 +176,7 @@ def smooth_gradients(
                 sum_ += signal
         return [sum_ / samples for sum_ in total]
 
-    return _by_batches(probe, mean)
+    return _by_batches(probe, probe.wiring.inputs, mean)
 
 
 def integrated_gradients(
@@ -190,6 +190,7 @@ def integrated_gradients(
     layer: Any = None,
     output: str | int | None = None,
     score: str = "logits",
+    wrt: Any = None,
     batch_size: int = 256,
 ) -> Any:
     """What each input contributes to S_c(x) - S_c(x0): (x - x0) times the mean gradient between x0 and x.
@@ -201,11 +202,13 @@ def integrated_gradients(
     Args:
         model, x, target, layer, output, score, batch_size: As for :func:`gradients`.
         baseline: x0: a number, one sample, or one for each sample.
+        wrt: A layer whose output takes the place of x, and x0 with it: an embedding's, for texts, where
+            ``.sum(axis=-1)`` gives the share of each word.
         steps: How many points of the path are computed.
         return_gap: Whether to return, too, how far the sum is from the difference [N]: the error of the integration.
 
     Returns:
-        An array of the shape of x (a list for several inputs), or that and the gaps.
+        An array of the shape of x (a list for several inputs), or of the output of ``wrt``; or that and the gaps.
 
     Raises:
         DataError, ConfigurationError: As for :func:`gradients`; also where the baseline does not fit.
@@ -221,25 +224,44 @@ def integrated_gradients(
     require(owner, "steps", steps, Integer(1))
     require(owner, "return_gap", return_gap, boolean)
     probe = Probe(owner, model, x, batch_size)
-    targets = targets_of(probe, target_value(owner, probe.wiring, layer, output, score), target)
-    back = probe.backward(Request((targets.value,), targets.value, probe.wiring.inputs))
-    bases = _baselines(owner, probe, baseline)
+    wiring = probe.wiring
+    targets = targets_of(probe, target_value(owner, wiring, layer, output, score), target)
+    path = _Path(probe, targets, wiring.inputs if wrt is None else (wiring.output_of(wrt),))
+    bases = _baselines(owner, probe, path.ends, baseline)
     gaps = np.empty(probe.count)
 
     def integral(part: slice, rows: list[np.ndarray]) -> list[np.ndarray]:
-        start = _start(probe, targets, part)
+        tops, run = path.of(part, rows)
         ends = [
             np.broadcast_to(base[part] if len(base) > 1 else base, a.shape).astype(a.dtype)
-            for a, base in zip(rows, bases, strict=True)
+            for a, base in zip(tops, bases, strict=True)
         ]
-        means = _mean_on_path(lambda at: back(at, start)[1:], rows, ends, steps)
-        found = [mean * (a.astype(np.float64) - b) for mean, a, b in zip(means, rows, ends, strict=True)]
-        there, here = (targets.scores(part, back(at, start)[0].astype(np.float64)) for at in (rows, ends))
+        means = _mean_on_path(lambda at: run(at)[1:], tops, ends, steps)
+        found = [mean * (a.astype(np.float64) - b) for mean, a, b in zip(means, tops, ends, strict=True)]
+        there, here = (targets.scores(part, run(at)[0].astype(np.float64)) for at in (tops, ends))
         gaps[part] = sum(a.reshape(len(a), -1).sum(axis=1) for a in found) - (there - here)
         return found
 
-    found = _by_batches(probe, integral)
+    found = _by_batches(probe, path.ends, integral)
     return (found, gaps) if return_gap else found
+
+
+class _Path:
+    """The score and its gradient over values of the inputs, or of the output of a layer in their place."""
+
+    def __init__(self, probe: Probe, targets: Targets, ends: tuple[int, ...]) -> None:
+        self.ends, self._probe, self._targets = ends, probe, targets
+        self._inside = () if ends == probe.wiring.inputs else ends
+        self._back = probe.backward(Request((targets.value,), targets.value, ends, given=self._inside))
+
+    def of(self, part: slice, rows: list[np.ndarray]) -> tuple[list[np.ndarray], Callable[..., list[np.ndarray]]]:
+        """The values of a batch, and the function from such values to the score and its gradients."""
+        start = _start(self._probe, self._targets, part)
+        if not self._inside:
+            return rows, lambda at: self._back(at, start)
+        forward = program(self._probe.wiring, Request(self._inside), self._probe.batch)
+        values = [value.copy() for value in self._probe.call(forward, rows)]
+        return values, lambda at: self._back([*rows, *at], start)
 
 
 def _mean_on_path(
@@ -349,30 +371,32 @@ def _each(found: Any, change: Callable[[np.ndarray], np.ndarray]) -> Any:
     return [change(one) for one in found] if isinstance(found, list) else change(found)
 
 
-def _by_batches(probe: Probe, compute: Callable[[slice, list[np.ndarray]], list[np.ndarray]]) -> Any:
-    """What is computed of each batch, put together in the shapes and types of the inputs."""
-    dtypes = probe.wiring.model.input_dtypes
-    found = [np.empty(a.shape, dtype) for a, dtype in zip(probe.arrays, dtypes, strict=True)]
+def _by_batches(
+    probe: Probe, ends: Sequence[int], compute: Callable[[slice, list[np.ndarray]], list[np.ndarray]]
+) -> Any:
+    """What is computed of each batch, put together in the shapes and types of some values."""
+    found = [np.empty((probe.count, *shape), dtype) for shape, dtype in (probe.wiring.values[end] for end in ends)]
     for part in probe.parts():
         for whole, piece in zip(found, compute(part, probe.rows(part)), strict=True):
             whole[part] = piece
     return handed_back(found)
 
 
-def _baselines(owner: str, probe: Probe, baseline: Any) -> list[np.ndarray]:
-    """One baseline per input, with a first axis of 1 or of all samples."""
-    several = len(probe.arrays) > 1 and isinstance(baseline, (list, tuple))
-    given = list(baseline) if several else [baseline] * len(probe.arrays)
-    if len(given) != len(probe.arrays):
-        raise DataError(f"{owner}: there are {len(given)} baselines for {len(probe.arrays)} inputs.")
+def _baselines(owner: str, probe: Probe, ends: Sequence[int], baseline: Any) -> list[np.ndarray]:
+    """One baseline per value, with a first axis of 1 or of all samples."""
+    several = len(ends) > 1 and isinstance(baseline, (list, tuple))
+    given = list(baseline) if several else [baseline] * len(ends)
+    if len(given) != len(ends):
+        raise DataError(f"{owner}: there are {len(given)} baselines for {len(ends)} inputs.")
     found = []
-    for base, array in zip(given, probe.arrays, strict=True):
+    for base, end in zip(given, ends, strict=True):
         numbers = np.asarray(base)
-        sample = array.shape[1:]
-        if numbers.dtype.kind not in "biuf" or numbers.shape not in ((), sample, (1, *sample), array.shape):
+        sample, _ = probe.wiring.values[end]
+        whole = (probe.count, *sample)
+        if numbers.dtype.kind not in "biuf" or numbers.shape not in ((), sample, (1, *sample), whole):
             raise DataError(
                 f"{owner}: the baseline {numbers.dtype.name}{show(numbers.shape)} is neither a number, nor a sample "
                 f"{show(sample)}, nor one for each of {probe.count} samples."
             )
-        found.append(numbers if numbers.shape == array.shape else np.broadcast_to(numbers, (1, *sample)))
+        found.append(numbers if numbers.shape == whole else np.broadcast_to(numbers, (1, *sample)))
     return found

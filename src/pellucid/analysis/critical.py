@@ -192,7 +192,7 @@ def escape_saddle(target: Any, *at: Any, largest_step: float = 1.0, seed: int = 
         seed: Of Lanczos' method, for many parameters.
 
     Raises:
-        ConfigurationError: No eigenvalue is negative, so that there is no such way.
+        ConfigurationError: No eigenvalue is negative, so that there is no such way, or no step lowers the loss.
 
     >>> escape = escape_saddle(lambda w: (1 - w[0] * w[1]) ** 2, [0.0, 0.0])
     >>> escape.eigenvalue, escape.direction.round(4).tolist(), escape.loss < escape.loss_before
@@ -215,6 +215,12 @@ def escape_saddle(target: Any, *at: Any, largest_step: float = 1.0, seed: int = 
     with np.errstate(all="ignore"):  # a long step may leave where the loss is defined
         losses = surface.values(surface.point + steps[:, None] * direction)
     best = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))
+    if not losses[best] < before:
+        raise ConfigurationError(
+            f"{owner}: the smallest eigenvalue of the Hessian is {value:.3g}, but no step up to {largest_step:g} along "
+            f"its eigenvector lowers the loss of {before:.6g}: it may be 0, but for rounding.",
+            hint="a larger largest_step= may reach where the loss falls; critical_point(...) shows all eigenvalues",
+        )
     point = surface.point + steps[best] * direction
     weights = surface.weights(point) if isinstance(surface, ModelSurface) else None
     return Escape(point, float(losses[best]), before, value, direction, float(steps[best]), weights)
@@ -227,4 +233,9 @@ def _most_negative(surface: LossSurface, seed: int) -> tuple[float, np.ndarray, 
         values, vectors = np.linalg.eigh(surface.hessian())
         return float(values[0]), oriented(vectors)[:, 0], float(np.abs(values).max())
     values, vectors = extreme_eigenpairs(surface.hvp, n, 1, largest=False, seed=seed, tolerance=1e-6)
-    return float(values[0]), vectors[:, 0], abs(float(values[0]))
+    smallest = float(values[0])
+    if smallest >= 0:
+        return smallest, vectors[:, 0], smallest
+    # A number below 0 may be the rounding of 0: beside the other end of the spectrum one sees it.
+    largest, _ = extreme_eigenpairs(surface.hvp, n, 1, largest=True, seed=seed, tolerance=1e-3)
+    return smallest, vectors[:, 0], max(-smallest, abs(float(largest[0])))

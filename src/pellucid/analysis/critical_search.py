@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from pellucid.analysis.critical import CriticalPoint, judge
 from pellucid.analysis.model_surface import ModelSurface
+from pellucid.analysis.newton import Path, newton
 from pellucid.analysis.surface import FULL_HESSIAN, LossSurface, calm_blas
 from pellucid.analysis.surfaces import surface_of
 from pellucid.errors import unknown_name
@@ -26,6 +26,7 @@ class CriticalSearch:
         losses, gradient_norms: At the start and after every step.
         found: What kind of place it is; None where the Hessian is too large to be decomposed.
         weights: For a model, what ``model.set_weights`` takes; None for a function.
+        left: The step after which the loss was followed, since the gradient's norm did not fall; None where it did.
     """
 
     point: np.ndarray = field(repr=False)
@@ -34,6 +35,7 @@ class CriticalSearch:
     gradient_norms: np.ndarray = field(repr=False)
     found: CriticalPoint | None
     weights: dict[str, np.ndarray] | None = field(repr=False, default=None)
+    left: int | None = None
 
     @property
     def steps(self) -> int:
@@ -42,25 +44,12 @@ class CriticalSearch:
 
     def __str__(self) -> str:
         ended = "converged" if self.converged else "did not converge"
+        loss = "" if self.left is None else f", down the loss from step {self.left} on"
         place = "" if self.found is None else f"; {self.found}"
         return (
-            f"{ended} in {self.steps} steps: loss {self.losses[0]:.6g} -> {self.losses[-1]:.6g}, gradient norm "
+            f"{ended} in {self.steps} steps{loss}: loss {self.losses[0]:.6g} -> {self.losses[-1]:.6g}, gradient norm "
             f"{self.gradient_norms[0]:.3g} -> {self.gradient_norms[-1]:.3g}{place}"
         )
-
-
-class _Path:
-    """Losses and gradient norms so far."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.norms: list[float] = []
-
-    def add(self, loss: float, gradient: np.ndarray) -> float:
-        """Note a step; the gradient's norm."""
-        self.losses.append(loss)
-        self.norms.append(float(np.linalg.norm(gradient)))
-        return self.norms[-1]
 
 
 def find_critical_point(
@@ -78,8 +67,10 @@ def find_critical_point(
         at: For a function, w, where the search starts; for a model, which starts from its weights, x and y.
         method: ``"gradient-norm"`` makes 1/2 |g|² small, whose gradient is H g, by L-BFGS. ``"newton"`` solves
             H p = -g by damped least squares and accepts what makes |g| smaller: both find saddles as well as minima.
-            ``"saddle-free"`` takes the sizes of the eigenvalues, p = -|H|^-1 g, and goes as far as the loss falls: it
-            is repelled by saddles and finds minima.
+            But where |g| hardly gets smaller, in a gradient-flat place or a curved valley, Newton's method goes on
+            down the loss within a trust region (SciPy's), towards a minimum; if it does not find one either, the result
+            is the place with the smallest |g|. ``"saddle-free"`` takes the sizes of the eigenvalues, p = -|H|^-1 g, and
+            goes as far as the loss falls: it is repelled by saddles and finds minima.
         steps: At most so many.
         tolerance: The gradient norm at which it is done.
         limit: The most parameters whose Hessian is decomposed, for Newton's steps and for the kind of the place; above
@@ -89,7 +80,7 @@ def find_critical_point(
         ConfigurationError: The method is unknown, or it needs a Hessian that is too large.
 
     Source: Dauphin et al., "Identifying and attacking the saddle point problem", 2014 (saddle-free Newton); Levenberg,
-    1944, and Marquardt, 1963 (damping).
+    1944, and Marquardt, 1963 (damping); Steihaug, 1983 (trust region).
 
     >>> search = find_critical_point(lambda w: (1 - w[0] * w[1]) ** 2, [0.3, -0.2])
     >>> search.converged, search.found.kind, float(abs(search.point).max()) < 1e-6
@@ -99,20 +90,20 @@ def find_critical_point(
     require(owner, "steps", steps, Integer(1))
     require(owner, "tolerance", tolerance, positive)
     require(owner, "limit", limit, Integer(1))
-    methods = {"gradient-norm": _gradient_norm, "newton": _newton, "saddle-free": _saddle_free}
+    methods = {"gradient-norm": _gradient_norm, "newton": newton, "saddle-free": _saddle_free}
     if method not in methods:
         raise unknown_name("search", method, methods)
-    surface, path = surface_of(owner, target, at), _Path()
+    surface, path = surface_of(owner, target, at), Path()
     surface.require_finite(owner)
     with calm_blas(), np.errstate(all="ignore"):  # a trial step may leave where the loss is defined
         point = methods[method](surface, path, steps, tolerance, limit)
         found = judge(surface, point, tolerance, limit=limit) if point.size <= limit else None
     norms = np.array(path.norms)
     weights = surface.weights(point) if isinstance(surface, ModelSurface) else None
-    return CriticalSearch(point, bool(norms[-1] <= tolerance), np.array(path.losses), norms, found, weights)
+    return CriticalSearch(point, bool(norms[-1] <= tolerance), np.array(path.losses), norms, found, weights, path.left)
 
 
-def _gradient_norm(surface: LossSurface, path: _Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
+def _gradient_norm(surface: LossSurface, path: Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
     """L-BFGS on 1/2 |g|²."""
     from scipy.optimize import minimize  # takes 0.1 s to import: only when used
 
@@ -124,69 +115,21 @@ def _gradient_norm(surface: LossSurface, path: _Path, steps: int, tolerance: flo
 
     def note(intermediate_result: Any) -> None:
         loss, gradient = surface.value_and_gradient(intermediate_result.x)
-        if path.add(loss, gradient) <= tolerance:
+        if path.add(intermediate_result.x, loss, gradient) <= tolerance:
             raise StopIteration
 
-    if path.add(*surface.value_and_gradient()) <= tolerance:
+    if path.add(surface.point, *surface.value_and_gradient()) <= tolerance:
         return surface.point
     options = {"maxiter": steps, "maxfun": 20 * steps, "gtol": 0.0, "ftol": 0.0, "maxcor": 30}
     found = minimize(half_square, surface.point, jac=True, method="L-BFGS-B", callback=note, options=options)
     return np.asarray(found.x, np.float64)
 
 
-def _newton(surface: LossSurface, path: _Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
-    """Damped Newton: p makes |H p + g|² + μ² |p|² smallest; μ falls after a step on which |g| fell, else it grows."""
-    point = surface.point
-    loss, before = surface.value_and_gradient()
-    norm = path.add(loss, before)
-    damping = 0.0
-    for _ in range(steps):
-        if norm <= tolerance:
-            break
-        solve, size = _solver(surface, point, limit)
-        if not size > 0:
-            break  # no second derivative, no step: a gradient-flat place
-        damping = damping or 0.01 * size
-        while damping <= 1e6 * size:
-            step = solve(damping)
-            loss, gradient = surface.value_and_gradient(point + step)
-            gain = norm**2 - float(gradient @ gradient)
-            if gain > 0:
-                break
-            damping *= 4
-        else:
-            break  # no step makes the gradient smaller: a gradient-flat place
-        left = surface.hvp(step, point) + before
-        trust = gain / max(norm**2 - float(left @ left), 1e-300)
-        damping = max(damping * (0.3 if trust > 0.75 else 1.0 if trust > 0.25 else 2.0), 1e-12 * size)
-        point, before = point + step, gradient
-        norm = path.add(loss, gradient)
-    return point
-
-
-def _solver(surface: LossSurface, point: np.ndarray, limit: int) -> tuple[Callable[[float], np.ndarray], float]:
-    """From the damping to the damped Newton step, and the size of the largest eigenvalue."""
-    gradient = surface.gradient(point)
-    if point.size <= limit:
-        values, vectors = np.linalg.eigh(surface.hessian(point, limit=limit))
-        along = vectors.T @ gradient
-        return lambda damping: -vectors @ (along * values / (values**2 + damping**2)), float(np.abs(values).max())
-    from scipy.sparse.linalg import LinearOperator, lsmr  # takes 0.1 s to import: only when used
-
-    def product(v: np.ndarray) -> np.ndarray:
-        return surface.hvp(np.asarray(v).reshape(-1), point)
-
-    shape = (point.size, point.size)
-    operator = LinearOperator(shape, matvec=product, rmatvec=product, dtype=np.float64)  # type: ignore[call-arg]
-    scale = float(np.linalg.norm(product(gradient)) / np.linalg.norm(gradient))
-    return lambda damping: -lsmr(operator, gradient, damp=damping, atol=1e-4, btol=1e-4, maxiter=100)[0], scale
-
-
-def _saddle_free(surface: LossSurface, path: _Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
+def _saddle_free(surface: LossSurface, path: Path, steps: int, tolerance: float, limit: int) -> np.ndarray:
     """p = -|H|^-1 g with a line search on the loss; out of a saddle itself along its most negative eigenvector."""
     point = surface.point
     loss, gradient = surface.value_and_gradient()
-    norm = path.add(loss, gradient)
+    norm = path.add(point, loss, gradient)
     for _ in range(steps):
         values, vectors = np.linalg.eigh(surface.hessian(point, limit=limit))
         size = float(np.abs(values).max())
@@ -207,5 +150,5 @@ def _saddle_free(surface: LossSurface, path: _Path, steps: int, tolerance: float
         else:
             break
         point, loss, gradient = point + length * step, new_loss, new
-        norm = path.add(loss, gradient)
+        norm = path.add(point, loss, gradient)
     return point

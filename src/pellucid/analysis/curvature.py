@@ -168,7 +168,9 @@ class Curvature:
         """How the eigenvalues are distributed, by stochastic Lanczos quadrature.
 
         For a random v, m steps of Lanczos' method give m nodes and weights with v^T f(H) v = sum_i weight_i f(node_i)
-        for every polynomial f of a degree below 2m; the mean over several v estimates tr f(H) / n.
+        for every polynomial f of a degree below 2m; the mean over several v estimates tr f(H) / n. Where there are no
+        more parameters than ``runs`` times ``steps`` (and than a full Hessian may have), as many products give all
+        eigenvalues exactly, and those are the nodes.
 
         Args:
             runs: Random vectors.
@@ -179,6 +181,8 @@ class Curvature:
         """
         require("spectrum", "runs", runs, Integer(1))
         require("spectrum", "steps", steps, Integer(1))
+        if self.size <= min(runs * steps, FULL_HESSIAN):
+            return SpectralDensity(np.linalg.eigvalsh(self.hessian()), np.full(self.size, 1 / self.size), self.size)
         starts = np.random.default_rng(seed).integers(0, 2, (runs, self.size)) * 2.0 - 1.0
         with calm_blas():
             found = [quadrature(self.surface.hvp, start, steps) for start in starts]

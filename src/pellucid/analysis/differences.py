@@ -59,17 +59,22 @@ class Differences:
         """The differences [step, entry] with every step, and the estimated error of each.
 
         The truncation error of D(h) is what D changes by from h to h / 10, up to 1 %; that of the finest step is taken
-        from the one before it, which is too much.
+        from the one before it, which is too much. A step that leaves where the loss is defined (log, sqrt) has an
+        infinite error.
         """
-        found = [self.central(numbers, step) for step in STEPS]
-        values, rounding = np.array([v for v, _ in found]), np.array([r for _, r in found])
-        truncation = np.abs(np.diff(values, axis=0, append=values[-2:-1]))
-        return values, truncation + rounding
+        with np.errstate(all="ignore"):
+            found = [self.central(numbers, step) for step in STEPS]
+            values, rounding = np.array([v for v, _ in found]), np.array([r for _, r in found])
+            truncation = np.abs(np.diff(values, axis=0, append=values[-2:-1]))
+        errors = truncation + rounding
+        return values, np.where(np.isfinite(errors), errors, np.inf)
 
     def refined(self, number: int) -> tuple[float, float]:
         """The most certain of the differences of one entry, and its uncertainty."""
         values, errors = self.ladder(np.array([number]))
         best = int(np.argmin(errors[:, 0]))
+        if not np.isfinite(errors[best, 0]):
+            return float("nan"), float("inf")
         return float(values[best, 0]), float(errors[best, 0])
 
     def is_jump(self, number: int) -> bool:
@@ -103,5 +108,10 @@ def best_step(differences: Differences, numbers: np.ndarray, seed: int) -> tuple
     draws = np.random.default_rng(seed)
     some = np.sort(draws.choice(numbers, min(_PILOT, len(numbers)), replace=False))
     _, errors = differences.ladder(some)
-    typical = np.quantile(errors, 0.9, axis=1)  # not of those alone of which the loss is a quadratic function
-    return STEPS[int(np.argmin(typical))], {h: float(e) for h, e in zip(STEPS, typical, strict=True)}
+    finite = np.isfinite(errors)
+    # Not of those alone of which the loss is a quadratic function; where some steps are too long, the shorter ones.
+    typical = np.array(
+        [np.quantile(row[own], 0.9) if own.any() else np.inf for row, own in zip(errors, finite, strict=True)]
+    )
+    best = np.lexsort((typical, (~finite).sum(axis=1)))[0]
+    return STEPS[int(best)], {h: float(e) for h, e in zip(STEPS, typical, strict=True)}

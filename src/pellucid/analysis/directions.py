@@ -110,15 +110,16 @@ def points_of(surface: LossSurface, trajectory: Any) -> np.ndarray:
     Raises:
         DataError: There are fewer than two points.
     """
-    if isinstance(trajectory, WeightTrajectory):
-        found = trajectory.points(surface)
-    elif isinstance(trajectory, (Sequence, np.ndarray)):
-        found = np.stack([surface.vector("the trajectory", each) for each in trajectory])
-    else:
+    if not isinstance(trajectory, (WeightTrajectory, Sequence, np.ndarray)) or isinstance(trajectory, str):
         raise DataError(f"A trajectory must be a WeightTrajectory or a list of points, not {trajectory!r}.")
-    if len(found) < 2:
-        raise DataError(f"A trajectory needs two points or more, but has {len(found)}.")
-    return found
+    points = trajectory.weights if isinstance(trajectory, WeightTrajectory) else trajectory
+    if len(points) < 2:
+        hint = "it keeps weights as a callback of fit: model.fit(..., callbacks=[trajectory])"
+        raise DataError(
+            f"A trajectory needs two points or more, but has {len(points)}.",
+            hint=hint if isinstance(trajectory, WeightTrajectory) else None,
+        )
+    return np.stack([surface.vector("the trajectory", each) for each in points])
 
 
 def principal_directions(points: np.ndarray, center: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

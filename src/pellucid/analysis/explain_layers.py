@@ -11,8 +11,10 @@ import numpy as np
 from pellucid import ops
 from pellucid.analysis.explain_operations import Evaluated
 from pellucid.analysis.explain_rows import BACKWARD, FORWARD, LOSS, UPDATE, Row, Slope
+from pellucid.analysis.explain_updates import update_formula
 from pellucid.autodiff import grad
 from pellucid.graph import Var
+from pellucid.graph.numpy_source import ancestors
 from pellucid.nn import activations
 from pellucid.nn.layer import Parameter
 from pellucid.train.formulas import (
@@ -25,18 +27,6 @@ from pellucid.train.formulas import (
 )
 from pellucid.train.recording.probe import homes
 from pellucid.train.traced_step import SeenCall, TracedStep
-
-#: Optimiser -> its update, with w for the parameter and g for the gradient.
-UPDATES = {
-    "SGD": "{w} - eta {g}",
-    "Momentum": "{w} + m, m = momentum m - eta {g}",
-    "Adagrad": "{w} - eta {g} / (sqrt(s) + epsilon), s = s + ({g})^2",
-    "RMSProp": "{w} - eta {g} / (sqrt(v) + epsilon), v = rho v + (1 - rho) ({g})^2",
-    "Adadelta": "{w} - eta sqrt(u + epsilon) / sqrt(v + epsilon) {g}",
-    "Adam": "{w} - eta m_hat / (sqrt(v_hat) + epsilon), with the moments m and v of {g}",
-    "AdamW": "(1 - eta lambda) {w} - eta m_hat / (sqrt(v_hat) + epsilon), with the moments m and v of {g}",
-    "Nadam": "{w} - eta m_bar / (sqrt(v_hat) + epsilon), with the moments m and v of {g}",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +116,14 @@ class LayerRows:
             call, formulas = seen.call, seen.call.forward()
             if call.is_numbered:
                 z = seen.a if seen.z is None else seen.z
-                yield self._row(call, z, formulas[0], (*call.inputs, *self._own(call)), self._linear_slopes(call))
+                yield self._row(call, z, formulas[0], (*call.inputs, *self._own(seen)), self._linear_slopes(call))
                 if call.a != call.z:
                     yield self._row(call, seen.a, formulas[1], (call.z,), (self._slope(call, z, seen.a),))
             elif call.kind in ACTIVATION_LAYERS and call.inputs[0] in self.variables:
                 slope = self._slope(call, self.variables[call.inputs[0]], seen.a)
                 yield self._row(call, seen.a, formulas[0], call.inputs, (slope,))
             elif formulas:
-                yield self._row(call, seen.a, formulas[0], (*call.inputs, *self._own(call)), ())
+                yield self._row(call, seen.a, formulas[0], (*call.inputs, *self._own(seen)), ())
             else:
                 yield self._row(call, seen.a, f"{call.a} = {call.kind}({', '.join(call.inputs)})", call.inputs, ())
 
@@ -141,8 +131,11 @@ class LayerRows:
         name = call.z if var is not self.variables.get(call.a) and call.is_numbered else call.a
         return Row(FORWARD, call.label, name, formula, self.step.value(var), inputs, slopes, self.step.gradient(var))
 
-    def _own(self, call: LayerCall) -> tuple[str, ...]:
-        return tuple(self.parameter_symbol(p) for p in call.layer.parameters)
+    def _own(self, seen: SeenCall) -> tuple[str, ...]:
+        """The layer's parameters that go into what it makes: in training, moving statistics do not."""
+        needed = ancestors(self.step.traced.graph, [seen.a])
+        symbols = (self.parameter_symbol(parameter) for parameter in seen.call.layer.parameters)
+        return tuple(symbol for symbol in symbols if self.variables.get(symbol) in needed)
 
     def _linear_slopes(self, call: LayerCall) -> tuple[Slope, ...]:
         x, number = call.inputs[0], call.weights
@@ -219,7 +212,6 @@ class LayerRows:
 
     def _update(self) -> Iterator[Row]:
         optimizer, traced = self.step.model.optimizer, self.step.traced
-        rule = UPDATES.get(type(optimizer).__name__, "update({w}, {g})")
         for place, parameter in enumerate(traced.parameters):
             symbol, new = self.parameter_symbol(parameter), self.step.updated.get(str(parameter.name))
             if new is None:
@@ -227,5 +219,7 @@ class LayerRows:
             layer = self._homes[id(parameter)][1]
             moving = f"{symbol} <- momentum {symbol} + (1 - momentum) of the batch"
             trained = place < traced.trainable
-            formula = f"{symbol} <- {rule.format(w=symbol, g=f'dL/d{symbol}')}" if trained else moving
+            formula = moving
+            if trained:
+                formula = f"{symbol} <- {update_formula(optimizer, parameter, symbol, f'dL/d{symbol}')}"
             yield Row(UPDATE, layer, symbol, formula, new)

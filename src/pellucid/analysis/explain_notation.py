@@ -10,11 +10,14 @@ _GREEK = (
 )  # fmt: skip
 # ruff: noqa: RUF001 - these letters are meant
 _HTML_GREEK = dict(zip(_GREEK, "αβγδεηλμπρσΦφ", strict=True))
+# Combining characters: they stand on the letter before them.
+_MARKS = {"hat": "\N{COMBINING CIRCUMFLEX ACCENT}", "bar": "\N{COMBINING MACRON}"}
 _SIGNS = {"<-": (r"\leftarrow", "←"), "*": (r"\odot", "⊙"), "@": (r"\cdot", "·"), "%": (r"\%", "%")}
 _SIGNS |= {"conv": (r"\ast", "∗"), ">=": (r"\ge", "≥"), "<=": (r"\le", "≤"), "!=": (r"\ne", "≠")}
 
 _TOKEN = re.compile(
-    r"dL/d(?P<of>[A-Za-z_][\w.]*(?:\^\d+)?)"
+    r"\bsqrt\((?P<root>[^()]+)\)"
+    r"|dL/d(?P<of>[A-Za-z_][\w.]*(?:\^\d+)?)"
     r"|(?P<word>[A-Za-z](?:[\w.]*[A-Za-z0-9])?)(?:_\((?P<index>[^()]*)\))?(?P<prime>')?(?:\^(?P<power>T\b|\d+|\([^()]*\)))?"
     r"|\)\^(?P<after>T|\d+)"
     r"|\^(?P<loose>\d+|\([^()]*\))"
@@ -32,12 +35,16 @@ def to_latex(text: str) -> str:
     "\\delta^{1} = \\sigma'(z^{1}) \\odot (W^{2})^{T} \\delta^{2}"
     >>> to_latex("W^1 <- W^1 - eta dL/dW^1")
     'W^{1} \\leftarrow W^{1} - \\eta \\frac{\\partial L}{\\partial W^{1}}'
+    >>> to_latex("m_hat / (sqrt(v_hat) + epsilon)")
+    '\\hat{m} / (\\sqrt{\\hat{v}} + \\epsilon)'
     """
     return _collapsed("".join(_latex_token(match) for match in _TOKEN.finditer(text)))
 
 
 def _latex_token(match: re.Match[str]) -> str:
     part = match.groupdict()
+    if part["root"]:
+        return rf"\sqrt{{{to_latex(part['root'])}}}"
     if part["of"]:
         return rf"\frac{{\partial L}}{{\partial {to_latex(part['of'])}}}"
     if part["word"]:
@@ -58,6 +65,10 @@ def _latex_word(word: str) -> str:
     base, _, index = word.partition("_")
     if word in _SIGNS:
         return f" {_SIGNS[word][0]} "
+    if len(base) == 1 and word != "y_hat" and index in ("hat", "bar"):
+        return rf"\{index}{{{base}}}"
+    if base in _GREEK and len(index) == 1:
+        return rf"\{base}_{{{index}}}"
     if word == "y_hat" or word.startswith("y_hat_"):
         of = word[6:] if len(word) < 8 else rf"\text{{{word[6:]}}}".replace("_", r"\_")
         return r"\hat{y}" + (f"_{{{of}}}" if of else "")
@@ -96,6 +107,8 @@ def to_html(text: str) -> str:
 
 def _html_token(match: re.Match[str]) -> str:
     part = match.groupdict()
+    if part["root"]:
+        return f'√<span style="text-decoration: overline">{to_html(part["root"])}</span>'
     if part["of"]:
         return f"∂<i>L</i>/∂{to_html(part['of'])}"
     if part["word"]:
@@ -115,6 +128,10 @@ def _html_word(word: str) -> str:
     base, _, index = word.partition("_")
     if word in _SIGNS:
         return _SIGNS[word][1]
+    if len(base) == 1 and word != "y_hat" and index in ("hat", "bar"):
+        return f"<i>{base}{_MARKS[index]}</i>"
+    if base in _HTML_GREEK and len(index) == 1:
+        return f"{_HTML_GREEK[base]}<sub>{index}</sub>"
     if word == "y_hat" or word.startswith("y_hat_"):
         return "<i>ŷ</i>" + (f"<sub>{word[6:]}</sub>" if len(word) > 6 else "")
     if index and len(index) == 1 and (len(base) == 1 or base == "sum"):

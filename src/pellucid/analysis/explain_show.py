@@ -102,7 +102,8 @@ _STYLE = """
 .explanation table.steps > tbody > tr > td { border-bottom: 1px solid #ddd; padding: 5px 10px; vertical-align: top; }
 .explanation table.numbers { border-left: 2px solid #555; border-right: 2px solid #555; border-collapse: collapse; }
 .explanation table.numbers td { padding: 0 5px; text-align: right; font-variant-numeric: tabular-nums; border: 0; }
-.explanation .formula { font-family: Georgia, serif; } .explanation .few { color: #666; white-space: nowrap; }
+.explanation .formula { font-family: Georgia, serif; display: inline-block; min-width: 10em; }
+.explanation .few { color: #666; white-space: nowrap; }
 .explanation td.shape { white-space: nowrap; }
 .explanation .notes { color: #555; } .explanation svg { max-width: 100%; height: auto; }
 """

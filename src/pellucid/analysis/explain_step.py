@@ -15,6 +15,7 @@ from pellucid.analysis.explain_layout import draw, layout
 from pellucid.analysis.explain_operations import evaluate, operation_rows
 from pellucid.analysis.explain_rows import FORWARD, LOSS, Row, edges, number
 from pellucid.analysis.explain_show import html_page, html_part, latex_text, plain_text
+from pellucid.analysis.explain_updates import update_settings
 from pellucid.dtypes import is_float
 from pellucid.errors import ConfigurationError, DataError, unknown_name
 from pellucid.graph import Graph, Var, trace
@@ -142,7 +143,8 @@ def explain(
     """
     if isinstance(model, Model):
         if len(arguments) != 2:
-            raise ConfigurationError(f"explain: a model takes x and y, but {len(arguments)} arguments were given.")
+            told = f"but was given {len(arguments)} argument{'s' * (len(arguments) != 1)}"
+            raise ConfigurationError(f"explain: a model takes x and y, {told}.")
         return _of_model(model, arguments[0], arguments[1], sample_weight, seed)
     if not callable(model):
         raise ConfigurationError(f"explain takes a model or a function of tensors, not {type(model).__name__}.")
@@ -243,7 +245,7 @@ def _of_model(model: Model, x: Any, y: Any, sample_weight: Any, seed: int | None
     }
     title = f'model "{model.label}": one step of {type(model.optimizer).__name__}, {len(inputs[0])} samples'
     rate = model.optimizer.current_learning_rate()
-    notes = _notes(len(inputs[0]), rate, weights is not None)
+    notes = _notes(len(inputs[0]), rate, weights is not None, update_settings(model.optimizer))
     if any(name in builder.formulas.errors and builder.variables[name] not in evaluated.gradients for name in outputs):
         notes += ("Activation and loss are computed together from the last z, so there is no gradient by y_hat.",)
     notes += _sharing(builder.formulas) + _not_finite(rows[LAYERS])
@@ -272,10 +274,12 @@ def _not_finite(rows: Sequence[Row]) -> tuple[str, ...]:
     return ()
 
 
-def _notes(count: int, rate: float, weighted: bool) -> tuple[str, ...]:
+def _notes(count: int, rate: float, weighted: bool, settings: dict[str, float]) -> tuple[str, ...]:
     more = ("s is the weight of a sample.",) if weighted else ()
+    named = "".join(f", {name} = {value:g}" for name, value in settings.items())
     return (
-        f"N = {count} samples, a row each; eta = {rate:g}. The formulas are those of one sample.",
+        f"N = {count} sample{'s' * (count != 1)}, a row each; eta = {rate:g}{named}. The formulas are those of one "
+        "sample.",
         "W^l is shown as the layer's kernel [in, out], the transpose of the lectures' W^l; gradients of parameters are "
         "summed over the samples.",
         *more,

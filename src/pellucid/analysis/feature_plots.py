@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.analysis.features import TopPatches, feature_maps, filters
 from pellucid.analysis.maximisation import Maximised
-from pellucid.analysis.tiles import SIGNED, Tile, as_pictures, balanced, draw_tiles, limit
+from pellucid.analysis.tiles import MANY, SIGNED, Tile, as_pictures, balanced, draw_tiles, limit, sheets
 from pellucid.analysis.wiring import Wiring
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, require
@@ -29,7 +29,8 @@ def plot_filters(model: Any, layer: Any = None, *, most: int = 16, ax: Any = Non
         ax: The Matplotlib axes to draw on; new ones by default.
 
     Returns:
-        The axes.
+        The axes: images have a tile for each filter and input channel; filters along time are lines, and over many
+        channels (the frequencies of a sound) pictures, time to the right and channels upwards.
 
     Raises:
         ConfigurationError: There is no such layer, or it is no convolution.
@@ -53,6 +54,9 @@ def plot_filters(model: Any, layer: Any = None, *, most: int = 16, ax: Any = Non
     if inputs == 3 and kernel.ndim == 4 and name == Wiring(model).convolutions()[0].name:
         tiles = [Tile((kernel[..., k] / high + 1) / 2) for k in range(min(most, count))]
         return draw_tiles(owner, ax, tiles, balanced(len(tiles)), title=title)
+    if kernel.ndim == 3 and inputs >= MANY:
+        tiles = [Tile(sheets(kernel[..., k]), -high, high, SIGNED) for k in range(min(most, count))]
+        return draw_tiles(owner, ax, tiles, balanced(len(tiles)), title=f"{title} (upwards)")
     shown = kernel[..., :most, :most]
     tiles = [
         Tile(shown[..., i, k], -high, high, SIGNED) for i in range(shown.shape[-2]) for k in range(shown.shape[-1])
@@ -103,7 +107,7 @@ def plot_feature_maps(
         Tile(maps[..., k], -high if signed else 0.0, high, SIGNED if signed else "gray_r", str(k))
         for k in range(min(most, count))
     ]
-    size = " x ".join(str(n) for n in maps.shape[:-1])
+    size = " x ".join(str(n) for n in maps.shape[:-1]) + (" positions" if maps.ndim == 2 else "")
     title = f"{_first(len(tiles), count)}feature maps of {name}, {size}"
     return draw_tiles(owner, ax, tiles, balanced(len(tiles)), title=title)
 

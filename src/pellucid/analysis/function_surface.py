@@ -25,8 +25,8 @@ class FunctionSurface(LossSurface):
     """
 
     def __init__(self, owner: str, function: Callable[[Any], Any], w: Any) -> None:
-        leaves, self._structure = nest.flatten(_checked(owner, w) if _is_numbers(w) else w)
-        arrays = [_checked(owner, leaf) for leaf in leaves]
+        w = _arrays(owner, w)
+        arrays, self._structure = nest.flatten(w)
         if not sum(a.size for a in arrays):
             raise DataError(f"{owner}: the function has no parameter: w is empty.")
         super().__init__(_names(w), [a.shape for a in arrays], np.concatenate([a.reshape(-1) for a in arrays]))
@@ -77,11 +77,25 @@ class FunctionSurface(LossSurface):
         return np.stack([self._vector(self._product(here, self._nest(vector))) for vector in vectors])
 
 
-def _is_numbers(w: Any) -> bool:
-    """Whether it is one array, or a list of plain numbers (not a nest of arrays)."""
-    if isinstance(w, (list, tuple)):
-        return not any(hasattr(item, "__array__") for item in w) and not any(isinstance(item, dict) for item in w)
-    return not isinstance(w, dict)
+def _arrays(owner: str, w: Any) -> Any:
+    """The nest with float64 arrays for leaves: lists of plain numbers, wherever they are, count as one."""
+    if isinstance(w, dict):
+        return {key: _arrays(owner, item) for key, item in w.items()}
+    if isinstance(w, (list, tuple)) and not _is_numbers(w):
+        items = [_arrays(owner, item) for item in w]
+        return type(w)(*items) if hasattr(w, "_fields") else type(w)(items)
+    return _checked(owner, w)
+
+
+def _is_numbers(w: list | tuple) -> bool:
+    """Whether it holds plain numbers, or lists of them alone: no arrays, no dicts, no names."""
+    if hasattr(w, "_fields"):
+        return False
+    return all(_is_numbers(i) if isinstance(i, (list, tuple)) else not _is_leaf_or_dict(i) for i in w)
+
+
+def _is_leaf_or_dict(item: Any) -> bool:
+    return isinstance(item, dict) or (hasattr(item, "__array__") and not isinstance(item, np.generic))
 
 
 def _checked(owner: str, leaf: Any) -> np.ndarray:
@@ -100,6 +114,6 @@ def _names(w: Any, prefix: str = "w") -> list[str]:
         start = "" if prefix == "w" else f"{prefix}."
         keys = sorted(w, key=lambda key: (type(key).__name__, key))
         return [name for key in keys for name in _names(w[key], f"{start}{key}")]
-    if isinstance(w, (list, tuple)) and not _is_numbers(w):
+    if isinstance(w, (list, tuple)):
         return [name for number, item in enumerate(w) for name in _names(item, f"{prefix}[{number}]")]
     return [prefix]

@@ -31,7 +31,8 @@ class CheckedEntry:
             cannot resolve six digits of them, relative to the smallest of which they can.
         uncertainty: By how much the numerical one may be wrong: its own truncation and rounding.
         verdict: "right", "wrong", or "kink" where the loss has no derivative (a ReLU at 0, two equal maxima of a
-            pool): there any number between the slopes on both sides is as good as another.
+            pool, the edge of where it is defined): there any number between the slopes on both sides is as good as
+            another.
     """
 
     parameter: str
@@ -264,15 +265,16 @@ def _judged(
     verdict: Verdict = "right"
     if not _agree(backprop, numerical, uncertainty, tolerance):
         better, doubt = differences.refined(number)
-        if differences.is_jump(number):
+        if not np.isfinite(better) or differences.is_jump(number):
             verdict = "kink"
         elif not _agree(backprop, better, doubt, tolerance):
             verdict = "kink" if differences.is_kink(number, backprop) else "wrong"
         # The difference with a step that was asked for is shown as it is.
-        numerical, uncertainty = (numerical, abs(numerical - better) + doubt) if chosen else (better, doubt)
+        keep = chosen and np.isfinite(numerical)
+        numerical, uncertainty = (numerical, abs(numerical - better) + doubt) if keep else (better, doubt)
     name, index = surface.place(number)
     size = max(abs(backprop), abs(numerical), resolved)
-    relative = abs(backprop - numerical) / size if size else 0.0
+    relative = abs(backprop - numerical) / size if size and np.isfinite(numerical) else 0.0
     return CheckedEntry(name, index, backprop, numerical, relative, uncertainty, verdict)
 
 

@@ -41,7 +41,8 @@ def loss_line(
         at: For a model, x and y; for a function, w.
         to: Another model of the same architecture, its weights by name, or a point [n].
         direction: A vector [n] or arrays by name.
-        positions: The values of t; by default ``count`` of them from -0.5 to 1.5 (``to``) or -1 to 1.
+        positions: The values of t, which come back growing; by default ``count`` of them from -0.5 to 1.5 (``to``) or
+            -1 to 1.
         count: How many.
         normalise, seed: Of a random direction, see ``random_direction``.
         validation_data: (x, y) whose loss is wanted, too.
@@ -70,6 +71,8 @@ def loss_line(
     surface = surface_of(owner, target, at, **settings)
     if to is not None:
         along = _other(owner, surface, to) - surface.point
+        if not along.any():
+            raise DataError(f"{owner}: to= has the same weights, so that there is no line between the two.")
     else:
         along = (
             random_direction(surface, _normalisation(surface, normalise), seed=seed)
@@ -229,6 +232,8 @@ def _through(owner: str, surface: LossSurface, through: Any) -> tuple[np.ndarray
     one, other = (_other(owner, surface, each) - surface.point for each in _two(owner, "through", through))
     first = one / max(float(np.linalg.norm(one)), 1e-300)
     rest = other - (other @ first) * first
+    if np.linalg.norm(rest) <= 1e-9 * np.linalg.norm(other):  # what is left is rounding
+        rest = np.zeros_like(rest)
     second = rest / max(float(np.linalg.norm(rest)), 1e-300)
     axes = np.stack([first, second])
     places = {"w": np.zeros(2), "one": axes @ one, "other": axes @ other}
@@ -238,7 +243,7 @@ def _through(owner: str, surface: LossSurface, through: Any) -> tuple[np.ndarray
 def _independent(owner: str, axes: np.ndarray) -> None:
     u, v = axes
     across = np.linalg.norm(v - (v @ u) / max(float(u @ u), 1e-300) * u)
-    if not u.any() or across <= 1e-9 * max(float(np.linalg.norm(v)), 1e-300):
+    if not u.any() or not v.any() or across <= 1e-9 * max(float(np.linalg.norm(v)), 1e-300):
         raise ConfigurationError(f"{owner}: the two directions lie on one line and span no plane.")
 
 
@@ -248,7 +253,7 @@ def _positions(owner: str, name: str, given: Any, low: float, high: float, count
     found = np.asarray(given, np.float64).reshape(-1)
     if not len(found) or not np.isfinite(found).all():
         raise DataError(f"{owner}: {name} must be finite numbers, not {given!r}.")
-    return found
+    return np.sort(found)
 
 
 def _spans(owner: str, span: Any, seen: np.ndarray | None) -> np.ndarray:

@@ -40,10 +40,11 @@ class LossLine:
     def barrier(self) -> float:
         """How far the loss rises between t = 0 and t = 1 above the straight line between its values there.
 
-        0 where the two ends are linearly connected. (Frankle et al., "Linear mode connectivity", 2020.)
+        0 where the two ends are linearly connected; NaN where the positions do not reach from 0 to 1. (Frankle et al.,
+        "Linear mode connectivity", 2020.)
         """
         inside = (self.positions >= 0) & (self.positions <= 1)
-        if not inside.any():
+        if self.positions.min() > 0 or self.positions.max() < 1:
             return float("nan")
         ends = np.interp([0.0, 1.0], self.positions, self.losses)
         chord = ends[0] + self.positions[inside] * (ends[1] - ends[0])

@@ -22,7 +22,7 @@ from pellucid.analysis.occluding import occlusion
 from pellucid.analysis.probe import Probe
 from pellucid.analysis.receptive_fields import field_of
 from pellucid.analysis.wiring import Step, Wiring
-from pellucid.errors import ConfigurationError
+from pellucid.errors import ConfigurationError, DataError
 from pellucid.fields import Integer, require
 
 Page = tuple[str, Any]
@@ -50,7 +50,7 @@ def feature_overview(
         x: Inputs as for ``predict``.
         y: Labels [N] or one-hot rows, for the captions.
         layers: The convolutions to look at; by default all, and of more than three the first, the middle and the last.
-        samples: How many inputs are explained, the first ones.
+        samples: How many inputs are explained, the first ones; with labels, the first of each class before the second.
         scan: How many inputs are searched for patches, the first ones.
         class_names: Names of the classes.
         seed: Fixes the noise that ascents start from.
@@ -60,7 +60,7 @@ def feature_overview(
 
     Raises:
         ConfigurationError: The model has no convolution, or not one input with positions.
-        DataError: x does not fit the model.
+        DataError: x does not fit the model, or y not x.
     """
     owner = "feature_overview"
     require(owner, "samples", samples, Integer(1))
@@ -79,8 +79,29 @@ def feature_overview(
             top = top_patches(model, x, step.name, channels=list(shown), before_activation=True)
             pages.append((f"Top patches of {step.name}", plot_top_patches(top).figure))
     pages.append(_exciting(model, wiring, x, class_names, seed))
-    pages.append(_explained(model, wiring, x[:samples], y, class_names))
+    labels = _labels(y, len(x))
+    rows = np.arange(min(samples, len(x))) if labels is None else _of_each(labels, samples)
+    pages.append(_explained(model, wiring, x[rows], None if labels is None else labels[rows], class_names))
     return pages
+
+
+def _labels(y: Any, count: int) -> np.ndarray | None:
+    """The labels of the first samples, rows of 0 and 1 as numbers."""
+    if y is None:
+        return None
+    if len(np.asarray(y)) < count:
+        raise DataError(f"feature_overview: there are {count} samples but only {len(np.asarray(y))} labels.")
+    found = np.asarray(y)[:count]
+    return found.argmax(axis=1) if found.ndim == 2 and found.shape[1] > 1 else found
+
+
+def _of_each(labels: np.ndarray, count: int) -> np.ndarray:
+    """The rows of so many samples: the first of each class, then the second of each, in their order in the data."""
+    seen: dict[Any, int] = {}
+    turn = np.empty(len(labels), np.intp)
+    for row, label in enumerate(labels.reshape(len(labels), -1)[:, 0].tolist()):
+        turn[row] = seen[label] = seen.get(label, -1) + 1
+    return np.sort(np.argsort(turn, kind="stable")[:count])
 
 
 def _low_mid_high(wiring: Wiring) -> list[Step]:
@@ -105,7 +126,9 @@ def _exciting(model: Any, wiring: Wiring, x: np.ndarray, names: Sequence[str] | 
     return title, plot_maximised(found, names=names, title=f"{title}, and their logits").figure
 
 
-def _explained(model: Any, wiring: Wiring, x: np.ndarray, y: Any, names: Sequence[str] | None) -> Page:
+def _explained(
+    model: Any, wiring: Wiring, x: np.ndarray, labels: np.ndarray | None, names: Sequence[str] | None
+) -> Page:
     """A row per sample: the sample, and what each method says of the predicted class."""
     predicted = model.predict(x)
     predicted = predicted[0] if isinstance(predicted, list) else predicted
@@ -120,11 +143,14 @@ def _explained(model: Any, wiring: Wiring, x: np.ndarray, y: Any, names: Sequenc
     }
     if _field_known(wiring, wiring.convolutions()[-1]):
         methods["Grad-CAM"] = grad_cam(model, x, chosen)
-    labels = None if y is None else np.asarray(y)[: len(x)]
-    if labels is not None and labels.ndim == 2 and labels.shape[1] > 1:
-        labels = labels.argmax(axis=1)
-    rows = [_caption(k, None if labels is None else labels[row], names) for row, k in enumerate(chosen)]
-    title = "Why: what speaks for the predicted class"
+    truth = [None if labels is None else labels[row] for row in range(len(x))]
+    if predicted.shape[-1] > 1:
+        title = "Why: what speaks for the predicted class"
+        rows = [_caption(k, true, names) for k, true in zip(chosen, truth, strict=True)]
+    else:  # one number, of which classes need a limit that only the loss knows
+        title = "Why: what makes the output larger"
+        outputs = predicted.reshape(len(x), -1).max(axis=1)
+        rows = [_output_caption(value, true, names) for value, true in zip(outputs, truth, strict=True)]
     return title, plot_attributions(x, methods, names=rows, title=title).figure
 
 
@@ -135,3 +161,10 @@ def _caption(predicted: int, true: Any, names: Sequence[str] | None) -> str:
     if true is None or (np.ndim(true) == 0 and int(true) == predicted):
         return name(predicted)
     return f"{name(predicted)}, not {name(np.ravel(true)[0])}"
+
+
+def _output_caption(output: float, true: Any, names: Sequence[str] | None) -> str:
+    if true is None:
+        return f"{output:.3g}"
+    label = np.ravel(true)[0]
+    return f"{output:.3g} for {f'{label:.3g}' if names is None else names[int(label)]}"

@@ -47,12 +47,14 @@ class Request:
         back_to: The numbers of the values that the signal is brought back to.
         rule: What a ReLU does to the signal s on its way back: ``"gradient"`` s [x > 0]; ``"deconvnet"`` max(s, 0);
             ``"guided"`` max(s, 0) [x > 0].
+        given: The numbers of the values that are handed in, after the inputs, in place of what layers make.
     """
 
     values: tuple[int, ...] = ()
     of: int | None = None
     back_to: tuple[int, ...] = ()
     rule: str = "gradient"
+    given: tuple[int, ...] = ()
 
 
 class _Rectifier:
@@ -90,18 +92,19 @@ class Program:
         self.batch = batch
         self._parameters = list(wiring.model.parameters)
         inputs = [wiring.spec(number, batch) for number in wiring.inputs]
+        given = [wiring.spec(number, batch) for number in request.given]
         signal = [] if request.of is None else [wiring.spec(request.of, batch)]
 
-        def compute(x: list, start: list) -> list:
+        def compute(x: list, inside: list, start: list) -> list:
             with phase(training=False):
-                values = wiring.run(x)
+                values = wiring.run(x, dict(zip(request.given, inside, strict=True)))
             found = [values[number] for number in request.values]
             if request.of is not None:
                 ends = [values[number] for number in request.back_to]
                 found += _brought_back(values[request.of], start[0], ends, request.rule)
             return found
 
-        graph = trace(compute, inputs, signal, bind=self._parameters, name="probe").graph
+        graph = trace(compute, inputs, given, signal, bind=self._parameters, name="probe").graph
         self._executable = wiring.model.backend.compile(rewrite(rewrite(graph, FORWARD_PASSES)))
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -195,7 +198,7 @@ class Probe:
                 names = [step.name for step in self.wiring.steps if isinstance(step.layer, Embedding)]
                 raise ConfigurationError(
                     f"{self.owner}: the input holds integers, which have no gradient.",
-                    hint=f"the output of a layer has one: wrt={names[0]!r}" if names else None,
+                    hint=f"the output of a layer has one: gradients(..., wrt={names[0]!r})" if names else None,
                 )
         run = program(self.wiring, request, self.batch)
         return lambda inputs, signal: self.call(run, [*inputs, signal])

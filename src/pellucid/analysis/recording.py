@@ -83,7 +83,7 @@ def _lines(
         for name in names:
             chosen = mine & (data["name"] == name)
             if not np.isnan(data[column][chosen]).all():
-                label = f"{layer}.{name}" if len(names) > 1 or name not in ("", "kernel") else layer
+                label = f"{layer}.{name}" if name and (len(names) > 1 or name != "kernel") else layer
                 found[label] = (data["step"][chosen], data[column][chosen])
     return found
 

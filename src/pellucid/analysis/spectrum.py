@@ -42,8 +42,9 @@ class SpectralDensity:
 
     @property
     def minimum_ratio(self) -> float:
-        """The share of positive eigenvalues, an estimate: those near 0 may fall on either side."""
-        return float(self.weights[self.nodes > 0].sum())
+        """The share of positive eigenvalues: of those above a millionth of the largest one in size, as in
+        ``critical_point``. Where the spectrum is an estimate, those near 0 may fall on either side."""
+        return float(self.weights[self.nodes > 1e-6 * np.abs(self.nodes).max()].sum())
 
     def density(self, points: int = 1024, width: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The density as a curve: eigenvalues [points] and density [points], each node a bell of some width.

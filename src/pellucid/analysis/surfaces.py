@@ -39,18 +39,19 @@ def surface_of(owner: str, target: Any, at: tuple[Any, ...], **settings: Any) ->
         ConfigurationError: The target is of no known kind, or what comes with it does not fit.
     """
     given = {name: value for name, value in settings.items() if value is not None}
+    told = f"but was given {len(at)} argument{'s' * (len(at) != 1)}."
     if isinstance(target, LossSurface):
         if at or given:
             raise ConfigurationError(f"{owner}: a loss surface has its place already; give nothing beside it.")
         return target
     if isinstance(target, Model):
         if len(at) != 2:
-            raise ConfigurationError(f"{owner}: a model needs data x and y, but {len(at)} arguments were given.")
+            raise ConfigurationError(f"{owner}: a model needs data x and y, {told}")
         return ModelSurface(target, *at, **given)
     if not callable(target):
         raise ConfigurationError(f"{owner} takes a model or a function of its parameters, not {target!r}.")
     if len(at) != 1:
-        raise ConfigurationError(f"{owner}: a function needs its parameters w, but {len(at)} arguments were given.")
+        raise ConfigurationError(f"{owner}: a function needs its parameters w, {told}")
     if given:
         raise ConfigurationError(f"{owner}: {sorted(given)} are settings of models; a function has none of them.")
     return FunctionSurface(owner, target, at[0])

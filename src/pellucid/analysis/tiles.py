@@ -16,6 +16,9 @@ _STEP, _TEXT = 1.12, 0.22
 #: Signed numbers: blue below 0, red above, white at 0.
 SIGNED = "RdBu_r"
 
+#: A signal of so many channels is drawn as a picture of them.
+MANY = 8
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -124,8 +127,8 @@ def _signal(ax: Any, tile: Tile, left: float, top: float, tall: float) -> None:
 def as_pictures(samples: Any) -> tuple[np.ndarray, float, float]:
     """Samples [N, height, width, channel] or [N, length, channel] as pictures, and their smallest and largest number.
 
-    One channel is grey, three are colours (brought to 0 .. 1 all together), of any other number the mean is shown;
-    signals show their mean channel.
+    One channel is grey, three are colours (brought to 0 .. 1 all together), of any other number the mean is shown.
+    Signals show their mean channel; those of many channels, such as a sound's frequencies, become a picture of them.
 
     >>> pictures, low, high = as_pictures(np.ones((2, 5, 5, 1)))
     >>> pictures.shape, low, high
@@ -135,7 +138,19 @@ def as_pictures(samples: Any) -> tuple[np.ndarray, float, float]:
     low, high = (float(found.min()), float(found.max())) if found.size else (0.0, 1.0)
     if found.ndim == 4 and found.shape[-1] == 3:
         return (found - low) / ((high - low) or 1.0), 0.0, 1.0
+    if found.ndim == 3 and found.shape[-1] >= MANY:
+        return sheets(found), low, high
     return found.mean(axis=-1), low, high
+
+
+def sheets(signals: np.ndarray) -> np.ndarray:
+    """Signals [..., length, channel] as pictures: time to the right, the channels upwards; a short one is stretched.
+
+    >>> sheets(np.array([[1, 2], [3, 4], [5, 6]])).tolist()
+    [[2, 4, 6], [1, 3, 5]]
+    """
+    upwards = np.flip(np.swapaxes(signals, -1, -2), axis=-2)
+    return np.repeat(upwards, max(1, round(upwards.shape[-2] / upwards.shape[-1])), axis=-1)
 
 
 def balanced(count: int, most: int = 8) -> int:

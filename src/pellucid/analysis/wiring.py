@@ -7,7 +7,7 @@ the second call of a shared layer), by its number in ``model.layers``, or as the
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +107,9 @@ class Wiring:
         self.steps.append(Step(name, layer, inputs, made, before))
         return made
 
-    def run(self, inputs: Sequence[Any]) -> list[Any]:
-        """Every numbered value for values of the inputs."""
+    def run(self, inputs: Sequence[Any], given: Mapping[int, Any] | None = None) -> list[Any]:
+        """Every numbered value for values of the inputs; those that are given stand in for what layers make."""
+        known = given or {}
         values: list[Any] = [*inputs, *[None] * (len(self.values) - len(inputs))]
         for step in self.steps:
             arguments = [values[number] for number in step.inputs]
@@ -120,7 +121,7 @@ class Wiring:
                     result = activations.get(step.layer.activation)(result)  # type: ignore[attr-defined]
             several = list(result) if len(step.outputs) > 1 else [result]
             for number, value in zip(step.outputs, several, strict=True):
-                values[number] = value
+                values[number] = known.get(number, value)
         return values
 
     def spec(self, number: int, batch: int) -> Spec:

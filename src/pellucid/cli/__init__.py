@@ -138,7 +138,7 @@ def _fit(network: Any, examples: Dataset, options: TrainingOptions, seed: int, r
         before = f"\n{error}\nkept: the {'last' if lacking else 'best'} weights of the epochs before"
         at_once = f"error: {error}\nkept: the weights from before the failure; see pellucid inspect"
         print(before if len(network.history) else at_once, file=sys.stderr)
-        network.history.stopped_by = error.message
+        network.history.stopped_by = str(error)  # with the first cause
         return network.history
 
 

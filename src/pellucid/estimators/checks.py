@@ -16,6 +16,7 @@ from sklearn.utils import check_array
 from pellucid.errors import ConfigurationError, DataError, NonFiniteError
 from pellucid.fields import Check
 from pellucid.optim import OPTIMIZERS, Optimizer
+from pellucid.train import Recorder
 
 
 class DivergedError(NonFiniteError, ValueError):
@@ -98,6 +99,12 @@ def optimizer(value: Any) -> str | None:
     if isinstance(value, Optimizer) or (isinstance(value, str) and value.lower() in names):
         return None
     return f"an Optimizer or one of {', '.join(repr(n) for n in sorted(names))}"
+
+
+def recorder(value: Any) -> str | None:
+    """What ``fit(record=...)`` of a Model takes."""
+    ok = value is None or isinstance(value, Recorder) or (isinstance(value, str) and value in ("off", "stats", "full"))
+    return None if ok else "'off', 'stats', 'full' or a Recorder"
 
 
 def class_weights(value: Any) -> str | None:

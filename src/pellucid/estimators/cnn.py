@@ -57,12 +57,13 @@ class CNNClassifier(ModelClassifier):
         image_shape: (height, width) or (height, width, channels) of flat samples. None: samples are images [n, h, w] or
             [n, h, w, c]; flat ones are taken as square grey images, or as one row of pixels where there is no square.
         epochs, batch_size, optimizer, learning_rate, loss, metrics, callbacks, validation_split, shuffle, class_weight,
-            random_state, warm_start, verbose: As for :class:`~pellucid.estimators.NeuralNetClassifier`.
+            random_state, warm_start, verbose, record: As for :class:`~pellucid.estimators.NeuralNetClassifier`.
 
     Attributes:
         image_shape_: (height, width, channels).
         n_features_in_: Their product: samples count as flat, whatever form they are given in.
-        model_, classes_, history_, weights_, problem_: As for :class:`~pellucid.estimators.NeuralNetClassifier`.
+        model_, classes_, history_, weights_, recording_, problem_: As for
+            :class:`~pellucid.estimators.NeuralNetClassifier`.
 
     Raises:
         ConfigurationError, DataError: A parameter or the data cannot be used as they are.
@@ -86,6 +87,7 @@ class CNNClassifier(ModelClassifier):
         batch_size: int | None = 32, optimizer: Any = "adam", learning_rate: float | None = None, loss: Any = None,
         metrics: Any = (), callbacks: Any = (), validation_split: float = 0.0, shuffle: bool = True,
         class_weight: Any = None, random_state: Any = None, warm_start: bool = False, verbose: Any = 0,
+        record: Any = "off",
     ) -> None:  # fmt: skip
         self.filters = filters
         self.kernel_size = kernel_size
@@ -107,6 +109,7 @@ class CNNClassifier(ModelClassifier):
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.record = record
 
     def _samples(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
         """Images as flat samples, and their shape; what is flat already stays as it is."""

@@ -17,6 +17,9 @@ from pellucid.backends.loop import LoopData, LoopRun
 from pellucid.errors import DataError
 from pellucid.estimators.network import Network
 from pellucid.train.feed import Segment
+from pellucid.train.recording import Recorder, Recording, Session
+from pellucid.train.recording.probe import check_layers
+from pellucid.train.recording.tape import Tape, TapedRun, When
 from pellucid.train.step import StepLogs, TrainingProgram
 
 #: Multiply-adds and bytes of orders that a block of epochs has at most: some tenths of a second.
@@ -90,8 +93,11 @@ class Descent:
         batch: Samples of a batch; the last one of an epoch holds what is left.
         alpha: The strength of the L2 penalty, which counts once per data set: a batch's share is alpha / its weight.
         key_seed: Fixes dropout.
+        recorder: What is recorded, or None.
 
     Attributes:
+        recorder: The same.
+        session: The recording, once :meth:`record` was called; None where nothing is recorded.
         count: Samples in an epoch.
         steps: Updates in an epoch.
     """
@@ -106,11 +112,13 @@ class Descent:
         batch: int,
         alpha: float,
         key_seed: int = 0,
+        recorder: Recorder | None = None,
     ) -> None:
         self._network, self._samples, self._arrays = network, samples, arrays
         self.rows = rows
         self.count = len(rows)
         self._alpha, self._key = alpha, np.asarray(ops.random_key(key_seed))
+        self.recorder, self.session = recorder, None
         whole = self.count // batch * batch
         self._parts = [(0, whole, batch), (whole, self.count, self.count - whole)][: 2 if whole < self.count else 1]
         self.steps = sum((stop - start) // size for start, stop, size in self._parts)
@@ -119,19 +127,38 @@ class Descent:
     def _program(self, size: int) -> TrainingProgram:
         return self._network.model.programs.training(self._samples.segment(self._network, self.rows[:size], size))
 
+    def record(self, first: int, epochs: int) -> Recording | None:
+        """Record from now on, if that is wanted.
+
+        Args:
+            first: Updates before.
+            epochs: At most so many follow.
+
+        Raises:
+            ConfigurationError: There is no layer of a name that is to be recorded.
+        """
+        if self.recorder is None:
+            return None
+        check_layers(self._network.model, self.recorder.layers)
+        self.session = Session(self.recorder, first + 1, epochs * self.steps)
+        return self.session.recording
+
     @property
     def affordable(self) -> int:
-        """How many epochs a block may have, so that Ctrl-C is heard soon."""
+        """How many epochs a block may have, so that Ctrl-C is heard soon; one where whole arrays are recorded."""
+        if self.recorder is not None and self.recorder.level == "full":
+            return 1
         numbers = sum(array.size for array in self._arrays)
         return max(1, int(min(_WORK / (6 * self.count * numbers), _BYTES / (16 * self.count))))
 
-    def block(self, orders: np.ndarray, rates: np.ndarray, first_step: int) -> Block:
+    def block(self, orders: np.ndarray, rates: np.ndarray, first_step: int, first_epoch: int = 0) -> Block:
         """Some epochs, ready to run.
 
         Args:
             orders: The rows in the order of each epoch [epochs, count].
             rates: The learning rates [epochs, steps].
             first_step: Updates before.
+            first_epoch: Epochs before.
         """
         epochs = len(orders)
         numbers = np.arange(first_step, first_step + rates.size, dtype=np.uint32).reshape(rates.shape)
@@ -141,10 +168,18 @@ class Descent:
             series = [np.ascontiguousarray(a[:, done : done + steps]).ravel() for a in (numbers, rates)]
             segment = self._samples.segment(self._network, orders[:, start:stop].ravel(), size)
             data = LoopData(segment.arrays, segment.order, self._fixed(program, size), series, self._arrays)
-            run = program.loop.start(data)
+            run = self._started(program, data, segment, np.arange(first_epoch, first_epoch + epochs))
             parts.append(Part(run, steps, size, StepLogs.of(run.logs, program.losses)))
             done += steps
         return Block(self._programs[0].loop, parts, epochs, self.count)
+
+    def _started(self, program: TrainingProgram, data: LoopData, segment: Segment, epochs: np.ndarray) -> LoopRun:
+        """A run; one that records where some of its steps are to be recorded."""
+        when = When(data.series[0].astype(np.int64) + 1, np.repeat(epochs, segment.steps // len(epochs)) + 1)
+        if self.session is None or not self.session.timetable.among(when.numbers).any():
+            return program.loop.start(data)
+        recording = self._network.model.programs.training(segment, self.session.recorder)
+        return Tape(self.session, recording, whole=True).start(program.loop, data, when)
 
     def _fixed(self, program: TrainingProgram, size: int) -> list[np.ndarray]:
         """Key and settings for batches of a size: the penalty's strength is alpha over the weight of a batch."""
@@ -162,20 +197,36 @@ class Part:
     size: int
     logs: StepLogs
 
+    def lines(self, epoch: int, epochs: int) -> list[tuple[LoopRun, int]]:
+        """The lines of a script for some epochs from one on."""
+        if isinstance(self.run, TapedRun):
+            return self.run.script(epoch * self.steps, (epoch + epochs) * self.steps, epochs * self.steps)
+        return [(self.run, epochs * self.steps)]
+
 
 class Block:
     """Some epochs on their way."""
 
     def __init__(self, loop: Any, parts: list[Part], epochs: int, count: int) -> None:
         self._loop, self._parts, self.epochs, self._count = loop, parts, epochs, count
+        self._done = 0
 
     def advance(self, epochs: int) -> None:
         """Train so many of the epochs, in one native call where the network is small."""
+        first = self._done
         if len(self._parts) == 1:
-            (part,) = self._parts
-            self._loop.in_turn([(part.run, part.steps * epochs)])
+            script = self._parts[0].lines(first, epochs)
         else:
-            self._loop.in_turn([(part.run, part.steps) for part in self._parts] * epochs)
+            script = [line for k in range(first, first + epochs) for part in self._parts for line in part.lines(k, 1)]
+        taped = [(part.run, part.steps) for part in self._parts if isinstance(part.run, TapedRun)]
+        try:
+            self._loop.in_turn(script)
+        finally:
+            for run, _ in taped:
+                run.collect()
+        self._done += epochs
+        for number, (run, steps) in enumerate(taped, 1):
+            run.keep(self._done * steps, more=number < len(taped))
 
     def losses(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean loss and the mean penalty of each epoch over its samples, as float64 [epochs]."""

@@ -60,6 +60,9 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
         callbacks: Pellucid's callbacks, or functions ``f(epoch, logs)``, told of each epoch (iteration of ``"lbfgs"``):
             its ``loss``, with ``early_stopping`` also ``val_loss`` and ``val_accuracy``. They see a model with the
             weights of the moment, and may end training, change the learning rate or restore weights.
+        record: ``"off"``, ``"stats"``, ``"full"`` or a :class:`~pellucid.train.Recorder`: what a fit by epochs records
+            of the inside of the network, as for ``Model.fit``; it changes no bit. (Of the penalty, gradients hold the
+            share of their batch.)
 
     Attributes:
         classes_: The labels; outputs are in their order.
@@ -68,6 +71,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
         validation_scores_, best_validation_score_, validation_loss_curve_: With ``early_stopping``, of each epoch; the
             loss is without penalty.
         n_iter_, t_: Epochs of the last fit, and samples seen in all.
+        recording_: What the last fit has recorded, a :class:`~pellucid.train.Recording`, or None.
         n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_: As in scikit-learn.
 
     Raises:
@@ -95,7 +99,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
         momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
         validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
         n_iter_no_change: float = 10, max_fun: int = 15000, loss: Any = "log_loss", dropout: float = 0.0,
-        class_weight: Any = None, callbacks: Any = (),
+        class_weight: Any = None, callbacks: Any = (), record: Any = "off",
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -124,6 +128,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
         self.dropout = dropout
         self.class_weight = class_weight
         self.callbacks = callbacks
+        self.record = record
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on samples [n, features] with labels [n], or with indicators of several labels [n, labels]."""
@@ -182,10 +187,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
             epsilon, n_iter_no_change, max_fun, dropout: As for :class:`MLPClassifier`.
         early_stopping, validation_fraction: The same, judged by R^2.
         callbacks: As for :class:`MLPClassifier`, with ``val_r2``.
+        record: As for :class:`MLPClassifier`.
 
     Attributes:
         coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_,
-            validation_loss_curve_, n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_,
+            validation_loss_curve_, n_iter_, t_, recording_, n_layers_, n_outputs_, out_activation_, n_features_in_,
             feature_names_in_: As for :class:`MLPClassifier`.
 
     Raises:
@@ -213,6 +219,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
         validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
         n_iter_no_change: float = 10, max_fun: int = 15000, dropout: float = 0.0, callbacks: Any = (),
+        record: Any = "off",
     ) -> None:  # fmt: skip
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -240,6 +247,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.max_fun = max_fun
         self.dropout = dropout
         self.callbacks = callbacks
+        self.record = record
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on samples [n, features] with targets [n] or [n, outputs]."""

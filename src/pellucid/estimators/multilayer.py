@@ -32,6 +32,7 @@ from pellucid.estimators.stochastic import Plan, Training, Validation
 from pellucid.nn import activations
 from pellucid.nn.losses import MeanSquaredError
 from pellucid.optim import Optimizer
+from pellucid.train.recording.recorder import as_recorder
 
 
 def _activation(value: Any) -> str | None:
@@ -72,6 +73,7 @@ PARAMETERS: dict[str, fields.Check] = {
     "n_iter_no_change": checks.patience,
     "max_fun": fields.Integer(1),
     "dropout": fields.Interval(0, 1, "left"),
+    "record": checks.recorder,
 }
 
 
@@ -123,6 +125,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):
     validation_fraction: float
     dropout: float
     callbacks: Any
+    record: Any
 
     _y_numeric = False
 
@@ -238,6 +241,13 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         return int(random.randint(2**31)) if self.dropout else 0
 
     def _fit_lbfgs(self, samples: Samples, goal: Goal, random: np.random.RandomState) -> None:
+        if as_recorder(self.record, None) is not None:
+            raise ConfigurationError(
+                f"{type(self).__name__}: record={self.record!r} tells of updates by batches, but solver='lbfgs' makes "
+                "steps of another kind.",
+                hint='take another solver, such as "adam", or record="off"',
+            )
+        self.recording_ = None
         network = self._network(goal, KeepGradient())
         parameters = [array.copy() for array in self._parameters]
         surface = lbfgs.Surface(network, samples, parameters, self.alpha, self._key_seed(random))
@@ -264,7 +274,7 @@ class MultilayerPerceptron(BaseEstimator, ABC):
         samples = samples.relative_to(rows)
         descent = Descent(
             network, samples, arrays, rows=rows, batch=self._batch(len(rows)), alpha=self.alpha,
-            key_seed=self._key_seed(random),
+            key_seed=self._key_seed(random), recorder=as_recorder(self.record, None),
         )  # fmt: skip
         validation = None if held_out is None else Validation(network, samples, arrays, held_out, task.goal, task.score)
         constant = task.goal.constant(*samples.targets_of(rows))

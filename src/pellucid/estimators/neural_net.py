@@ -220,6 +220,8 @@ class NeuralNetClassifier(ModelClassifier, BuiltByFunction):
         warm_start: Go on from the last fit, with another ``learning_rate`` if it was changed; a change of what the
             model is made or compiled from is refused.
         verbose: 0 nothing, 1 a bar, 2 lines.
+        record: ``"off"``, ``"stats"``, ``"full"`` or a :class:`~pellucid.train.Recorder`: what a fit records of the
+            inside of the network, as for ``Model.fit``; it changes no bit.
         **build_parameters: Parameters of ``build_fn``.
 
     Attributes:
@@ -227,6 +229,7 @@ class NeuralNetClassifier(ModelClassifier, BuiltByFunction):
         classes_: The labels; columns are in their order.
         history_: Each logged number of every epoch.
         weights_: Every parameter by name.
+        recording_: What the last fit has recorded, a :class:`~pellucid.train.Recording`, or None.
         problem_, n_features_in_, feature_names_in_: What the model was made for.
 
     Raises:
@@ -250,7 +253,8 @@ class NeuralNetClassifier(ModelClassifier, BuiltByFunction):
         self, build_fn: Callable[..., Model] | None = None, *, epochs: int = 100, batch_size: int | None = 32,
         optimizer: Any = "adam", learning_rate: float | None = None, loss: Any = None, metrics: Any = (),
         callbacks: Any = (), validation_split: float = 0.0, shuffle: bool = True, class_weight: Any = None,
-        random_state: Any = None, warm_start: bool = False, verbose: Any = 0, **build_parameters: Any,
+        random_state: Any = None, warm_start: bool = False, verbose: Any = 0, record: Any = "off",
+        **build_parameters: Any,
     ) -> None:  # fmt: skip
         self.build_fn = build_fn
         self.epochs = epochs
@@ -266,6 +270,7 @@ class NeuralNetClassifier(ModelClassifier, BuiltByFunction):
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.record = record
         self._given = build_parameters
 
 
@@ -275,11 +280,12 @@ class NeuralNetRegressor(RegressorMixin, BuiltByFunction):
     Args:
         loss: As ``Model.compile`` takes it; None is the mean squared error.
         build_fn, epochs, batch_size, optimizer, learning_rate, metrics, callbacks, validation_split, shuffle,
-            random_state, warm_start, verbose, **build_parameters: As for :class:`NeuralNetClassifier`; ``n_outputs`` is
-            the number of targets and ``out_activation`` ``"linear"``.
+            random_state, warm_start, verbose, record, **build_parameters: As for :class:`NeuralNetClassifier`;
+            ``n_outputs`` is the number of targets and ``out_activation`` ``"linear"``.
 
     Attributes:
-        model_, history_, weights_, problem_, n_features_in_, feature_names_in_: As for :class:`NeuralNetClassifier`.
+        model_, history_, weights_, recording_, problem_, n_features_in_, feature_names_in_: As for
+            :class:`NeuralNetClassifier`.
 
     Raises:
         ConfigurationError, DataError: A parameter, the model or the data cannot be used as they are.
@@ -297,7 +303,7 @@ class NeuralNetRegressor(RegressorMixin, BuiltByFunction):
         self, build_fn: Callable[..., Model] | None = None, *, epochs: int = 100, batch_size: int | None = 32,
         optimizer: Any = "adam", learning_rate: float | None = None, loss: Any = None, metrics: Any = (),
         callbacks: Any = (), validation_split: float = 0.0, shuffle: bool = True, random_state: Any = None,
-        warm_start: bool = False, verbose: Any = 0, **build_parameters: Any,
+        warm_start: bool = False, verbose: Any = 0, record: Any = "off", **build_parameters: Any,
     ) -> None:  # fmt: skip
         self.build_fn = build_fn
         self.epochs = epochs
@@ -312,6 +318,7 @@ class NeuralNetRegressor(RegressorMixin, BuiltByFunction):
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.record = record
         self._given = build_parameters
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -109,6 +109,7 @@ class Training:
         """Train; the parameters that are to be kept. Ctrl-C ends training with a warning."""
         estimator, plan = self._estimator, self._plan
         estimator.n_iter_ = 0
+        estimator.recording_ = plan.descent.record(self.updates, plan.epochs)
         try:
             plan.listeners.begin()
             while estimator.n_iter_ < plan.epochs and not self._stopped:
@@ -125,6 +126,8 @@ class Training:
                 )
         finally:
             plan.listeners.end()
+            if plan.descent.session is not None:
+                plan.descent.session.close()
         return self._parameters if self._best is None else self._best
 
     def _block(self) -> None:
@@ -134,7 +137,7 @@ class Training:
         epochs = int(max(1, min(needed, plan.epochs - self._estimator.n_iter_, descent.affordable)))
         self._begin_epoch()
         rates = plan.rates.of(self.updates, descent.steps, epochs, self._estimator.t_, descent.count)
-        block = descent.block(self._orders(epochs), rates, self.updates)
+        block = descent.block(self._orders(epochs), rates, self.updates, len(self._estimator.loss_curve_))
         if plan.validation is None:
             block.advance(epochs)
             self.updates += epochs * descent.steps

@@ -39,6 +39,7 @@ PARAMETERS: dict[str, fields.Check] = {
     "random_state": checks.random_state,
     "warm_start": checks.truth,
     "verbose": checks.verbosity,
+    "record": checks.recorder,
 }
 
 
@@ -101,9 +102,10 @@ def _slots(model: Model) -> list[Any]:
 class ModelEstimator(BaseEstimator, ABC):
     """Base of the estimators around a Model.
 
-    A fit leaves ``weights_`` (every parameter by name), ``history_`` (each logged number of every epoch), ``problem_``
-    and ``n_features_in_``. The model itself is :attr:`model_`; it is not part of the estimator's state, but made from
-    that when it is needed, by the parameters that the estimator had when ``fit`` made it first.
+    A fit leaves ``weights_`` (every parameter by name), ``history_`` (each logged number of every epoch),
+    ``recording_`` (what it has recorded, or None), ``problem_`` and ``n_features_in_``. The model itself is
+    :attr:`model_`; it is not part of the estimator's state, but made from that when it is needed, by the parameters
+    that the estimator had when ``fit`` made it first.
     """
 
     epochs: int
@@ -118,6 +120,7 @@ class ModelEstimator(BaseEstimator, ABC):
     random_state: Any
     warm_start: bool
     verbose: Any
+    record: Any
 
     _y_numeric = False
 
@@ -247,13 +250,15 @@ class ModelEstimator(BaseEstimator, ABC):
                 x, targets, batch_size=self.batch_size, epochs=last, initial_epoch=self._epochs,
                 validation_split=0.0 if partial else self.validation_split, shuffle=bool(self.shuffle),
                 sample_weight=weights, callbacks=own_callbacks(self.callbacks), seed=self._seed,
-                verbose=int(self.verbose),
+                verbose=int(self.verbose), record=self.record,
             )  # fmt: skip
         except NonFiniteError as error:
+            self.recording_ = None if model.history is None else model.history.recording
             raise DivergedError(
                 error.message, details=error.details, hint=error.hint, cause=error.cause, step=error.step,
                 epoch=error.epoch,
             ) from None  # fmt: skip
+        self.recording_ = history.recording
         self._epochs += len(history)
         for key, values in history.history.items():
             self.history_.setdefault(key, []).extend(values)

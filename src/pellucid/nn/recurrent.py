@@ -15,6 +15,7 @@ from pellucid.errors import ShapeError
 from pellucid.fields import Integer, boolean, param
 from pellucid.nn import activations, initializers, regularizers
 from pellucid.nn.layer import Layer, need_rank
+from pellucid.nn.observe import tell_part
 from pellucid.shapes import Shape, show
 
 
@@ -90,6 +91,23 @@ class _Recurrent(Layer):
         """One of the blocks of size ``units`` along the last axis."""
         return x[:, number * self.units : (number + 1) * self.units]
 
+    def gate(self, name: str, z: Any) -> Any:
+        """s(z); whoever observes the layers is told of it."""
+        return _told(name, self.recurrent_activation, z)
+
+    def squash(self, name: str, z: Any) -> Any:
+        """f(z); whoever observes the layers is told of it."""
+        return _told(name, self.activation, z)
+
+
+def _told(name: str, function: Any, z: Any) -> Any:
+    value = activations.get(function)(z)
+    if activations.is_linear(function):
+        tell_part(name, None, None, value)
+    else:
+        tell_part(name, function, z, value)
+    return value
+
 
 class SimpleRNN(_Recurrent):
     """h_t = f(x_t W + h_{t-1} U + b)."""
@@ -98,7 +116,7 @@ class SimpleRNN(_Recurrent):
 
     def step(self, from_input: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """f(x_t W + b + h U)."""
-        return (activations.get(self.activation)(from_input + ops.matmul(state[0], self.recurrent_kernel)),)
+        return (self.squash("hidden state", from_input + ops.matmul(state[0], self.recurrent_kernel)),)
 
 
 class LSTM(_Recurrent):
@@ -124,10 +142,13 @@ class LSTM(_Recurrent):
     def step(self, from_input: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """The next h and c."""
         h, c = state
-        squash, gate = activations.get(self.activation), activations.get(self.recurrent_activation)
         z = from_input + ops.matmul(h, self.recurrent_kernel)
-        c = gate(self.block(z, 1)) * c + gate(self.block(z, 0)) * squash(self.block(z, 2))
-        return gate(self.block(z, 3)) * squash(c), c
+        kept = self.gate("forget gate", self.block(z, 1)) * c
+        c = kept + self.gate("input gate", self.block(z, 0)) * self.squash("candidate", self.block(z, 2))
+        tell_part("cell state", None, None, c)
+        h = self.gate("output gate", self.block(z, 3)) * activations.get(self.activation)(c)
+        tell_part("hidden state", None, None, h)
+        return h, c
 
 
 class GRU(_Recurrent):
@@ -150,11 +171,12 @@ class GRU(_Recurrent):
     def step(self, from_input: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """The next h."""
         (h,) = state
-        squash, gate = activations.get(self.activation), activations.get(self.recurrent_activation)
         from_state = ops.matmul(h, self.recurrent_kernel)
         if self.use_bias:
             from_state = from_state + self.recurrent_bias
-        z = gate(self.block(from_input, 0) + self.block(from_state, 0))
-        r = gate(self.block(from_input, 1) + self.block(from_state, 1))
-        candidate = squash(self.block(from_input, 2) + r * self.block(from_state, 2))
-        return (z * h + (1 - z) * candidate,)
+        z = self.gate("update gate", self.block(from_input, 0) + self.block(from_state, 0))
+        r = self.gate("reset gate", self.block(from_input, 1) + self.block(from_state, 1))
+        candidate = self.squash("candidate", self.block(from_input, 2) + r * self.block(from_state, 2))
+        h = z * h + (1 - z) * candidate
+        tell_part("hidden state", None, None, h)
+        return (h,)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from pellucid.graph.ir import Graph, Node, Var
+from pellucid.plan.summaries import Summary, summaries
 from pellucid.shapes import Shape, size
 
 REDUCTIONS = frozenset({"sum", "max", "min"})
@@ -28,6 +29,7 @@ class RowGroup:
         nodes: In order.
         inputs: What is read -> how: wide, narrow, one number per column, or one number.
         outputs: What others read.
+        kinds: Whether a result is wide or narrow where its shape does not tell.
     """
 
     lead: Shape
@@ -35,6 +37,7 @@ class RowGroup:
     nodes: list[Node] = field(default_factory=list)
     inputs: dict[Var, str] = field(default_factory=dict)
     outputs: tuple[Var, ...] = ()
+    kinds: dict[Var, str] = field(default_factory=dict)
 
     @property
     def wide(self) -> Shape:
@@ -44,6 +47,8 @@ class RowGroup:
     def kind_of_result(self, node: Node) -> str | None:
         """Whether a node's result is wide or narrow; None if it is neither."""
         shape = node.output.spec.shape
+        if node.output in self.kinds:
+            return self.kinds[node.output]
         if shape == self.wide:
             return WIDE
         return NARROW if shape in (self.lead, (*self.lead, 1)) else None
@@ -89,15 +94,15 @@ class RowGroup:
 
 
 def row_groups(graph: Graph, elementwise: Callable[[Node], bool], widest: int) -> list[RowGroup]:
-    """Groups of nodes that can run row by row, each with at least two steps along the rows.
+    """Groups of nodes that can run row by row, each with at least two steps along the rows; first the summaries.
 
     Args:
         graph: The graph.
         elementwise: Whether a node works element by element.
         widest: The most elements of a row.
     """
-    found: list[RowGroup] = []
-    taken: set[Node] = set()
+    found = [_of_summary(summary) for summary in summaries(graph, elementwise)]
+    taken = {node for group in found for node in group.nodes}
     for seed in graph.nodes:
         if seed in taken or not _starts(seed, widest):
             continue
@@ -108,6 +113,15 @@ def row_groups(graph: Graph, elementwise: Callable[[Node], bool], widest: int) -
             found.append(group)
             taken.update(group.nodes)
     return found
+
+
+def _of_summary(summary: Summary) -> RowGroup:
+    """A summary as a group: it has a row for each of its numbers, and arrays have a number for each column."""
+    inputs = {var: COLUMN if summary.is_array(var) else SCALAR for var in summary.inputs}
+    kinds = {node.output: WIDE if summary.is_array(node.output) else NARROW for node in summary.nodes}
+    kinds[summary.output] = NARROW
+    shape = summary.output.spec.shape
+    return RowGroup(shape, summary.elements, list(summary.nodes), inputs, (summary.output,), kinds)
 
 
 def _can_run(graph: Graph, found: list[RowGroup]) -> bool:

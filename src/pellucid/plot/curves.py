@@ -105,9 +105,9 @@ def _draw_quantity(ax: Any, record: Record, key: str, best: int | None) -> None:
         _mark(ax, record, last, best)
     ax.set_xlabel("epoch")
     ax.set_ylabel(key.removeprefix("val_").replace("_", " "))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if key == "errors":
-        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     quiet(ax)
     if len(own) > 1 or last.startswith("val_") or np.isinf(record.curves[key]).any():
         legend(ax)
@@ -189,7 +189,7 @@ def compare(
     if log:
         _scale_logarithmically(owner, ax, wanted)
     if against == "epoch":
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     quiet(ax)
     return ax
 

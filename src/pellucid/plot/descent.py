@@ -20,6 +20,9 @@ from pellucid.train.palette import BLUE, RED
 #: Points of a curve, and of a surface in each direction.
 _CURVE, _GRID = 400, 81
 
+#: An eigenvalue counts as 0 up to this share of the largest one.
+_ZERO = 1e-6
+
 
 def gradient_descent(
     function: Any,
@@ -161,7 +164,8 @@ def critical_point(function: Any, point: Any, *, tolerance: float = 1e-6, bounds
     Args:
         function: f(w) of w [2], or f(w1, w2), written with Pellucid's operations; or the name of one of ``SURFACES``.
         point: Two numbers.
-        tolerance: Up to which norm of the gradient the point is critical, and up to which size an eigenvalue is 0.
+        tolerance: Up to which norm of the gradient the point is critical. An eigenvalue is 0 up to a millionth of the
+            largest one in size, as in ``pellucid.analysis.critical_point``, whose words for the kinds these are.
         bounds: (low, high) of each parameter; by default one and a half on each side of the point.
         ax: The Matplotlib axes to draw on; new ones by default.
 
@@ -195,10 +199,11 @@ def critical_point(function: Any, point: Any, *, tolerance: float = 1e-6, bounds
     ax = axes_for(owner, ax, (5.0, 4.6))
     draw_surface(ax, *heights_of(landscape, limits))
     reach = 0.3 * min(high - low for low, high in limits)
+    zero = _ZERO * float(np.abs(eigenvalues).max())
     for value, vector, dashes in zip(eigenvalues, vectors.T, ("--", "-"), strict=True):
-        _draw_eigenvector(ax, w, float(value), vector * reach, dashes, tolerance)
+        _draw_eigenvector(ax, w, float(value), vector * reach, dashes, zero)
     ax.plot(*w, "o", color="black", markersize=7, zorder=5)
-    kind = _kind(slope, eigenvalues, tolerance)
+    kind = "not critical" if slope > tolerance else _kind(eigenvalues, zero)
     ax.set_title(
         f"{kind}: gradient norm {slope:.3g}\neigenvalues {eigenvalues[0]:.3g} and {eigenvalues[1]:.3g}", fontsize=10
     )
@@ -206,9 +211,9 @@ def critical_point(function: Any, point: Any, *, tolerance: float = 1e-6, bounds
     return ax
 
 
-def _draw_eigenvector(ax: Any, w: np.ndarray, value: float, arrow: np.ndarray, dashes: str, tolerance: float) -> None:
-    down = value < -tolerance
-    way = "downhill" if down else "uphill" if value > tolerance else "level"
+def _draw_eigenvector(ax: Any, w: np.ndarray, value: float, arrow: np.ndarray, dashes: str, zero: float) -> None:
+    down = value < -zero
+    way = "downhill" if down else "uphill" if value > zero else "level"
     shade = RED if down else BLUE
     style = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0, "zorder": 4}
     for end in (w + arrow, w - arrow):
@@ -216,9 +221,9 @@ def _draw_eigenvector(ax: Any, w: np.ndarray, value: float, arrow: np.ndarray, d
     ax.plot([], [], color=shade, linewidth=2, linestyle=dashes, label=f"{way}, eigenvalue {value:.3g}")
 
 
-def _kind(slope: float, eigenvalues: np.ndarray, tolerance: float) -> str:
-    if slope > tolerance:
-        return "no critical point"
-    if (np.abs(eigenvalues) <= tolerance).any():
-        return "degenerate point"
-    return "minimum" if eigenvalues.min() > 0 else "maximum" if eigenvalues.max() < 0 else "saddle"
+def _kind(eigenvalues: np.ndarray, zero: float) -> str:
+    above, below = bool((eigenvalues > zero).any()), bool((eigenvalues < -zero).any())
+    if above == below:
+        return "saddle" if above else "flat"
+    name = "minimum" if above else "maximum"
+    return name if (np.abs(eigenvalues) > zero).all() else f"degenerate {name}"

@@ -88,9 +88,10 @@ def _fitted(task: Task, member: Member, scores: Sequence[Score]) -> Outcome:
         own.fit(_safe_indexing(x, train), y[train], **weights)
     except (ValueError, NonFiniteError) as error:
         outcome.failure = str(error).splitlines()[0]
+        outcome.recording = getattr(own, "recording_", None)
         return outcome
     outcome.seconds, started = time.perf_counter() - started, time.perf_counter()
-    outcome.epochs = _iterations(own)
+    outcome.epochs, outcome.recording = _iterations(own), getattr(own, "recording_", None)
     held_out = _safe_indexing(x, test)
     outcome.test = _scored(own, held_out, y[test], scores, outcome)
     if task.train_scores:

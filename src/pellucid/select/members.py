@@ -140,7 +140,7 @@ class _Group:
             None, task.y, inputs=self._inputs, rows=rows, validation_rows=watched, shuffle=task.shuffle,
             batch_size=fitting.get("batch_size", task.batch_size), epochs=fitting.get("epochs", task.epochs),
             sample_weight=task.sample_weight, callbacks=self._callbacks_of, on_member_end=self._ended,
-            crew=crew,
+            record=task.recorder, crew=crew,
         )  # fmt: skip
 
     def outcomes(self) -> list[Outcome]:
@@ -148,6 +148,7 @@ class _Group:
         for number, outcome in enumerate(self._outcomes):
             if number in self._population.failures:
                 outcome.failure = str(self._population.failures[number]).splitlines()[0]
+                outcome.recording = self._population.histories[number].recording
                 self._tell(number)
             elif not outcome.test and outcome.failure is None:
                 outcome.failure = "interrupted"
@@ -179,7 +180,7 @@ class _Group:
         history, outcome, fold = model.history, self._outcomes[number], self._members[number].fold
         assert history is not None
         outcome.history, outcome.epochs, outcome.seconds = history, len(history), float(sum(history.seconds))
-        outcome.stopped_by = history.stopped_by
+        outcome.stopped_by, outcome.recording = history.stopped_by, history.recording
         stops = [c.best_epoch for c in self._callbacks[number] if isinstance(c, EarlyStopping)]
         outcome.best_epoch = stops[0] + 1 if stops and stops[0] is not None else 0
         started = time.perf_counter()

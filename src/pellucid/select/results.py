@@ -22,11 +22,16 @@ from pellucid.select.out_of_bag import (
     out_of_bag_error,
 )
 from pellucid.select.predictions import Predictions
+from pellucid.select.recorded import joined
 from pellucid.select.refitted import Refitted
 from pellucid.select.refitting import refit_on_all
 from pellucid.select.scores import Scores, cv_results, member_table, summary_table
 from pellucid.select.table import Table
+from pellucid.train import Recording
 from pellucid.train.checks import as_array
+
+#: What tells the fits apart.
+_FIT = ("configuration", "repeat", "fold", "seed")
 
 
 class CrossValidation:
@@ -81,6 +86,26 @@ class CrossValidation:
 
     def _nested_lines(self) -> list[str]:
         return [self.nested.text] if self.inner else []
+
+    @property
+    def recordings(self) -> list[Recording | None]:
+        """What was recorded of each fit, in the order of ``results``; None where nothing was, or an estimator fits."""
+        return [outcome.recording for outcome in self.scores.outcomes]
+
+    def recorded(self, name: str = "stats") -> Any:
+        """The recordings of all fits as one ``pyarrow.Table``, which begins with configuration, repeat, fold and seed.
+
+        Args:
+            name: ``"stats"`` or ``"steps"``, as for :meth:`Recording.frame <pellucid.train.Recording.frame>`.
+
+        Raises:
+            ConfigurationError: Nothing was recorded, or there is no such table.
+        """
+        fits = zip(self.results.rows(), self.recordings, strict=True)
+        known = [(fit, recording.frame(name)) for fit, recording in fits if recording is not None]
+        if not known:
+            raise ConfigurationError("No fit was recorded.", hint='cross_validate(..., record="stats")')
+        return joined([({key: fit[key] for key in _FIT}, table) for fit, table in known])
 
     @property
     def cv_results_(self) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def plot_history(search: Any, *, ax: Any = None) -> Any:
         ax.plot(trials.numbers[failed], np.full(failed.sum(), 0.02), "|", color=RED, markersize=9, label="failed",
                 transform=ax.get_xaxis_transform())  # fmt: skip
     ax.step(trials.numbers, best, where="post", color=RED, linewidth=1.6, label="best so far", zorder=4)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.set(xlabel=trials.what, ylabel=spoken(trials.label))
     ax.legend(**_ABOVE)
     quiet(ax)
@@ -258,7 +258,7 @@ def plot_curves(search: Any, *, top: int = 5, ax: Any = None) -> Any:
         if label in trials.states:
             ax.plot([], [], color=_PALE, linestyle=style, label="others" if label == "complete" else label)
     ax.set(xlabel="epoch", ylabel=f"watched number (searched for: {spoken(trials.label)})")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.legend(**_ABOVE)
     quiet(ax)
     return ax

@@ -12,7 +12,7 @@ from pellucid.select.folds import Fold
 from pellucid.select.grid import Configuration
 from pellucid.select.preparing import Inputs
 from pellucid.select.scoring import Score
-from pellucid.train import History
+from pellucid.train import History, Recorder, Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class Outcome:
         train, test: Loss and scores on the training rows and on the test rows.
         outputs: What the model gives for the test rows, or None.
         history: The numbers of every epoch, or None.
+        recording: What was recorded of the fit, or None; also of one that failed.
         epochs, seconds, score_seconds: Trained epochs, and the time of training and of scoring.
         best_epoch: The epoch that early stopping chose, counted from 1; 0 where nothing was chosen.
         stopped_by: What ended the fit early.
@@ -43,6 +44,7 @@ class Outcome:
     test: dict[str, float] = field(default_factory=dict)
     outputs: np.ndarray | None = None
     history: History | None = None
+    recording: Recording | None = None
     epochs: int = 0
     seconds: float = 0.0
     score_seconds: float = 0.0
@@ -71,6 +73,7 @@ class Task:
         watch: Whether the test rows are watched after each epoch.
         callbacks: A list that each member gets copies of, or a function from the member to its callbacks.
         train_scores, keep_models: Whether training rows are scored, and models kept.
+        recorder: What is recorded of each fit, or None.
         on_epoch: Called in the user's own process after every epoch of every model, whatever executor trains it, with
             the member, the epoch (from 0) and its numbers; a text that it returns ends the member, and becomes its
             ``stopped_by``. It is called from several threads at once, and the member waits for the answer. A member
@@ -93,6 +96,7 @@ class Task:
     train_scores: bool = True
     keep_models: bool = False
     on_epoch: EpochListener | None = None
+    recorder: Recorder | None = None
 
 
 #: Called with a member and its outcome as soon as it is there.

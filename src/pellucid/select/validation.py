@@ -25,9 +25,10 @@ from pellucid.select.results import CrossValidation, rows_of, run_task
 from pellucid.select.scores import Scores, names_of
 from pellucid.select.scoring import scores_of
 from pellucid.select.splitters import Bootstrap
-from pellucid.train import Callback, Model
+from pellucid.train import Callback, Model, Recorder
 from pellucid.train.checks import as_array
 from pellucid.train.history import smaller_is_better
+from pellucid.train.recording.recorder import as_recorder
 from pellucid.train.targets import class_labels
 
 #: Share of a member's training rows that early stopping watches, where nothing else is said.
@@ -55,6 +56,8 @@ def cross_validate(
     sample_weight: Any = None,
     train_scores: bool = True,
     keep_models: bool = False,
+    record: str | Recorder | None = "off",
+    every: int | None = None,
     executor: str = "threads",
     n_jobs: int | None = None,
     verbose: str | int = "auto",
@@ -92,6 +95,8 @@ def cross_validate(
         watch: Measure the test rows after each epoch, for error curves. Callbacks then see them, too.
         train_scores: Whether training rows are scored.
         keep_models: Whether each trained model is kept, in ``scores.outcomes``.
+        record, every: What is recorded of every fit, as for ``Model.fit``; ``.recordings`` has one for each, in memory,
+            and ``.recorded()`` all of them as one table. An estimator is told by a parameter of its own.
         executor: ``"threads"`` of this process, ``"processes"`` of this machine, or ``"ray"``: a cluster. The results
             are the same bits (see :mod:`pellucid.select.executors` for when each is worth it).
         n_jobs: How many threads, processes or workers; by default as many as there are cores.
@@ -123,12 +128,12 @@ def cross_validate(
     check_source(model)
     executors.get(executor, n_jobs)
     chosen = member_seeds(seed, seeds)
-    scores = scores_of(scoring)
     count = rows_of(x)
     task = Task(
         model, Inputs(x, preprocess, None if isinstance(y, (tuple, dict)) else as_labels(y)), y, count,
-        configurations(grid), scores, epochs, batch_size, shuffle, sample_weight,
+        configurations(grid), scores_of(scoring), epochs, batch_size, shuffle, sample_weight,
         _split(callbacks, validation_split, watch), watch, _listed(callbacks), train_scores, keep_models,
+        recorder=_recorder(model, record, every),
     )  # fmt: skip
     check_task(task)
     return _run(task, cv, groups, chosen, seed, verbose, started, (executor, n_jobs))
@@ -204,6 +209,24 @@ def member_seeds(seed: int, seeds: Any) -> list[int]:
     if len(set(found)) < len(found):
         raise ConfigurationError(f"cross_validate: seeds holds one seed twice: {found}.")
     return [int(own) for own in found]
+
+
+def _recorder(source: Any, record: Any, every: int | None) -> Recorder | None:
+    """What each fit records."""
+    found = as_recorder(record, every)
+    if found is not None and is_estimator(source):
+        raise ConfigurationError(
+            f"cross_validate: record={record!r} is for models; {type(source).__name__} is an estimator, which fits in "
+            "its own way.",
+            hint='an estimator of Pellucid records by a parameter of its own: MLPClassifier(record="stats")',
+        )
+    if found is not None and found.path is not None:
+        raise ConfigurationError(
+            f"cross_validate: the fits would all write to one folder, {str(found.path)!r}: their recordings are kept "
+            "in memory.",
+            hint="leave out path=",
+        )
+    return found
 
 
 def as_labels(y: Any) -> np.ndarray:

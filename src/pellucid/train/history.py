@@ -114,7 +114,7 @@ class History:
         ax.set_ylabel(", ".join(_spoken(key) for key in keys or ["loss"]))
         if len(x) > 1:
             ax.set_xlim(x[0] - 0.02 * (x[-1] - x[0]), x[-1] + 0.02 * (x[-1] - x[0]))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.grid(alpha=0.3)
         ax.legend()
         return ax

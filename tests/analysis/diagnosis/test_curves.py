@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from tests.analysis.diagnosis.runs import breast_cancer, diagnosed, digits, fit,
 
 from pellucid import EarlyStopping, data, seeds
 from pellucid.analysis import diagnose
+from pellucid.analysis.diagnosis import curves
 from pellucid.nn import Dense, Rescaling
 from pellucid.optim import SGD, Adam, RMSProp
 
@@ -158,3 +160,17 @@ def test_a_training_that_blew_up_is_never_called_good():
     assert found.names == ["divergence"]
     assert "With fresh weights".lower() in found[0].evidence.lower()
     assert diagnosed(plain(), *digits().train, only=["divergence"]).names == []
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        ([0.3, 0.9, 0.2, 0.8, 0.25], "The training loss jumps: its rises over 5 epochs add up to 1.2."),
+        ([0.6, 0.7, 0.4, 0.5, 0.3], None),
+        ([0.98, 0.97, 0.96], "The training loss is 0.96 after 3 epochs; before training it was 1."),
+        ([1.1, 1.2, 1.3], "The training loss is 1.3 after 3 epochs, above the 1 before training."),
+    ],
+)
+def test_what_is_wrong_with_a_curve_is_said(losses, told):
+    case = SimpleNamespace(trained=True, failed=False, first_loss=1.0)
+    assert curves._trouble(case, np.array(losses)) == told

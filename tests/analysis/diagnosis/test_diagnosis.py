@@ -80,7 +80,7 @@ def test_a_table_of_another_encoding_is_refused(train, tmp_path):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(FileFormatError, match=r"is not the folder of a run"):
         diagnose(tmp_path)
-    with pytest.raises(ConfigurationError, match="takes a model or the folder of a run, not int"):
+    with pytest.raises(ConfigurationError, match="takes a model, the folder of a run, or what fit returned, not int"):
         diagnose(3)
     with pytest.raises(DataError, match="a model does not keep them"):
         diagnose(plain())

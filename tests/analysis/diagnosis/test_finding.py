@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from tests.analysis.diagnosis.runs import diagnosed, digits, network, plain
 
@@ -50,6 +52,9 @@ def test_a_finding_that_is_not_there_is_told_from_one_that_does_not_exist(sick):
         sick["wrong_output"]
     with pytest.raises(ConfigurationError, match=r"Unknown finding 'dead_rely'.*(?s:.*)did you mean 'dead_relu'"):
         sick["dead_rely"]
+    skipped, why = next(iter(sick.skipped.items()))
+    with pytest.raises(ConfigurationError, match=re.escape(f"has no finding {skipped!r}: {why}.")):
+        sick[skipped]
 
 
 def test_only_what_is_asked_for_is_looked_for():

@@ -3,7 +3,7 @@ import pytest
 from tests.analysis.diagnosis.runs import breast_cancer, diagnosed, digits, fit, network, plain
 
 from pellucid.analysis import diagnose
-from pellucid.nn import Dense, initializers
+from pellucid.nn import GRU, LSTM, Dense, initializers
 from pellucid.optim import SGD, Adam, Momentum
 
 
@@ -174,3 +174,45 @@ def test_a_loss_that_only_came_down_from_absurd_heights_has_not_learned():
     layers = [Dense(32, kernel_initializer=initializers.RandomNormal(1.0)) for _ in range(6)]
     found = diagnosed(network(*layers, Dense(10, "softmax")), *digits().train)
     assert "exploding_gradients" in found
+
+
+R = np.random.default_rng(0)
+SEQUENCES = R.normal(size=(300, 10, 3)).astype(np.float32)
+SIGNS = (SEQUENCES[:, -3:].sum(axis=(1, 2)) > 0).astype(int)
+
+
+def recurrent(kind, **settings):
+    layers = [kind(8, name="cell", **settings), Dense(1, "sigmoid")]
+    return network(*layers, loss="binary_crossentropy", optimizer=SGD(0.03), inputs=(10, 3))
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_saturated_gates_are_named_and_smaller_weights_mend_them(kind):
+    model = recurrent(kind, kernel_initializer=initializers.RandomNormal(30.0))
+    found = diagnose(fit(model, SEQUENCES, SIGNS, epochs=8, record="stats"), SEQUENCES, SIGNS)
+    finding = found["saturation"]
+    assert finding.layer == "cell"
+    assert finding.numbers["share"] > 0.8
+    assert finding.step == 1
+    assert "of the activations of the candidate (tanh) lie where" in finding.evidence
+    assert finding.code.startswith(f"{kind.__name__}(units, kernel_initializer=")
+    retry = finding.retry()
+    assert retry.helped
+    assert retry.after["loss"][-1] < 0.95 * retry.before["loss"][-1]
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_gates_that_are_not_saturated_are_no_finding(kind):
+    assert "saturation" not in diagnosed(recurrent(kind), SEQUENCES, SIGNS, epochs=8)
+
+
+@pytest.mark.parametrize(("bias", "named"), [(8.0, False), (-8.0, True)])
+def test_a_forget_gate_that_stays_open_remembers_and_one_that_stays_shut_does_not(bias, named):
+    model = recurrent(LSTM)
+    weights = model.get_weights()
+    weights["cell.bias"][8:16] = bias
+    model.set_weights(weights)
+    found = diagnose(model, SEQUENCES, SIGNS, only=["saturation"])
+    assert ("saturation" in found) == named
+    if named:
+        assert "the forget gate (sigmoid)" in found[0].evidence

@@ -4,7 +4,7 @@ from tests.analysis.diagnosis.runs import digits, network, plain
 
 from pellucid import Input, Model, Sequential, Tensor
 from pellucid.analysis.diagnosis.probe import leaves, name_of_activation, probe
-from pellucid.nn import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, losses, phase
+from pellucid.nn import GRU, LSTM, Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, losses, phase
 from pellucid.nn import activations as functions
 
 
@@ -86,3 +86,36 @@ def test_dropout_and_batch_norm_do_not_disturb_the_seeds_or_the_model():
 )
 def test_an_activation_has_a_name_however_it_is_given(layer, name):
     assert name_of_activation(layer) == name
+
+
+def test_gates_and_states_of_recurrent_layers_are_seen_over_time():
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
+    model = network(LSTM(4, return_sequences=True), GRU(2, activation=None), Dense(1), loss="mse", inputs=(5, 3))
+    seen = probe(model, x, np.ones(6))
+    assert [view.label for view in seen.views] == ["lstm", "gru", "dense"]
+    parts = {view.name: view for view in seen.parts}
+    functions = {name: (view.function, view.activation.shape) for name, view in parts.items()}
+    assert functions == {
+        "lstm: forget gate": ("sigmoid", (6, 5, 4)), "lstm: input gate": ("sigmoid", (6, 5, 4)),
+        "lstm: candidate": ("tanh", (6, 5, 4)), "lstm: cell state": ("", (6, 5, 4)),
+        "lstm: output gate": ("sigmoid", (6, 5, 4)), "lstm: hidden state": ("", (6, 5, 4)),
+        "gru: update gate": ("sigmoid", (6, 5, 2)), "gru: reset gate": ("sigmoid", (6, 5, 2)),
+        "gru: candidate": ("", (6, 5, 2)), "gru: hidden state": ("", (6, 5, 2)),
+    }  # fmt: skip
+    assert np.array_equal(parts["lstm: hidden state"].activation, seen.views[0].activation)
+    assert [view.label for view in seen.weighted] == ["lstm", "gru", "dense"]
+    assert parts["gru: reset gate"].weights["kernel"].shape == (4, 6)
+
+
+def test_two_cells_of_one_layer_are_kept_apart():
+    class Twice(Layer):
+        def build(self, shape):
+            self.first, self.second = GRU(4, return_sequences=True, name="first"), GRU(2, name="second")
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    model = network(Twice(name="twice"), Dense(1), loss="mse", inputs=(5, 3))
+    seen = probe(model, np.ones((6, 5, 3)), np.ones(6))
+    shapes = [view.activation.shape for view in seen.parts if view.part == "reset gate"]
+    assert shapes == [(6, 5, 4), (6, 5, 2)]

@@ -150,3 +150,16 @@ def test_an_autoencoder_whose_targets_are_its_inputs_has_no_leak():
     found = diagnosed(model, s.x_train, s.x_train)
     assert "target_leak" not in found
     assert found.skipped["target_leak"] == "the targets are the inputs"
+
+
+@pytest.mark.parametrize(("recognised", "found"), [(5, True), (7, True), (9, False), (10, False)])
+def test_a_rare_class_that_is_recognised_like_the_common_one_is_no_finding(recognised, found):
+    x = np.full((110, 1), -1.0, np.float32)
+    x[:recognised] = 1
+    y = (np.arange(110) < 10).astype(int)
+    model = network(Dense(2, "softmax"), inputs=(1,))
+    model.set_weights({"dense.kernel": np.array([[-3, 3]], np.float32), "dense.bias": np.zeros(2, np.float32)})
+    diagnosis = diagnose(model, x, y, only=["class_imbalance"])
+    assert ("class_imbalance" in diagnosis) is found
+    if found:
+        assert diagnosis[0].numbers["recall"] == pytest.approx(recognised / 10)

@@ -46,8 +46,10 @@ def test_mistakes_are_wrong_and_the_surest_come_first(case):
     rows = cells(html)[1:]
     probabilities = case.model.predict(digits().x_test)
     margins = []
-    for row, predicted, true, *_ in rows:
+    for row, predicted, true, sure, share, *_ in rows:
         number = int(row)
+        shown = [f"{probabilities[number, int(k)]:.1%}" for k in (predicted, true)]
+        assert [sure, share] == shown
         assert int(true) == digits().y_test[number]
         assert int(predicted) == probabilities[number].argmax() != int(true)
         margins.append(probabilities[number].max() - probabilities[number, int(true)])
@@ -99,3 +101,33 @@ def test_numbers_are_drawn_against_the_true_ones():
     assert outcomes.confusion(case) is None
     worst = int(np.argmax(np.abs(model.predict(s.x_train)[:, 0] - y)))
     assert cells(outcomes.mistakes(case))[1][0] == str(worst)
+
+
+def test_sounds_are_pictures_of_their_frequencies_and_signals_are_lines():
+    r = np.random.default_rng(0)
+    y = r.integers(0, 2, 40)
+    for channels in (12, 2):
+        x = r.normal(size=(40, 20, channels)).astype(np.float32)
+        model = fit(network(Flatten(), Dense(2, "softmax"), inputs=(20, channels)), x, y, epochs=1)
+        html = outcomes.mistakes(case_of(model, x, y))
+        wrong = (model.predict(x).argmax(axis=1) != y).sum()
+        assert wrong > 0
+        assert "x[" not in html
+        if channels == 12:
+            assert html.count("<img ") == html.count('class="mistake"') == min(wrong, 24)
+        else:
+            assert html.count("<img ") == 1
+            assert html.count(", row ") == min(wrong, 24)
+
+
+def test_of_counts_of_words_those_that_are_there_are_shown():
+    x, y = np.zeros((30, 100), np.float32), np.arange(30) % 2
+    x[:, 7], x[3, 50], x[3, 60] = 1, 2, 1
+    model = network(Dense(2, "softmax"), inputs=(100,))
+    model.set_weights({"dense.kernel": np.zeros((100, 2), np.float32), "dense.bias": np.array([0, 1], np.float32)})
+    words = [f"word{k}" for k in range(100)]
+    rows = cells(outcomes.mistakes(case_of(model, x, 1 - y, feature_names=words)))
+    assert rows[0][-1] == "features"
+    shown = {row[0]: row[-1] for row in rows[1:]}
+    assert shown["3"] == "word50 (2), word60, word7"
+    assert shown["1"] == "word7"

@@ -153,6 +153,7 @@ def test_the_same_run_gives_the_same_page(tmp_path):
         model.fit(*iris.train, epochs=3, seed=0, verbose=0)
         pages.append(write_report(model, *iris.train, path=tmp_path / name).read_bytes())
     assert pages[0] == pages[1]
+    assert pages[0].endswith(b"</main></body></html>\n")
 
 
 def test_what_is_no_run_is_refused(run, tmp_path):

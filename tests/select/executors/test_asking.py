@@ -1,4 +1,5 @@
 import threading
+from contextlib import suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
 
@@ -46,3 +47,12 @@ def test_a_stranger_without_the_key_is_not_answered_and_disturbs_nobody():
             Client(desk.line.address, authkey=b"guessed")
         with desk.line.open() as ask:
             assert ask(0, 0, {"loss": float("nan")}) == "yes"
+
+
+def test_a_desk_closes_even_if_its_thread_has_ended_already():
+    for _ in range(20):
+        with SocketDesk(lambda *_: None, ["a"]) as desk:
+            desk._closed = True
+            with suppress(OSError, EOFError, AuthenticationError):
+                Client(desk.line.address, authkey=desk.line.key).close()
+    assert not desk._thread.is_alive()

@@ -53,6 +53,16 @@ def test_the_next_step_is_the_first_recorded_one_from_there_on(first, every, cou
     assert found == expected if expected is not None else found is None or found >= first + count
 
 
+@given(st.sets(st.integers(1, 60)), st.integers(1, 9), st.integers(1, 20), st.integers(0, 50), st.booleans())
+def test_recorded_steps_are_found_among_any_others_and_counted(numbers, every, first, count, chosen):
+    last = first + count
+    table = Timetable(first, every, None, (3, 20, 21)) if chosen else Timetable(first, every, last, None)
+    recorded = {3, 20, 21} if chosen else {*range(first, last + 1, every), last}
+    steps = np.array(sorted(numbers), np.int64)
+    assert steps[table.places(steps)].tolist() == sorted(recorded & numbers)
+    assert table.left(10) == len([step for step in recorded if step >= 10])
+
+
 def test_what_fit_is_given_becomes_a_recorder():
     assert as_recorder("off", None) is as_recorder(None, None) is None
     assert repr(as_recorder("stats", 10)) == "Recorder(every=10)"

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from pellucid.backends import get
 from pellucid.graph import rewrite, trace
-from pellucid.train.recording.statistics import END_OF, Measure, finish, measure, together
+from pellucid.train.recording.statistics import END_OF, Measure, finish, measured
 
 BACKENDS = pytest.mark.parametrize("backend", ["reference", "cpu"])
 
@@ -16,13 +16,13 @@ def statistics(x, function="", backend="reference"):
     kept = []
 
     def reduce(x):
-        values, what = measure(x, END_OF.get(function))
+        values, what = measured([(x, END_OF.get(function))])
         kept.append(what)
-        return together(values)
+        return values
 
     graph = rewrite(trace(reduce, x).graph)
     (values,) = get(backend).compile(graph)(x)
-    found = finish(values, tuple(kept[:1]), np.array([x.size], float))
+    found = finish(values, kept[0], np.array([x.size], float))
     return {name: value.item() for name, value in vars(found).items()}
 
 
@@ -50,7 +50,9 @@ def test_several_steps_are_finished_together():
     spread = np.square((x - mean[:, None]) / scale[:, None]).mean(1)
     one = np.stack([low, high, mean, spread, np.full(4, 0.25), np.full(4, 0.5)], 1)
     measures = (measure_of("relu"), measure_of(""))
-    found = finish(np.concatenate([one, one[:, :5]], 1), measures, np.array([[6.0, 6.0]] * 3 + [[12.0, 12.0]]))
+    found = finish(
+        np.concatenate([one[:, :5], one[:, :5], one[:, 5:]], 1), measures, np.array([[6.0, 6.0]] * 3 + [[12.0, 12.0]])
+    )
     np.testing.assert_allclose(found.std, np.stack([x.std(1)] * 2, 1), rtol=1e-5)
     factor = np.sqrt([1, 1, 1, 2])
     np.testing.assert_allclose(found.norm, np.stack([np.linalg.norm(x, axis=1) * factor] * 2, 1), rtol=1e-5)

@@ -1,5 +1,7 @@
 """Runs of two programs in turn: the same numbers as of one, and what was recorded in the order of the steps."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,6 +93,32 @@ def test_lines_of_a_script_cover_every_step_once():
     assert [steps for _, steps in run.script(1, 7, 100)] == [6]
     assert [steps for _, steps in run.script(9, 16, 2)] == [5]
     assert run.script(30, 30, 1) == []
+
+
+@BACKENDS
+def test_runs_of_one_fit_share_a_reel(backend):
+    model = compiled(backend)
+    session = Session(Recorder("stats", every=4), 1, 90)
+    losses, reels = [], []
+    for _ in range(3):
+        losses += made(model, session)
+        reels += session.reels.values()
+    assert len({id(reel) for reel in reels}) == 1
+    frame = session.recording.frame("steps", "numpy")
+    assert frame["step"].tolist() == [*range(1, 90, 4), 90]
+    assert frame["loss"].tolist() == [losses[step - 1] for step in frame["step"]]
+
+
+def test_data_of_another_place_begin_another_reel():
+    model = compiled("reference")
+    session = Session(Recorder("stats", every=4), 1, 90)
+    made(model, session)
+    (first,) = session.reels.values()
+    data = start(model, segment(), KEY)._data
+    assert first.takes(data, 1)
+    assert not first.takes(data, 90)
+    moved = dataclasses.replace(data, rows=[array.copy() for array in data.rows])
+    assert not first.takes(moved, 1)
 
 
 def test_the_rest_of_an_interrupted_run_is_recorded_up_to_where_it_came(monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.analysis.diagnosis import recorded
 from pellucid.analysis.diagnosis.case import Case, SkipError, open_run
 from pellucid.analysis.diagnosis.curves import (
     divergence,
@@ -19,6 +20,7 @@ from pellucid.analysis.diagnosis.curves import (
 from pellucid.analysis.diagnosis.finding import SEVERITIES, Diagnosis, Finding, spoken
 from pellucid.analysis.diagnosis.flow import dead_relu, exploding_gradients, saturation, symmetry, vanishing_gradients
 from pellucid.analysis.diagnosis.pairing import no_signal, wrong_output
+from pellucid.analysis.diagnosis.record import Record
 from pellucid.analysis.diagnosis.samples import (
     class_imbalance,
     constant_features,
@@ -30,7 +32,9 @@ from pellucid.analysis.diagnosis.samples import (
 from pellucid.analysis.diagnosis.setup import Setup
 from pellucid.analysis.diagnosis.trial import Retry
 from pellucid.errors import ConfigurationError, DataError, unknown_name
+from pellucid.train.history import History
 from pellucid.train.model import Model
+from pellucid.train.recording import Recording
 
 #: Everything that is looked for; what comes first explains what comes later.
 DETECTORS: dict[str, Callable[[Case], list[Finding]]] = {
@@ -39,6 +43,16 @@ DETECTORS: dict[str, Callable[[Case], list[Finding]]] = {
         wrong_output, leakage, target_leak, no_signal, constant_features, unscaled_features, unscaled_targets,
         class_imbalance, symmetry, exploding_gradients, vanishing_gradients, dead_relu, saturation,
         learning_rate_too_high, divergence, learning_rate_too_low, overfitting, underfitting,
+    )
+}  # fmt: skip
+
+#: What can be looked for without the data, in a history and a recording.
+RECORDED: dict[str, Callable[[Record], list[Finding]]] = {
+    detector.__name__: detector
+    for detector in (
+        recorded.symmetry, recorded.exploding_gradients, recorded.vanishing_gradients, recorded.dead_relu,
+        recorded.saturation, recorded.learning_rate_too_high, recorded.divergence, recorded.learning_rate_too_low,
+        recorded.overfitting,
     )
 }  # fmt: skip
 
@@ -85,9 +99,13 @@ def diagnose(
     What is seen inside of the network is that of one step on a sample of the data; where the fit was recorded, the
     evidence names the update at which it began. The model is not changed.
 
+    Without the data, ``diagnose(history)`` finds what its curves and its recording tell: everything that shows inside
+    of the network (of ``fit(record="stats")``), the learning rate, overfitting. ``.skipped`` names what takes the data,
+    as does ``retry``.
+
     Args:
-        run: A model after (or before) ``fit``, a training that failed with NaN too; or the folder of a
-            ``pellucid train``, which knows its data and settings itself.
+        run: A model after (or before) ``fit``, a training that failed with NaN too; the folder of a ``pellucid train``,
+            which knows its data and settings itself; or what ``fit`` returned, a history, or its recording.
         x, y, validation_data, validation_split, batch_size, epochs, seed, class_weight: As they were given to ``fit``;
             ``epochs`` is that of its history by default. ``retry`` trains with them.
         test_data: (x, y), which must not be among the training data.
@@ -98,8 +116,8 @@ def diagnose(
         The findings, the gravest first; ``print`` shows them with their evidence and the code to paste.
 
     Raises:
-        DataError: The data are missing, or do not fit the model.
-        ConfigurationError: The run is neither a compiled model nor a folder, or a name is unknown.
+        DataError: The data of a model that was not trained are missing, or do not fit the model.
+        ConfigurationError: The run is nothing that can be diagnosed, or a name is unknown.
         FileFormatError: The folder is not that of a run.
 
     >>> import numpy as np
@@ -115,15 +133,35 @@ def diagnose(
     (['symmetry'], 'dense')
     >>> diagnosis["symmetry"].code
     'Dense(units, activation, kernel_initializer="glorot_uniform")   # the default'
+    >>> diagnose(model.fit(x, x**2, record="stats", seed=0, verbose=0), only=["saturation", "leakage"]).skipped
+    {'leakage': 'it takes the data: diagnose(model, x, y)'}
     """
     if isinstance(run, (str, Path)):
         return examine(open_run(run).case, only)
+    record = _record_of(run, x, y)
+    if record is not None:
+        return examine(record, only)
     case = case_of(
         run, x, y, validation_data=validation_data, validation_split=validation_split, test_data=test_data,
         batch_size=batch_size, epochs=epochs, seed=seed, class_weight=class_weight, feature_names=feature_names,
         class_names=class_names,
     )  # fmt: skip
     return examine(case, only)
+
+
+def _record_of(run: Any, x: Any, y: Any) -> Record | None:
+    """What is known of a fit without its data; None where they are given, or there was no fit."""
+    given = x is not None or y is not None
+    if isinstance(run, (History, Recording)):
+        if given:
+            raise ConfigurationError(
+                f"diagnose: a {type(run).__name__} does not know the network that the data could be given to.",
+                hint="diagnose(model, x, y)",
+            )
+        return Record(run, run.recording) if isinstance(run, History) else Record(None, run)
+    if isinstance(run, Model) and not given and run.history is not None:
+        return Record(run.history, run.history.recording, run)
+    return None
 
 
 def case_of(
@@ -141,7 +179,8 @@ def case_of(
     """A model with the arguments of its fit as a case; see :func:`diagnose`."""
     if not isinstance(run, Model):
         raise ConfigurationError(
-            f"diagnose takes a model or the folder of a run, not {type(run).__name__}.", hint="diagnose(model, x, y)"
+            f"diagnose takes a model, the folder of a run, or what fit returned, not {type(run).__name__}.",
+            hint="diagnose(model, x, y)",
         )
     if x is None or y is None:
         raise DataError(
@@ -156,14 +195,16 @@ def case_of(
     return Case(setup, history, recording, test_data, tuple(feature_names), tuple(class_names))
 
 
-def examine(case: Case, only: Sequence[str] | None = None) -> Diagnosis:
-    """Let every detector look at a case."""
+def examine(case: Case | Record, only: Sequence[str] | None = None) -> Diagnosis:
+    """Let every detector look at a case; at a record of a fit those that can do without the data."""
+    detectors: dict[str, Callable[[Any], list[Finding]]]
+    detectors = DETECTORS if isinstance(case, Case) else {name: RECORDED.get(name, _needs_data) for name in DETECTORS}
     for name in only or ():
         if name not in DETECTORS:
             raise unknown_name("finding", name, DETECTORS)
     findings: list[Finding] = []
     checked, skipped = [], {}
-    for name, detector in DETECTORS.items():
+    for name, detector in detectors.items():
         if only is not None and name not in only:
             continue
         if any(name in _EXPLAINS.get(found.name, ()) for found in findings):
@@ -179,6 +220,10 @@ def examine(case: Case, only: Sequence[str] | None = None) -> Diagnosis:
             skipped[name] = str(reason)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Diagnosis(tuple(findings), tuple(checked), skipped)
+
+
+def _needs_data(record: Record) -> list[Finding]:
+    raise SkipError("it takes the data: diagnose(model, x, y)")
 
 
 __all__ = ["DETECTORS", "Case", "Diagnosis", "Finding", "Retry", "case_of", "diagnose", "examine", "open_run"]

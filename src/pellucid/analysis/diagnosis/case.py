@@ -164,14 +164,27 @@ class Case:
         """What a class is called."""
         return repr(self.class_names[number]) if 0 <= number < len(self.class_names) else str(number)
 
-    def first_step(self, layer: str, quantity: str, column: str, limit: float) -> int | None:
-        """The first recorded update in which a column of a layer is above a limit; None without a recording."""
+    def first_step(self, layer: str, quantity: str, column: str, limit: float, part: str = "") -> int | None:
+        """The first recorded update in which a column of a layer (or a part of it) is above a limit, if there is one.
+
+        None without a recording.
+        """
         if self.recording is None:
             return None
         frame = self.recording.frame("stats", to="numpy")
         values = np.asarray(frame[column], float)
         rows = (np.asarray(frame["layer"]) == layer) & (np.asarray(frame["quantity"]) == quantity) & (values > limit)
+        rows &= np.array([part_of(name) == part for name in frame["name"].tolist()], bool)
         return int(np.asarray(frame["step"])[rows].min()) if rows.any() else None
+
+
+def part_of(name: str) -> str:
+    """Which part of a recurrent layer a row of a recording is about, from its name; "" for the layer itself.
+
+    >>> part_of("forget gate 2"), part_of("2"), part_of("")
+    ('forget gate', '', '')
+    """
+    return name.rstrip("0123456789 ")
 
 
 class SkipError(Exception):

@@ -109,6 +109,8 @@ class Diagnosis:
                 return finding
         if name in self.checked:
             raise ConfigurationError(f"The diagnosis has no finding {name!r}: it was looked for, and is not there.")
+        if name in self.skipped:
+            raise ConfigurationError(f"The diagnosis has no finding {name!r}: {self.skipped[name]}.")
         raise unknown_name("finding", name, [*self.checked, *self.skipped])
 
     def __contains__(self, name: object) -> bool:
@@ -127,7 +129,10 @@ class Diagnosis:
             parts = ["Nothing is wrong as far as one can see."]
         parts.append(textwrap.fill(looked, 100))
         if self.skipped:
-            reasons = "; ".join(f"{spoken(name)} ({why})" for name, why in self.skipped.items())
+            alike: dict[str, list[str]] = {}
+            for name, why in self.skipped.items():
+                alike.setdefault(why, []).append(spoken(name))
+            reasons = "; ".join(f"{', '.join(names)} ({why})" for why, names in alike.items())
             parts.append(textwrap.fill(f"Not looked for: {reasons}.", 100))
         return "\n\n".join(parts)
 

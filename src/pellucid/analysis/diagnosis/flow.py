@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,14 @@ DEAD, ALL_DEAD = 0.6, 0.9
 #: Share of saturated activations of a layer.
 SATURATED = 0.5
 #: Share of the loss that is gone from which a training is said to get on.
-_GOT_ON = 0.1
+GOT_ON = 0.1
 #: A training whose loss has fallen by this share has not suffered.
 LEARNED = 0.9
 
-_SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
+#: Parts of recurrent layers that keep a state where they are 1: that is how a cell remembers.
+KEEPING = ("forget gate", "update gate")
+
+SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
 def hidden_layers(model: Any) -> list[Any]:
@@ -68,7 +71,7 @@ def vanishing_gradients(case: Case) -> list[Finding]:
         return _dies_on_its_way(case, case.start.weighted) if stuck or not case.trained else []
     norms = [view.gradient_norm() for view in seen]
     largest = max(norms[1:])
-    squashing = [view for view in views[:-1] if view.function in _SQUASHING]
+    squashing = [view for view in views[:-1] if view.function in SQUASHING]
     share = norms[0] / largest
     where = "In" if seen is views else "With fresh weights, in"
     evidence = (
@@ -122,7 +125,7 @@ def _passing(change_function: bool) -> dict[str, Any]:
 def _cut_off(views: list[LayerView]) -> bool:
     """Whether dead units, or weights that are all equal, are why no gradient comes through: those are findings too."""
     dead = any(view.dead is not None and view.function == "relu" and view.dead.mean() > ALL_DEAD for view in views)
-    return dead or any(_distinct(view) == 1 for view in views[:-1])
+    return dead or any(distinct_units(view.weights) == 1 for view in views[:-1])
 
 
 def exploding_gradients(case: Case) -> list[Finding]:
@@ -240,26 +243,27 @@ def _revived(setup: Setup) -> Setup:
 
 def saturation(case: Case) -> list[Finding]:
     """Most activations of a sigmoid or tanh lie where its slope is (nearly) 0, in a training that gets nowhere."""
-    views = [view for view in case.now.views if view.function in _SQUASHING and view is not case.now.views[-1]]
+    views = [*(v for v in case.now.views if v is not case.now.views[-1]), *case.now.parts]
+    views = [view for view in views if view.function in SQUASHING]
     if not views:
-        raise SkipError("the model has no hidden sigmoid or tanh")
+        raise SkipError("the model has no hidden sigmoid or tanh, and no gates")
     if case.trained and case.progress > LEARNED:
         return []
-    shares = [float(view.saturated.mean()) for view in views if view.saturated is not None]
+    shares = [_share(view) for view in views]
     worst = int(np.argmax(shares))
     view, share = views[worst], shares[worst]
-    before = _saturated(case.start.views, view.label)
+    before = next((_share(v) for v in (*case.start.views, *case.start.parts) if v.name == view.name), 0.0)
     # Weights that grew until the units answer with yes or no, in a training that gets on, are what it has learned.
-    if share < SATURATED or (before < SATURATED and case.trained and case.progress > _GOT_ON):
+    if share < SATURATED or (before < SATURATED and case.trained and case.progress > GOT_ON):
         return []
     inputs = float(np.sqrt(np.mean(np.square(view.inputs, dtype=np.float64))))
     kernel = view.weights.get("kernel")
     spread = 0.0 if kernel is None else float(kernel.std())
-    step = case.first_step(view.label, "activation", "saturated", SATURATED)
+    step = case.first_step(view.label, "activation", "saturated", SATURATED, view.part)
     since = f" (more than half since update {step})" if step else ""
     since += "" if before >= SATURATED else f", {percent(before)} with fresh weights"
     evidence = (
-        f'In layer "{view.label}", {percent(share)} of the activations of {view.function} lie where its slope is '
+        f'In layer "{view.label}", {percent(share)} of the activations of {_spoken(view)} lie where its slope is '
         f"nearly 0{since}: its inputs have a root mean square of {inputs:.3g}, its weights a deviation of {spread:.3g}."
     )
     numbers = {"share": share, "share_at_start": before, "inputs": inputs, "weights": spread}
@@ -272,19 +276,35 @@ def saturation(case: Case) -> list[Finding]:
         remedy = Remedy(case.setup, lambda s: _calmed(_standardized(s)), TRAINING_LOSS)
     else:
         suggestion = "Draw smaller initial weights, as suits the layer (Glorot)."
-        code = f'Dense(units, activation="{view.function}", kernel_initializer="glorot_uniform")'
+        code = _defaults(view)
         remedy = Remedy(case.setup, _calmed, TRAINING_LOSS)
     remedy = remedy if inputs <= 3 or case.is_table else Remedy(case.setup, _calmed, TRAINING_LOSS)
     return [Finding("saturation", "warning", evidence, suggestion, code, numbers, view.label, step, remedy)]
 
 
-def _saturated(views: Sequence[LayerView], label: str) -> float:
-    """The share of saturated activations of a layer."""
-    return next((float(v.saturated.mean()) for v in views if v.label == label and v.saturated is not None), 0.0)
+def _defaults(view: LayerView) -> str:
+    """The layer with its usual initial weights, as code."""
+    kind = type(view.layer).__name__
+    if view.part:
+        return f'{kind}(units, kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal")   # defaults'
+    return f'Dense(units, activation="{view.function}", kernel_initializer="glorot_uniform")'
+
+
+def _share(view: LayerView) -> float:
+    """The share of activations through which no gradient comes; a gate that keeps the state is not blamed for it."""
+    saturated = view.saturated
+    if saturated is None:
+        return 0.0
+    return float((saturated & (view.activation < 0.5) if view.part in KEEPING else saturated).mean())
+
+
+def _spoken(view: LayerView) -> str:
+    return f"the {view.part} ({view.function})" if view.part else view.function
 
 
 def _calmed(setup: Setup) -> Setup:
-    return set_hidden(setup, kernel_initializer="glorot_uniform", bias_initializer="zeros")
+    settings = {"kernel_initializer": "glorot_uniform", "recurrent_initializer": "orthogonal"}
+    return set_hidden(setup, **settings, bias_initializer="zeros")
 
 
 def _standardized(setup: Setup) -> Setup:
@@ -300,7 +320,7 @@ def symmetry(case: Case) -> list[Finding]:
     if not views:
         raise SkipError("the model has no hidden layer of several units")
     for view in views:
-        units, distinct = view.weights["kernel"].shape[-1], _distinct(view)
+        units, distinct = view.weights["kernel"].shape[-1], distinct_units(view.weights)
         if distinct > units // 2:
             continue
         same = (
@@ -329,12 +349,12 @@ def _broken(setup: Setup) -> Setup:
     return set_hidden(setup, kernel_initializer="glorot_uniform")
 
 
-def _distinct(view: LayerView) -> int:
+def distinct_units(weights: Mapping[str, np.ndarray]) -> int:
     """How many kinds of units a layer has: those that differ by more than rounding in their weights or bias."""
-    kernel = view.weights["kernel"]
+    kernel = weights["kernel"]
     rows = [kernel.reshape(-1, kernel.shape[-1])]
-    if "bias" in view.weights and view.weights["bias"].shape == (kernel.shape[-1],):
-        rows.append(view.weights["bias"][None])
+    if "bias" in weights and weights["bias"].shape == (kernel.shape[-1],):
+        rows.append(weights["bias"][None])
     units = np.concatenate(rows).astype(np.float64)
     norms = np.linalg.norm(units, axis=0)
     size = np.where(norms > 0, norms, 1.0)

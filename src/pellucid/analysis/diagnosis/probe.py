@@ -7,7 +7,7 @@ layers; nothing is updated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from pellucid import ops
 from pellucid.dtypes import is_float
 from pellucid.nn import activations
 from pellucid.nn.layer import Layer, phase
+from pellucid.nn.observe import Observer, observing
+from pellucid.op import current_scope
 from pellucid.seeds import generator
 from pellucid.tensor import Tensor
 from pellucid.train.step import penalties_of
@@ -35,7 +37,7 @@ _SATURATED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass
 class LayerView:
-    """What one layer did in the step.
+    """What one layer did in the step; or a gate or state of a recurrent one, over all time steps.
 
     Attributes:
         label: Its name; ``"outer/inner"`` for layers inside of layers.
@@ -43,8 +45,10 @@ class LayerView:
         function: The name of its activation function, or "".
         inputs: What it was given [batch, ...].
         activation: What it gave [batch, ...].
-        delta: dL/dz where an activation function was applied to z, else dL/da; None where no gradient came.
-        weights, gradients: By the parameter's own name.
+        delta: dL/dz where an activation function was applied to z, else dL/da; None where no gradient came, and of
+            parts.
+        weights, gradients: By the parameter's own name; those of a part are its layer's.
+        part: Which part of a recurrent layer it is, such as ``"forget gate"``, or "".
     """
 
     label: str
@@ -55,6 +59,12 @@ class LayerView:
     delta: np.ndarray | None = None
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     gradients: dict[str, np.ndarray] = field(default_factory=dict)
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called where its layer alone would not do."""
+        return f"{self.label}: {self.part}" if self.part else self.label
 
     @property
     def saturated(self) -> np.ndarray | None:
@@ -80,12 +90,17 @@ class LayerView:
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """The views of all layers in the order of their first call, the loss of the batch, and its predictions."""
+    """The views of all layers in the order of their first call, the loss of the batch, and its predictions.
+
+    Attributes:
+        parts: The views of the gates and states of recurrent layers.
+    """
 
     views: tuple[LayerView, ...]
     loss: float
     outputs: tuple[np.ndarray, ...]
     targets: tuple[np.ndarray, ...]
+    parts: tuple[LayerView, ...] = ()
 
     @property
     def weighted(self) -> list[LayerView]:
@@ -123,12 +138,13 @@ def probe(model: Any, x: Any, y: Any, seed: int = 0) -> Probe:
     twin = model.clone()
     watch = _Watch(twin)
     with np.errstate(all="ignore"), phase(training=True, key=ops.random_key(seed)):  # infinity is what is looked for
-        outputs = twin.outputs_of([Tensor(a) for a in inputs])
+        with observing(watch):
+            outputs = twin.outputs_of([Tensor(a) for a in inputs])
         total = _total(twin, [watch.logits.get(id(out)) for out in outputs], outputs, targets)
         if total.requires_grad:
             total.backward()
     watch.collect()
-    return Probe(tuple(watch.views), float(total), tuple(o.numpy() for o in outputs), targets)
+    return Probe(tuple(watch.views), float(total), tuple(o.numpy() for o in outputs), targets, tuple(watch.parts))
 
 
 def _total(model: Any, logits: list[Tensor | None], outputs: list[Tensor], targets: tuple[np.ndarray, ...]) -> Any:
@@ -150,11 +166,13 @@ def _exact(loss: Any) -> Any:
 _PROBABILITIES = {"softmax", "sigmoid"}
 
 
-class _Watch:
+class _Watch(Observer):
     """Listens to the layers of a copy: each value gets a zero added, whose gradient is that by the value."""
 
     def __init__(self, model: Any) -> None:
         self.views: list[LayerView] = []
+        self.parts: list[LayerView] = []
+        self._steps: dict[tuple[tuple[str, ...], str], list[tuple[str, np.ndarray]]] = {}
         self._zeros: list[tuple[LayerView, Tensor]] = []
         self._before: Tensor | None = None
         self._z: Tensor | None = None
@@ -179,13 +197,14 @@ class _Watch:
             layer.activation = observed
 
         def watched(*inputs: Any) -> Any:
-            self._before = None
+            self._before, self._steps = None, {}
             out = call(*inputs)
             if not (isinstance(out, Tensor) and is_float(out.spec.dtype)):
                 return out
             zero, before = _zero_like(out), self._before
             view = LayerView(label, layer, function, np.asarray(inputs[0]), out.numpy())
             self.views.append(view)
+            self.parts += self._parts_of(view)
             self._zeros.append((view, zero if before is None else before))
             result = out + zero
             if before is not None and function in self._wanted and self._z is not None:
@@ -194,6 +213,17 @@ class _Watch:
             return result
 
         object.__setattr__(layer, "call", watched)
+
+    def part(self, name: str, function: Any, z: Any, value: Any) -> None:
+        """Keep a gate or state at one more time step."""
+        own = "" if function is None else _name_of(function)
+        self._steps.setdefault((current_scope(), name), []).append((own, value.numpy()))
+
+    def _parts_of(self, view: LayerView) -> Iterator[LayerView]:
+        """The parts of a recurrent layer; its weights are theirs."""
+        for (_, name), steps in self._steps.items():
+            values = np.stack([value for _, value in steps], axis=1)
+            yield replace(view, function=steps[0][0], activation=values, part=name)
 
     def collect(self) -> None:
         """Take the gradients from where the backward sweep left them."""
@@ -230,7 +260,11 @@ def name_of_activation(layer: Any) -> str:
         return "softmax"
     if kind not in ("Dense", "Conv1D", "Conv2D", "Activation"):
         return ""
-    setting = layer.activation
+    return _name_of(layer.activation)
+
+
+def _name_of(setting: Any) -> str:
+    """The name of an activation setting; "" of one that is not known."""
     if isinstance(setting, str):
         return setting
     found = activations.get(setting)

@@ -88,7 +88,7 @@ class Retry:
             where = len(self.before)
             ax.axvline(where + 1, color="#D55E00", linestyle=":", label=f"as it was: ended in epoch {where + 1}")
         ax.set(xlabel="epoch", ylabel=key.replace("_", " "))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.set_title(f"{self.title}: {self._verdict()}", fontsize=10)
         ax.grid(alpha=0.3)
         ax.legend()

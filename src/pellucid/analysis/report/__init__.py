@@ -100,7 +100,9 @@ def _of_folder(folder: RunFolder) -> tuple[str, str, str]:
 
 def _record(record: RunRecord, where: str) -> str:
     results = [(key.replace("_", " "), number(value)) for key, value in record.results.items()]
-    settings = [(key.replace("_", " "), value) for key, value in record.settings.items() if value is not None]
+    # Of what ended the training the first line; the learning curves tell the rest.
+    given = {key: str(value).partition("\n")[0] for key, value in record.settings.items() if value is not None}
+    settings = [(key.replace("_", " "), value) for key, value in given.items()]
     measured = f"<div><h3>On {where} data</h3>{table(('quantity', 'value'), results, numbers=1)}</div>"
     return f'<div class="beside">{measured}<div><h3>Settings</h3>{table(("setting", "value"), settings)}</div></div>'
 
@@ -188,7 +190,10 @@ def _features(case: Case) -> str | None:
     if len(case.model.inputs) != 1 or not has_convolution(case.model):
         return None
     _, x, y = judged(case)
-    pages = feature_overview(case.model, x, y, class_names=case.class_names or None, seed=case.setup.seed)
+    labels = case.setup.labels_of(y)
+    if labels is None and case.setup.is_regression and np.size(y) == len(y):
+        labels = np.asarray(y).reshape(-1)
+    pages = feature_overview(case.model, x, labels, class_names=case.class_names or None, seed=case.setup.seed)
     return "".join(f"<h3>{text(title)}</h3>{figure(drawn, title)}" for title, drawn in pages)
 
 

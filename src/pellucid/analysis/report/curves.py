@@ -27,8 +27,7 @@ def learning_curves(history: History) -> str:
     """The loss and the metrics of every epoch, and the best of them in words."""
     keys = [k for k, v in history.history.items() if not k.startswith("val_") and all(np.ndim(n) == 0 for n in v)]
     if not keys or not len(history):
-        ended = f"<p>Training ended in its first epoch: {text(history.stopped_by)}</p>" if history.stopped_by else ""
-        return ended or "<p>There is no history of the epochs.</p>"
+        return _ended(history, " in its first epoch") or "<p>There is no history of the epochs.</p>"
     drawn = beside(figure(history.plot(key, _axes()).figure, f"Learning curve: {key}") for key in keys)
     rows = []
     for key in (k for k, v in history.history.items() if all(np.ndim(n) == 0 for n in v)):
@@ -39,14 +38,22 @@ def learning_curves(history: History) -> str:
             rows.append(
                 (key.replace("val_", "validation ").replace("_", " "), number(told), best + 1, number(values[-1]))
             )
-    ended = f"<p>Training ended: {text(history.stopped_by.rstrip('.'))}.</p>" if history.stopped_by else ""
-    return drawn + table(("quantity", "best", "in epoch", "last"), rows, numbers=3) + ended
+    return drawn + table(("quantity", "best", "in epoch", "last"), rows, numbers=3) + _ended(history)
+
+
+def _ended(history: History, when: str = "") -> str:
+    """What ended the training, and of NaN or infinity the first cause."""
+    if not history.stopped_by:
+        return ""
+    head, *cause = history.stopped_by.splitlines()
+    told = f"<p>Training ended{when}: {text(head.rstrip('.'))}.</p>"
+    return told + (f"<pre>{text(chr(10).join(cause))}</pre>" if cause else "")
 
 
 def layers(case: Case) -> str:
     """What each layer does now, and, where the run was recorded, how that came about."""
     views = [view for view in case.now.views if view.activation.size]
-    rows = [_row(view) for view in views]
+    rows = [_row(each) for view in views for each in (view, *(p for p in case.now.parts if p.label == view.label))]
     head = (
         "layer",
         "function",
@@ -69,11 +76,11 @@ def _row(view: LayerView) -> tuple[Any, ...]:
     a = view.activation
     saturated = view.saturated
     ratio = ""
-    if "kernel" in view.gradients:
+    if "kernel" in view.gradients and not view.part:
         size = float(np.linalg.norm(view.weights["kernel"]))
         ratio = number(view.gradient_norm() / size) if size else ""
     return (
-        view.label, view.function, number(a.mean()), number(a.std()), f"{(a == 0).mean():.1%}",
+        view.name, view.function, number(a.mean()), number(a.std()), f"{(a == 0).mean():.1%}",
         "" if saturated is None else f"{saturated.mean():.1%}",
         "" if view.dead is None else f"{int(view.dead.sum())} of {view.dead.size}",
         "" if view.delta is None else number(view.delta_rms), ratio,

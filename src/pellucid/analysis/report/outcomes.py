@@ -9,9 +9,12 @@ import numpy as np
 from pellucid.analysis.diagnosis.case import Case
 from pellucid.analysis.diagnosis.trial import predicted_labels
 from pellucid.analysis.report.page import figure, number, picture, png, table, text
+from pellucid.analysis.tiles import MANY, Tile, as_pictures, balanced, draw_tiles, sheets
 
 #: So many mistakes are shown, and so many features of a row.
 _MISTAKES, _FEATURES = 24, 10
+#: Of rows of more features than this, of which at most this share is not 0, so many that are not 0 are shown.
+_WORDS, _SPARSE, _FILLED = 50, 0.2, 12
 #: The most classes of a matrix whose cells are shown.
 _CLASSES = 40
 
@@ -104,6 +107,8 @@ def mistakes(case: Case) -> str | None:
     shape = x.shape[1:]
     if len(shape) == 3 and shape[-1] in (1, 3):
         return intro + _images(x, order, told)
+    if len(shape) == 2:
+        return intro + (_images(sheets(x)[..., None], order, told) if shape[-1] >= MANY else _signals(x, order, told))
     return intro + _rows(case, x.reshape(len(x), -1), order, told)
 
 
@@ -164,10 +169,20 @@ def _images(x: np.ndarray, order: np.ndarray, told: list[tuple[str, ...]]) -> st
     return f'<div class="mistakes">{"".join(parts)}</div>'
 
 
+def _signals(x: np.ndarray, order: np.ndarray, told: list[tuple[str, ...]]) -> str:
+    signals, low, high = as_pictures(x[order])
+    words = [f"{told[place][0]} for {told[place][1]}, row {place}" for place in order]
+    tiles = [Tile(signal, low, high, text=word) for signal, word in zip(signals, words, strict=True)]
+    drawn = draw_tiles("mistakes", None, tiles, balanced(len(tiles), 6), inch=1.5).figure
+    return figure(drawn, "What is predicted for what, and the signals: " + "; ".join(words))
+
+
 def _rows(case: Case, x: np.ndarray, order: np.ndarray, told: list[tuple[str, ...]]) -> str:
     std = x.std(axis=0)
     unusual = np.abs(x[order] - x.mean(axis=0)) / np.where(std > 0, std, np.inf)
     shown = np.arange(x.shape[1])
+    if len(shown) > _WORDS and (x[order] != 0).mean() < _SPARSE:
+        return _filled(case, x, order, told, unusual)
     if len(shown) > _FEATURES:
         shown = np.sort(np.argsort(-unusual.mean(axis=0), kind="stable")[:_FEATURES])
     names = [case.feature_names[k] if case.feature_names else f"x[{k}]" for k in shown]
@@ -176,6 +191,25 @@ def _rows(case: Case, x: np.ndarray, order: np.ndarray, told: list[tuple[str, ..
     rows = [[str(i), *(told[i] if is_class else told[i][:3]), *(number(float(v)) for v in x[i, shown])] for i in order]
     left = f"<p class='soft'>The {len(shown)} of {x.shape[1]} features that are most unusual in these rows.</p>"
     return table(head, rows, numbers=len(head) - 3) + (left if len(shown) < x.shape[1] else "")
+
+
+def _filled(case: Case, x: np.ndarray, order: np.ndarray, told: list[tuple[str, ...]], unusual: np.ndarray) -> str:
+    """Rows of which nearly all is 0, such as counts of words: what is there, the most unusual first."""
+    is_class = bool(told[0][3])
+    head = ["row", "predicted", "true", *(["p(predicted)", "p(true)"] if is_class else ["error"])]
+    rows = []
+    for place, i in enumerate(order):
+        there = np.flatnonzero(x[i])
+        there = there[np.argsort(-unusual[place, there], kind="stable")]
+        names = [case.feature_names[k] if case.feature_names else f"x[{k}]" for k in there[:_FILLED]]
+        words = [
+            name if x[i, k] == 1 else f"{name} ({number(float(x[i, k]))})"
+            for name, k in zip(names, there[:_FILLED], strict=True)
+        ]
+        more = f" ... {len(there) - _FILLED} more" if len(there) > _FILLED else ""
+        rows.append([str(i), *(told[i] if is_class else told[i][:3]), ", ".join(words) + more])
+    left = f"<p class='soft'>Of {x.shape[1]:,} features those that are not 0, the most unusual first.</p>"
+    return table([*head, "features"], rows) + left
 
 
 def scatter(case: Case) -> str | None:

@@ -92,7 +92,7 @@ class Forward(_Convolution):
         blocks: tuple[int, ...] = (),
     ) -> None:
         super().__init__(dtype, rank, lanes)
-        self.ending, self.motions, self.blocks = ending, motions, blocks
+        self.ending, self.motions, self.row_blocks = ending, motions, blocks
         self.x, self.w, self.target = self.fields(3)
         self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
         self.x_tap, self.x_channel = self.fields(rank), self.fields(1)[0]
@@ -118,7 +118,7 @@ class Forward(_Convolution):
         out_row = element(e, e.advance(self.target, n, self.o_batch), self.o_place[:-1], heads)
         rows = [element(e, e.advance(a, n, batch), place[:-1], heads) for a, batch, place in self.leaves]
         pieces(
-            e, I64(0), self.out[-1], self.blocks,
+            e, I64(0), self.out[-1], self.row_blocks,
             lambda first, count: self.positions((x_row, out_row, rows), group, first, count),
         )  # fmt: skip
 

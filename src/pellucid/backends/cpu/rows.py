@@ -12,6 +12,7 @@ from llvmlite import ir
 from pellucid.backends.cpu.elementwise import JOINS, neutral
 from pellucid.backends.cpu.emit import I64, Emitter, Value, element_type, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place, larger
+from pellucid.backends.cpu.summaries import SUMMARY, summary_kernel
 from pellucid.dtypes import DType, int64
 from pellucid.plan.barriers import ROW_BLOCK
 from pellucid.plan.rows import COLUMN, NARROW, REDUCTIONS, SCALAR, WIDE
@@ -301,4 +302,6 @@ class _Rows:
 
 def rows_kernel(program: RowProgram) -> int:
     """The address of the kernel of a row program; the record is :class:`_Rows`'s."""
+    if program.steps[-1].op == SUMMARY:
+        return summary_kernel(program)
     return _Rows(program).write()

@@ -10,7 +10,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
@@ -99,17 +99,19 @@ class SocketDesk(Desk):
 
     def __exit__(self, *_: object) -> None:
         self._closed = True
-        Client(self.line.address, authkey=self._key).close()  # wakes the thread that waits for connections
+        # The thread waits for a connection, or has just ended because of the line above, and hung up.
+        with suppress(OSError, EOFError, AuthenticationError):
+            Client(self.line.address, authkey=self._key).close()
         self._thread.join()
-        self._listener.close()
 
     def _accept(self) -> None:
-        while not self._closed:
-            try:
-                connection = self._listener.accept()
-            except (AuthenticationError, EOFError, ConnectionError):  # a stranger, or a worker that was killed
-                continue
-            threading.Thread(target=self._serve, args=(connection,), name="pellucid-answer", daemon=True).start()
+        with self._listener:
+            while not self._closed:
+                try:
+                    connection = self._listener.accept()
+                except (AuthenticationError, EOFError, ConnectionError):  # a stranger, or a worker that was killed
+                    continue
+                threading.Thread(target=self._serve, args=(connection,), name="pellucid-answer", daemon=True).start()
 
     def _serve(self, connection: Connection) -> None:
         with connection:

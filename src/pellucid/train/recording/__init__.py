@@ -22,8 +22,8 @@ layer               string   the layer's label; ``"outer/inner"`` for layers in 
 kind                string   the layer's class
 function            string   name of its activation function, ``""`` where it has none
 quantity            string   see below
-name                string   of a parameter: ``"kernel"``; else ``""``, or ``"2"``, ``"3"`` ... for the further calls of
-                             a shared layer and further outputs
+name                string   of a parameter: ``"kernel"``; of a part of a recurrent layer: ``"forget gate"``; else
+                             ``""``, or ``"2"``, ``"3"`` ... for the further calls of a shared layer and further outputs
 mean, std           float64  over all elements; std divides by their number
 min, max            float64
 zeros               float64  share of elements that are exactly 0, from 0 to 1
@@ -47,7 +47,13 @@ update             w_new - w
 An activation is saturated where a < 0.01 or a > 0.99 (sigmoid, hard_sigmoid, softmax), where |a| > 0.98 (tanh,
 softsign), and where a = 0 (relu). Layers before the first trainable parameter have no delta: training computes none;
 nor has an ``Activation`` or ``Softmax`` layer around which the loss is computed, as cross-entropy is from the logits:
-its dL/dz is the delta of the layer before. Recurrent layers are seen from outside: a is what they give, not the gates.
+its dL/dz is the delta of the layer before.
+
+Recurrent layers have rows for the parts of their cell, each over all time steps [batch, time, units] in the order in
+which they are read: of an LSTM ``"forget gate"``, ``"input gate"``, ``"candidate"``, ``"cell state"``,
+``"output gate"`` and ``"hidden state"``, of a GRU ``"update gate"``, ``"reset gate"``, ``"candidate"`` and
+``"hidden state"``, of a SimpleRNN the ``"hidden state"``. Where a part has no activation function of its own, delta is
+dL/da. A gate is dead where it is saturated for all samples and time steps.
 
 Level ``"full"`` records both tables, and the arrays themselves.
 """

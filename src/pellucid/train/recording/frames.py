@@ -121,7 +121,8 @@ class Recording:
         Args:
             step: The step's number.
             layer: The layer.
-            name: ``"2"``, ``"3"`` ... for the further calls of a shared layer, and further outputs.
+            name: ``"2"``, ``"3"`` ... for the further calls of a shared layer, and further outputs; or the part of a
+                recurrent layer, ``"forget gate"``.
 
         Raises:
             ConfigurationError: The level is not ``"full"``, or the step, layer or call was not recorded.

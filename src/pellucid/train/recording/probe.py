@@ -7,14 +7,14 @@ training depends on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pellucid import nest
+from pellucid import nest, ops
 from pellucid.dtypes import is_float
 from pellucid.errors import unknown_name
 from pellucid.graph import Var
@@ -24,8 +24,9 @@ from pellucid.nn.observe import Observer
 from pellucid.op import current_scope
 from pellucid.shapes import Shape, size
 from pellucid.train.recording.recorder import Recorder
-from pellucid.train.recording.statistics import END_OF, Measure, measure, together
+from pellucid.train.recording.statistics import END_OF, Measure, measured
 
+_OF_PARAMETERS = ("weight", "gradient", "update")
 _FUNCTIONS = {"Softmax": "softmax", "LeakyReLU": "leaky_relu", "ELU": "elu"}
 
 
@@ -109,8 +110,13 @@ class _Call:
     kind: str
     function: str
     name: str
-    z: Var | None
-    a: Var
+    z: tuple[Var, ...]
+    a: tuple[Var, ...]
+    over_time: bool = False  # of a part of a recurrent layer there is a variable per time step
+
+    @property
+    def seen(self) -> tuple[Var, ...]:
+        return (*self.z, *self.a)
 
 
 class Probe(Observer):
@@ -125,6 +131,7 @@ class Probe(Observer):
     def __init__(self, model: Any, full: bool, layers: Sequence[str] | None) -> None:
         self._full, self._chosen = full, layers
         self._pending: dict[tuple[str, ...], Var] = {}
+        self._parts: dict[tuple[str, ...], dict[str, list[tuple[str, Any, Any]]]] = {}
         self._calls: list[_Call] = []
         self._homes = homes(model)
         self._order: dict[str, int] = {}
@@ -137,18 +144,35 @@ class Probe(Observer):
         if isinstance(value, Var) and is_float(value.spec.dtype):
             self._pending[current_scope()] = value
 
+    def part(self, name: str, function: Any, z: Any, value: Any) -> None:
+        """Keep z and a of a gate or state at one more time step."""
+        steps = self._parts.setdefault(current_scope(), {}).setdefault(name, [])
+        steps.append((name_of(function), z, value))
+
     def activation(self, layer: Any, value: Any) -> None:
-        """Keep what the layer gave, unless an inner layer has given the same."""
+        """Keep what the layer gave, unless an inner layer has given the same; then the parts that it is made of."""
         path = current_scope()
         z = self._pending.pop(path, None)
         name = "/".join(path)
         self._order.setdefault(name, len(self._order))
-        inner = {id(call.a) for call in self._calls if call.layer.startswith(f"{name}/")}
+        inner = {id(a) for call in self._calls if call.layer.startswith(f"{name}/") for a in call.a}
         for leaf in nest.flatten(value)[0]:
             if isinstance(leaf, Var) and is_float(leaf.spec.dtype) and size(leaf.spec.shape) and id(leaf) not in inner:
-                again = sum(call.layer == name for call in self._calls)
+                again = sum(call.layer == name and not call.over_time for call in self._calls)
                 label = str(again + 1) if again else ""
-                self._calls.append(_Call(name, type(layer).__name__, function_of(layer), label, z, leaf))
+                own = () if z is None else (z,)
+                self._calls.append(_Call(name, type(layer).__name__, function_of(layer), label, own, (leaf,)))
+        self._calls += self._parts_of(name, type(layer).__name__, self._parts.pop(path, {}))
+
+    def _parts_of(self, layer: str, kind: str, parts: dict[str, list[tuple[str, Any, Any]]]) -> Iterator[_Call]:
+        for name, steps in parts.items():
+            functions, zs, values = zip(*steps, strict=True)
+            if not (isinstance(values[0], Var) and is_float(values[0].spec.dtype) and size(values[0].spec.shape)):
+                continue
+            again = sum(c.layer == layer and c.over_time and c.name.startswith(name) for c in self._calls)
+            label = f"{name} {again + 1}" if again else name
+            own = () if zs[0] is None else zs
+            yield _Call(layer, kind, functions[0], label, own, values, over_time=True)
 
     @property
     def _kept(self) -> list[_Call]:
@@ -157,15 +181,15 @@ class Probe(Observer):
     @property
     def values(self) -> list[Var]:
         """What was seen, as outputs of the forward graph: for each call z if there is one, and a."""
-        return [value for call in self._kept for value in (call.z, call.a) if value is not None]
+        return [value for call in self._kept for value in call.seen]
 
     @property
     def differentiable(self) -> list[int]:
         """Which of the values delta is the gradient by: z where there is one, else a."""
         places, place = [], 0
         for call in self._kept:
-            places.append(place)
-            place += 1 if call.z is None else 2
+            places += range(place, place + len(call.a))
+            place += len(call.seen)
         return places
 
     # While the step is traced.
@@ -181,28 +205,28 @@ class Probe(Observer):
         """
         found = [*self._of_calls(seen, deltas), *self._of_parameters(states)]
         found.sort(key=lambda pair: self._order.get(pair[0].layer, len(self._order)))
-        scalars, measures = [], []
-        for row, value in found:
-            own, what = measure(value, END_OF.get(row.function) if row.quantity == "activation" else None)
-            scalars += own
-            measures.append(what)
+        ends = [END_OF.get(row.function) if row.quantity == "activation" else None for row, _ in found]
+        values = [value for _, value in found]
         arrays = [i for i, (row, _) in enumerate(found) if self._full and row.shown and row.quantity != "update"]
-        self.readout = Readout(tuple(row for row, _ in found), tuple(measures), tuple(arrays), plain)
         # One vector: the loop keeps one output for every step, where it would keep hundreds.
-        return [*([together(scalars)] if scalars else []), *(found[i][1] for i in arrays)]
+        looked_at = [ops.reshape(v, (-1,)) if row.quantity in _OF_PARAMETERS else v for row, v in found]
+        vector, measures = measured(list(zip(looked_at, ends, strict=True))) if found else (None, ())
+        self.readout = Readout(tuple(row for row, _ in found), measures, tuple(arrays), plain)
+        return [*([vector] if found else []), *(values[i] for i in arrays)]
 
     def _of_calls(self, seen: list, deltas: dict[int, Any]) -> Iterator[tuple[Row, Any]]:
         place = 0
         for call in self._kept:
-            what = (call.layer, call.kind, call.function)
-            delta = deltas.get(place)
-            if call.z is not None:
-                yield Row(*what, "preactivation", call.name, seen[place].spec.shape), seen[place]
-                place += 1
-            yield Row(*what, "activation", call.name, seen[place].spec.shape), seen[place]
-            place += 1
-            if delta is not None:
-                yield Row(*what, "delta", call.name, delta.spec.shape), delta
+            join: Callable[[list], Any] = _over_time if call.over_time else _only
+            steps = range(place, place + len(call.a))
+            by = [deltas.get(step) for step in steps]
+            found = {"preactivation": join(seen[place : place + len(call.z)])} if call.z else {}
+            place += len(call.seen)
+            found["activation"] = join(seen[place - len(call.a) : place])
+            if any(delta is not None for delta in by):  # a step from which no way leads to the loss has the gradient 0
+                found["delta"] = join([_or_zero(d, seen[step]) for d, step in zip(by, steps, strict=True)])
+            for quantity, value in found.items():
+                yield Row(call.layer, call.kind, call.function, quantity, call.name, value.spec.shape), value
 
     def _of_parameters(self, states: Sequence[State]) -> Iterator[tuple[Row, Any]]:
         for state in states:
@@ -212,10 +236,23 @@ class Probe(Observer):
             quantities = {"weight": state.w} if shown else {}
             if state.g is not None:  # the norm of all gradients needs those of the layers that are not shown, too
                 quantities["gradient"] = state.g
-                if shown:
-                    quantities["update"] = state.new - state.w
+                if shown:  # as a row of numbers, as which it is only looked at, and never written
+                    quantities["update"] = ops.reshape(state.new, (-1,)) - ops.reshape(state.w, (-1,))
             for quantity, value in quantities.items():
-                yield Row(*what, quantity, name, value.spec.shape, shown), value
+                yield Row(*what, quantity, name, state.w.spec.shape, shown), value
+
+
+def _only(values: list) -> Any:
+    return values[0]
+
+
+def _over_time(values: list) -> Any:
+    """The values of all time steps [batch, time, ...]."""
+    return ops.stack(values, 1)
+
+
+def _or_zero(delta: Any, value: Any) -> Any:
+    return np.zeros(value.spec.shape, value.spec.dtype) if delta is None else delta
 
 
 def probe_of(model: Layer, recorder: Recorder | None) -> Probe | None:
@@ -231,7 +268,11 @@ def function_of(layer: Layer) -> str:
     """The name of a layer's activation function; ``""`` where it has none, or a linear one."""
     if type(layer).__name__ in _FUNCTIONS:
         return _FUNCTIONS[type(layer).__name__]
-    activation = layer.config().get("activation")
+    return name_of(layer.config().get("activation"))
+
+
+def name_of(activation: Any) -> str:
+    """The name of an activation setting; ``""`` where it is linear."""
     if is_linear(activation):
         return ""
     names = [name for name, function in ACTIVATIONS.items() if activation in (name, function)]
@@ -264,7 +305,9 @@ def check_layers(model: Layer, chosen: Sequence[str] | None) -> None:
     Raises:
         ConfigurationError: Which one, with the nearest spelling.
     """
+    if chosen is None:
+        return
     known = {path for _, path in paths(model)}
-    for name in chosen or ():
+    for name in chosen:
         if name not in known:
             raise unknown_name("layer", name, known)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,8 @@ class Recorder(Configured):
         level: ``"stats"``: statistics of activations, gradients, weights and updates per layer. ``"full"``: these,
             and the arrays themselves.
         every: Record the first step, then every so many; and the last one where the number of steps is known. By
-            default as many as cost little: for ``"stats"`` every 50th, in long fits 200 of all; for ``"full"`` ten of
+            default as many as cost little: for ``"stats"`` every 50th, or so many fewer that what they compute is by
+            count about 2 % of what training does, three of all at least and about 200 at most; for ``"full"`` ten of
             all, or every 50th where a generator does not say how many there are.
         layers: The layers to record, by name; all by default. ``"block"`` includes ``"block/dense"``.
         steps: The steps to record, by their numbers from 1, in place of ``every``.
@@ -78,6 +81,11 @@ class Recorder(Configured):
     def key(self) -> tuple[Any, ...]:
         """What the compiled step depends on."""
         return (self.level, None if self.layers is None else tuple(self.layers))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing says which steps to record: statistics of as many as are cheap."""
+        return self.level == "stats" and self.every is None and self.steps is None
 
     def timetable(self, first: int, count: int | None) -> Timetable:
         """The steps to record.
@@ -123,16 +131,55 @@ class Timetable:
         regular = self.first + -(-(step - self.first) // self.every) * self.every
         return self.last if self.last is not None and step <= self.last < regular else regular
 
+    def places(self, steps: np.ndarray) -> np.ndarray:
+        """Where the recorded ones lie among some steps in order.
+
+        >>> Timetable(1, 10, 25, None).places(np.arange(9, 30))
+        array([ 2, 12, 16])
+        """
+        if not len(steps):
+            return np.empty(0, np.intp)
+        low, high = int(steps[0]), int(steps[-1])
+        wanted = self._between(low, high)
+        if high - low + 1 == len(steps):
+            return np.array([number - low for number in wanted], np.intp)
+        found = steps.searchsorted(np.array(wanted, np.int64))
+        return found[steps[found] == wanted]
+
+    def _between(self, low: int, high: int) -> list[int]:
+        """The recorded steps from one to another."""
+        if self.chosen is not None:
+            return list(self.chosen[bisect_left(self.chosen, low) : bisect_right(self.chosen, high)])
+        begin = self.first + max(0, -(-(low - self.first) // self.every)) * self.every
+        last = high if self.last is None else min(self.last, high)
+        found = list(range(begin, last + 1, self.every))
+        if self.last is not None and low <= self.last <= high and found[-1:] != [self.last]:
+            found.append(self.last)
+        return found
+
     def among(self, steps: np.ndarray) -> np.ndarray:
-        """Which of some steps are recorded: one bool for each of these numbers.
+        """Which of some steps in order are recorded: one bool for each of these numbers.
 
         >>> Timetable(1, 10, 25, None).among(np.arange(9, 13))
         array([False, False,  True, False])
         """
+        found = np.zeros(len(steps), bool)
+        found[self.places(steps)] = True
+        return found
+
+    def left(self, step: int) -> int:
+        """How many recorded steps there are from one on; 0 where that is not known.
+
+        >>> Timetable(1, 10, 25, None).left(2)
+        3
+        """
         if self.chosen is not None:
-            return np.isin(steps, self.chosen)
-        regular = (steps >= self.first) & ((steps - self.first) % self.every == 0)
-        return regular if self.last is None else (regular & (steps <= self.last)) | (steps == self.last)
+            return len(self.chosen) - bisect_left(self.chosen, step)
+        if self.last is None or step > self.last:
+            return 0
+        regular = range(self.first, self.last + 1, self.every)
+        before = max(0, -(-(step - self.first) // self.every))
+        return len(regular) - before + (regular[-1] != self.last)
 
 
 def member_recorder(recorder: Recorder | None, number: int) -> Recorder | None:
@@ -167,4 +214,10 @@ def as_recorder(record: Any, every: int | None) -> Recorder | None:
         raise ConfigurationError(f"fit: record must be 'off', 'stats', 'full' or a Recorder, not {record!r}.")
     if record not in ("stats", "full"):
         raise unknown_name("level of recording", record, ("off", "stats", "full"))
-    return Recorder(record, every=every)
+    return _plain(record) if every is None else Recorder(record, every=every)
+
+
+@lru_cache(maxsize=2)
+def _plain(level: str) -> Recorder:
+    """The recorder that has nothing but a level, which every fit may use."""
+    return Recorder(level)

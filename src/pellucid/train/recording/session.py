@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pellucid.backends.loop import Loop
 from pellucid.train.recording.frames import Recording
+from pellucid.train.recording.price import affordable
 from pellucid.train.recording.probe import Readout, Row, labels_of
 from pellucid.train.recording.recorder import Recorder
 from pellucid.train.recording.statistics import Statistics, finish
@@ -57,6 +59,7 @@ class Session:
         epoch: The epoch that goes on, from 1.
         pace: Seconds that a step has taken, roughly; None before the first.
         recording: What was recorded so far.
+        reels: By program, the run in which its recorded steps are made.
     """
 
     def __init__(self, recorder: Recorder, first: int, count: int | None) -> None:
@@ -64,12 +67,21 @@ class Session:
         self.epoch = 1
         self.pace: float | None = None
         self.timetable = recorder.timetable(first, count)
+        self._count, self._is_open = count, recorder.is_open
         path, level = recorder.path, recorder.level
         self._store: Store = MemoryStore(level) if path is None else GrowingStore(Path(path), level)
         self.recording = Recording(self._store, self._write)
+        self.reels: dict[Any, Any] = {}
         self._waiting: list[Taken] = []
         self._rows = 0
         self._written_at = time.perf_counter()
+
+    def settle(self, plain: Loop, recorded: Loop) -> None:
+        """Leave out records that would cost too much, once it is known what they are; only the first fixes that."""
+        if self._is_open:
+            self._is_open = False
+            every = max(self.timetable.every, affordable(plain, recorded, self._count))
+            self.timetable = replace(self.timetable, every=every)
 
     def steps_until_next(self, step: int) -> int:
         """How many steps from number ``step`` on are not recorded; very many where none follows."""
@@ -116,6 +128,7 @@ class Session:
         if self.recorder.path is not None:
             self._write()
         self._store.close()
+        self.reels.clear()
 
 
 def _together(taken: list[Taken]) -> tuple[Statistics, Moments]:
@@ -155,7 +168,8 @@ def _columns(readout: Readout, moments: Moments, found: Statistics) -> dict[str,
     numbers = {**vars(found), "ratio": np.full((count, len(readout.rows)), np.nan)}
     own, weights = readout.updates
     of = found.norm[:, weights]
-    numbers["ratio"][:, own] = np.divide(found.norm[:, own], of, out=np.full(of.shape, np.nan), where=of != 0)
+    with np.errstate(invalid="ignore"):  # infinity by infinity, where training has diverged
+        numbers["ratio"][:, own] = np.divide(found.norm[:, own], of, out=np.full(of.shape, np.nan), where=of != 0)
     return columns | {name: values[:, shown].ravel() for name, values in numbers.items()}
 
 

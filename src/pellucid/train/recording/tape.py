@@ -49,10 +49,51 @@ class Tape:
             data: What it works on.
             when: When the steps are made, or the number of the first one, all in the session's present epoch.
         """
+        self._session.settle(plain, self._program.loop)
         if isinstance(when, int):
             numbers = np.arange(when, when + len(data.series[0]))
             when = When(numbers, np.full(len(numbers), self._session.epoch))
         return TapedRun(self._session, self._program, plain, data, when, self._room)
+
+
+class Reel:
+    """One run of a program for the recorded steps of many runs, which fill it in as they come: a start is expensive.
+
+    Args:
+        loop: The loop of the program.
+        data: The data of a run; those of others are taken in if they are the same but for their steps.
+        count: How many steps there is room for.
+        each: Bytes of the logs of a step.
+    """
+
+    def __init__(self, loop: Loop, data: LoopData, count: int, each: int) -> None:
+        series = [np.empty((count, *values.shape[1:]), values.dtype) for values in data.series]
+        fixed = [np.array(value) for value in data.fixed]
+        self._data = LoopData(data.rows, np.empty(count * loop.batch, np.int64), fixed, series, data.state)
+        self._batch, self._used, self.each = loop.batch, 0, each
+        self.run = loop.start(self._data)
+
+    def takes(self, data: LoopData, count: int) -> bool:
+        """Whether so many steps of another run fit in."""
+        own = self._data
+        same = all(a is b for a, b in zip((*own.rows, *own.state), (*data.rows, *data.state), strict=True))
+        return same and self._used + count <= self.run.steps
+
+    def take(self, data: LoopData, chosen: np.ndarray) -> int:
+        """Put in some steps of a run, which are made next; the number of the first one here."""
+        own, start, stop = self._data, self._used, self._used + len(chosen)
+        own.order[start * self._batch : stop * self._batch] = _rows_of(data, self._batch, chosen)
+        for mine, values in zip(own.series, data.series, strict=True):
+            mine[start:stop] = values[chosen]
+        for mine, value in zip(own.fixed, data.fixed, strict=True):
+            mine[...] = value
+        self.run.done, self._used = start, stop
+        return start
+
+
+def _rows_of(data: LoopData, batch: int, chosen: np.ndarray) -> np.ndarray:
+    """The order of the rows of some steps."""
+    return data.order.reshape(-1, batch).take(chosen, axis=0).ravel()
 
 
 class TapedRun(LoopRun):
@@ -66,32 +107,44 @@ class TapedRun(LoopRun):
         self.logs = plain.empty_logs(self.steps)
         self._session, self._program, self._loop, self._data = session, program, plain, data
         self._when, self._room = when, room
-        is_recorded = session.timetable.among(when.numbers)
-        self._others, self._recorded = np.flatnonzero(~is_recorded), np.flatnonzero(is_recorded)
+        self._recorded = session.timetable.places(when.numbers)
         self._marks = [*self._recorded.tolist(), self.steps]
-        self._run = plain.start(self._of(self._others))
+        self._others = self._those_between()
+        self._run = plain.start(self._plain_data())
         self._copied = 0  # of the plain run's steps
         self._first = self._read = 0  # among the recorded steps: those of the present group, and those that were read
         self._group: LoopRun | None = None
+        self._begin = self._count = 0  # in the run of the present group: its first step, and how many are its own
         self._waiting: list[tuple[np.ndarray, list[np.ndarray]]] = []
 
-    def _of(self, chosen: np.ndarray) -> LoopData:
-        """The data of some steps."""
-        data, batch = self._data, self._loop.batch
-        order = data.order.reshape(self.steps, batch)[chosen].ravel()
-        return LoopData(data.rows, order, data.fixed, [values[chosen] for values in data.series], data.state)
+    def _those_between(self) -> np.ndarray | slice:
+        """The numbers of the steps that are not recorded; a slice where the recorded ones are the first."""
+        first = len(self._recorded)
+        if self._marks[:first] == list(range(first)):
+            return slice(first, None)
+        between = np.ones(self.steps, bool)
+        between[self._recorded] = False
+        return between.nonzero()[0]
+
+    def _plain_data(self) -> LoopData:
+        """The data of the steps that are not recorded."""
+        data, others, batch = self._data, self._others, self._loop.batch
+        series = [values[others] for values in data.series]
+        from_one_on = isinstance(others, slice)
+        order = data.order[others.start * batch :] if from_one_on else _rows_of(data, batch, others)
+        return LoopData(data.rows, order, data.fixed, series, data.state)
 
     def advance(self, steps: int) -> int:
         """Make some of the steps, for a fraction of a second."""
         before, started = self.done, time.perf_counter()
         pace = self._session.pace
-        most = 1 if pace is None else max(1, int(min(_TURN / max(pace, 1e-8), self.steps)))
+        most = 2 if pace is None else max(1, int(min(_TURN / max(pace, 1e-8), self.steps)))
         script = self.script(before, min(before + steps, self.steps), most)
-        if not script:
-            return 0
         try:
-            if len(script) == 1:
-                script[0][0].advance(script[0][1])
+            if len(script) == 1 or pace is None:  # runs know by themselves how much is enough
+                for run, count in script:
+                    if run.advance(count) < count:
+                        break
             else:
                 self._loop.in_turn(script)
         finally:  # Ctrl-C may come at any moment: what counts is what was done
@@ -120,7 +173,7 @@ class TapedRun(LoopRun):
                 script.append((self._run, min(ahead, stop) - reached))
                 reached = min(ahead, stop)
                 continue
-            if group is None or following >= self._first + group.steps:
+            if group is None or following >= self._first + self._count:
                 break
             script.append((group, 1))
             reached, following = reached + 1, following + 1
@@ -130,22 +183,30 @@ class TapedRun(LoopRun):
         """The run of the next recorded steps; as many as memory has room for."""
         if following == len(self._recorded):
             return None
-        if self._group is None or following == self._first + self._group.steps:
-            loop = self._program.loop
-            each = sum(log.nbytes for log in loop.empty_logs(1))
+        if self._group is None or following == self._first + self._count:
+            loop, session = self._program.loop, self._session
+            reel = session.reels.get(self._program)
+            each = sum(log.nbytes for log in loop.empty_logs(1)) if reel is None else reel.each
             chosen = self._recorded[following : following + max(1, self._room // max(each, 1))]
-            self._first, self._group = following, loop.start(self._of(chosen))
+            if reel is None or not reel.takes(self._data, len(chosen)):
+                ahead = min(session.timetable.left(int(self._when.numbers[chosen[0]])), _BYTES // max(each, 1))
+                reel = session.reels[self._program] = Reel(loop, self._data, max(len(chosen), ahead), each)
+            self._first, self._count, self._group = following, len(chosen), reel.run
+            self._begin = reel.take(self._data, chosen)
         return self._group
 
     def collect(self) -> None:
         """Take in what was done."""
-        own = self._others[self._copied : self._run.done]
+        copied, done, others = self._copied, self._run.done, self._others
+        from_one_on = isinstance(others, slice)
+        own = slice(others.start + copied, others.start + done) if from_one_on else others[copied:done]
         for log, values in zip(self.logs, self._run.logs, strict=True):
-            log[own] = values[self._copied : self._run.done]
-        self._copied = self._run.done
-        if self._group is not None and self._first + self._group.done > self._read:
-            stop = self._first + self._group.done
-            chosen, rows = self._recorded[self._read : stop], slice(self._read - self._first, self._group.done)
+            log[own] = values[copied:done]
+        self._copied = done
+        if self._group is not None and self._first + self._group.done - self._begin > self._read:
+            stop = self._first + self._group.done - self._begin
+            chosen = self._recorded[self._read : stop]
+            rows = slice(self._read - self._first + self._begin, self._group.done)
             for log, values in zip(self.logs, self._group.logs, strict=False):
                 log[chosen] = values[rows]
             self._waiting.append((chosen, [values[rows] for values in self._group.logs[self._program.readout.plain :]]))
