@@ -9,7 +9,18 @@ import numpy as np
 import pellucid
 from benchmarks.nets import Conv, Dense, Flatten, Layer, Lstm, Net, Pool
 from benchmarks.serving import Run, Variants
-from benchmarks.work import MOMENTUM, RATES, Convolution, Estimation, Inference, Kernel, MatMul, Training, Work
+from benchmarks.work import (
+    MOMENTUM,
+    RATES,
+    Convolution,
+    Estimation,
+    Inference,
+    Kernel,
+    MatMul,
+    Training,
+    Work,
+    on_a_line,
+)
 from pellucid import nn, ops, optim
 from pellucid.backends.loop import LoopData, LoopForm
 from pellucid.graph import rewrite, trace
@@ -121,7 +132,7 @@ def _products(work: Kernel) -> Variants:
 def _samples_last(function: Any, operands: tuple[np.ndarray, ...], way: str) -> tuple[Any, tuple[np.ndarray, ...]]:
     """The same on images [height, width, channel, sample], as the engine keeps those of few channels."""
     image = [way != "to input", way != "forward"]
-    given = [np.ascontiguousarray(a.transpose(1, 2, 3, 0)) if i else a for a, i in zip(operands, image, strict=True)]
+    given = [on_a_line(a.transpose(1, 2, 3, 0)) if i else a for a, i in zip(operands, image, strict=True)]
 
     def turned(*arrays: Any) -> Any:
         out = function(*(ops.transpose(a, (3, 0, 1, 2)) if i else a for a, i in zip(arrays, image, strict=True)))

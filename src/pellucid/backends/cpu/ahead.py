@@ -18,6 +18,8 @@ from pellucid.plan.barriers import ROW_BLOCK
 from pellucid.plan.plan import Entry
 
 _LINE = 64
+# Elements of a product's result for each byte of a row, from which on there is time to fetch all rows.
+_PER_BYTE = 64
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,29 @@ class Rows:
     data: Entry
     width: int
 
-    @property
-    def record(self) -> tuple[Entry, ...]:
-        """What :class:`Ahead` reads."""
-        return (self.cursors, self.count, self.order, self.data, self.width)
+    def record(self, elements: int, *, shared: bool) -> tuple[Entry, ...]:
+        """What :class:`Ahead` reads.
+
+        Args:
+            elements: How large the product is that fetches.
+            shared: Whether every thread will read all rows. Then it fetches all of them where there is time enough,
+                since what the other one's cache holds takes as long as memory.
+        """
+        everything = shared and elements >= _PER_BYTE * self.width
+        return (self.cursors, self.count, self.order, self.data, self.width, int(everything))
 
 
 class Ahead:
-    """The part of a kernel that fetches: the rows that this thread will gather.
+    """The part of a kernel that fetches: the rows that this thread will read, or all.
 
-    Record: cursors, rows of a batch, order, data set, bytes of a row.
+    Record: cursors, rows of a batch, order, data set, bytes of a row, whether all.
     """
 
     def __init__(self, e: Emitter) -> None:
         self.e = e
         cursor = e.advance(e.field(), e.thread, I64(CURSOR_STRIDE))
-        self.rows, order, self.data, self.width = (e.field() for _ in range(4))
+        self.rows, order, self.data, self.width, everything = (e.field() for _ in range(5))
+        self.everything = e.b.icmp_signed("!=", everything, I64(0))
         step, left = (e.load_scalar(e.b.add(cursor, I64(8 * n)), int64) for n in (0, STEPS_LEFT))
         self.order = e.advance(order, e.b.mul(e.b.add(step, I64(1)), self.rows), I64(8))
         self.more = e.b.icmp_signed(">", left, I64(0))
@@ -62,7 +71,8 @@ class Ahead:
     def begin(self, blocks: Value) -> None:
         """Divide the lines of this thread's rows among the blocks that it will compute."""
         e = self.e
-        low, high = e.my_share(self.rows, ROW_BLOCK)
+        own = e.my_share(self.rows, ROW_BLOCK)
+        low, high = (e.b.select(self.everything, a, b) for a, b in zip((I64(0), self.rows), own, strict=True))
         lines = e.b.mul(e.minus(high, low), e.ceiling(self.width, _LINE))
         blocks = e.b.select(e.b.icmp_signed(">", blocks, I64(1)), blocks, I64(1))
         quota = e.b.sdiv(e.minus(e.b.add(lines, blocks), I64(1)), blocks)

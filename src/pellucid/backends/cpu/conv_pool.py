@@ -89,9 +89,15 @@ class _Pooled(convolution.Forward):
     """
 
     def __init__(
-        self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], lanes: int, pooling: PoolForm
+        self,
+        dtype: DType,
+        ending: Ending | None,
+        motions: tuple[str, ...],
+        lanes: int,
+        unrolled: int,
+        pooling: PoolForm,
     ) -> None:
-        super().__init__(dtype, 2, ending, motions, lanes)
+        super().__init__(dtype, 2, ending, motions, lanes, unrolled)
         self.pooling = pooling
         self.stored = Stored(self.e, pooling, self.result, 3)
 
@@ -204,10 +210,10 @@ class _PooledLast(batch_last.Forward):
 
 
 def conv_pool_kernel(
-    dtype: DType, ending: Ending | None, motions: tuple[str, ...], lanes: int, pooling: PoolForm
+    dtype: DType, ending: Ending | None, motions: tuple[str, ...], lanes: int, unrolled: int, pooling: PoolForm
 ) -> int:
     """The address of a convolution of two spatial axes with its pooling; the record is :class:`_Pooled`'s."""
-    return _Pooled(dtype, ending, motions, lanes, pooling).write()
+    return _Pooled(dtype, ending, motions, lanes, unrolled, pooling).write()
 
 
 def conv_pool_last_kernel(dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm) -> int:

@@ -20,6 +20,9 @@ from pellucid.dtypes import DType
 # Output positions along the last axis that share one load of a register, at most: registers of 64 bytes are 32, shorter
 # ones may be 16. Taps of the gradient that do so.
 _POSITIONS, _TAPS = {64: 14}, 5
+# Steps of a long loop over a run of channels that are written out at most, and what is long: how short ones
+# end is foreseen by processors.
+_UNROLLED, _LONG = 8, 20
 # Output channels of the narrow convolution that share one load of the image.
 _OUTPUTS = 6
 
@@ -89,9 +92,11 @@ class Forward(_Convolution):
         ending: Ending | None,
         motions: tuple[str, ...],
         lanes: int,
+        unrolled: int,
         blocks: tuple[int, ...] = (),
     ) -> None:
         super().__init__(dtype, rank, lanes)
+        self.unrolled = unrolled
         self.ending, self.motions, self.row_blocks = ending, motions, blocks
         self.x, self.w, self.target = self.fields(3)
         self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
@@ -149,7 +154,12 @@ class Forward(_Convolution):
                 x_now = e.advance(x_here, c, self.x_channel)
                 return self.multiply_each([e.b.add(x_now, d) for d in distances], right, sums)
 
-            return e.reduce_loop(I64(0), self.channels, 1, sums, channel)
+            def several(c: Value, sums: list[Value]) -> list[Value]:
+                for number in range(self.unrolled):
+                    sums = channel(e.b.add(c, I64(number)), sums)
+                return sums
+
+            return e.reduce_loop(I64(0), self.channels, self.unrolled, sums, several)
 
         return carry(e, self.taps, [e.constant(0, self.dtype)] * count, tap)
 
@@ -186,16 +196,34 @@ def position_blocks(width: int) -> tuple[int, ...]:
     return tuple(n for n in (block, width % block) if n) if block else (1,)
 
 
+def unrolled_steps(run: int) -> int:
+    """How many steps of a loop over a run of channels are written out: a divisor of it.
+
+    >>> unrolled_steps(9), unrolled_steps(30), unrolled_steps(64), unrolled_steps(31)
+    (1, 6, 8, 1)
+    """
+    if run < _LONG:
+        return 1
+    return next((n for n in range(_UNROLLED, _UNROLLED // 2 - 1, -1) if run % n == 0), 1)
+
+
 def conv_kernel(
-    dtype: DType, rank: int, ending: Ending | None, motions: tuple[str, ...], lanes: int, blocks: tuple[int, ...]
+    dtype: DType,
+    rank: int,
+    ending: Ending | None,
+    motions: tuple[str, ...],
+    lanes: int,
+    unrolled: int,
+    blocks: tuple[int, ...],
 ) -> int:
     """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
 
     The record is :class:`Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
-    ``"stays"`` or ``"next"``. ``lanes``: channels in a register. ``blocks``: positions of a row that are computed at
-    once, which are those of :func:`position_blocks`. The image has two axes or more.
+    ``"stays"`` or ``"next"``. ``lanes``: channels in a register. ``unrolled``: what :func:`unrolled_steps` says
+    of a run of channels. ``blocks``: positions of a row that are computed at once, which are those of
+    :func:`position_blocks`. The image has two axes or more.
     """
-    return Forward(dtype, rank, ending, motions, lanes, blocks).write()
+    return Forward(dtype, rank, ending, motions, lanes, unrolled, blocks).write()
 
 
 def narrow_conv_kernel(dtype: DType, rank: int) -> int:

@@ -11,14 +11,19 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import elementwise, kernels, tiled_images
-from pellucid.backends.cpu.convolution import lanes_of_channels, position_blocks
+from pellucid.backends.cpu.conv_gradient import row_blocks, sample_groups
+from pellucid.backends.cpu.convolution import lanes_of_channels, position_blocks, unrolled_steps
+from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import Ints, as_planes, pad_image, padded, samples_together
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.pooling import Pooled, pooled_after
+from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.tasks import Finish
+from pellucid.backends.cpu.views import over_domain
 from pellucid.backends.cpu.winograd import STEP, registers_for
 from pellucid.graph.ir import Node, Var
+from pellucid.op import Spec
 from pellucid.plan.layout import View
 from pellucid.plan.plan import Entry, address_of
 from pellucid.shapes import Pads, size
@@ -69,16 +74,17 @@ def _convolve(
     attributes = {**attributes, **{key: (*lead, *attributes[key]) for key in ("strides", "dilation")}}
     w = replace(w, shape=(*lead, *w.shape), strides=(*(0 for _ in lead), *w.strides))
     x, leaves = as_planes(x), [as_planes(v) for v in leaves]
+    unrolled = unrolled_steps(w.shape[-2] * (w.shape[-3] if _in_one_run(x, w, attributes) else 1))
     if pooled is None:
         target = p.place_for(result)
         blocks = position_blocks(result.spec.shape[-2])
-        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, lanes, blocks)
+        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, lanes, unrolled, blocks)
         p.emit(_name(taken), kernel, _record(x, w, as_planes(target), leaves, attributes), [target])
         return taken
     value, index = pooled.places(p, last=False)
     record = _record(x, w, as_planes(value), leaves, attributes)
     record += pooled.entries(result.spec.shape, index, (0, 1, 2))
-    kernel = kernels.conv_pool_kernel(x.dtype, ending, motions, lanes, pooled.form)
+    kernel = kernels.conv_pool_kernel(x.dtype, ending, motions, lanes, unrolled, pooled.form)
     p.emit(_name(taken, pooled), kernel, record, [value, *index])
     return taken
 
@@ -274,11 +280,21 @@ def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: M
     rank = len(attributes["strides"])
     lead: Ints = (1,) * (2 - rank)
     strides, gaps, taps = ((*lead, *n) for n in (attributes["strides"], attributes["dilation"], target.shape[:-2]))
-    record: list[Entry] = [x.shape[0], taps[1] * x.shape[-1], target.shape[-1], *ct.shape[1:3], taps[0]]
-    record += [address_of(v) for v in (x, ct, target)]
+    rows, outs = taps[1] * x.shape[-1], target.shape[-1]
+    groups = sample_groups(x.shape[0], size(target.shape), x.dtype)
+    in_group = -(-x.shape[0] // groups)
+    groups = -(-x.shape[0] // in_group)
+    sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
+    record: list[Entry] = [x.shape[0], in_group, groups, rows, outs, *ct.shape[1:3], taps[0]]
+    record += [address_of(v) for v in (x, ct, sums)]
     record += [x.strides[0], x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0]]
-    record += [*ct.strides[:-1], target.strides[0] if rank == 2 else 0, target.strides[-2]]
-    p.emit("conv_kernel_grad", kernels.conv_rows_grad_kernel(x.dtype), record, [target])
+    record += [*ct.strides[:-1], size(target.shape) * x.dtype.itemsize]
+    record += [target.strides[0] if rank == 2 else 0, target.strides[-2]]
+    kernel = kernels.conv_rows_grad_kernel(x.dtype, row_blocks(rows, outs, x.dtype))
+    p.emit("conv_kernel_grad", kernel, record, [sums])
+    if groups > 1:
+        operands = [over_domain(target, sums.shape, (0,)), sums]
+        p.emit("sum", *reduction(Folding(Expression((sums.dtype,), (None,), ()), "sum"), operands, {0}), [target])
 
 
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {"conv_kernel_grad": _conv_kernel_grad}

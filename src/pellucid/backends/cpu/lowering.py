@@ -89,7 +89,8 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         by_columns = matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
         by_rows = [] if by_columns else [_matrix(v) for v in (target, *leaves, *(() if batch else operands[:1]))]
         kernel = kernels.matmul_kernel(*form, False, by_columns, batch)
-        p.may_fetch(rows * columns, lambda: kernels.matmul_kernel(*form, True, by_columns, batch))
+        fetching = lambda: kernels.matmul_kernel(*form, True, by_columns, batch)  # noqa: E731
+        p.may_fetch(rows * columns, by_columns, fetching)
     p.emit(name, kernel, record, [target], by_rows)
     return finish
 

@@ -92,7 +92,7 @@ class Planner:
         self.sources: dict[Var, Callable[[Finish], bool]] = {}
         #: Batches that products read where they lie: which axis their rows are, and what finds them.
         self.batches: dict[Var, tuple[str, list[Entry]]] = {}
-        self._fetchers: list[tuple[int, int, Callable[[], int]]] = []
+        self._fetchers: list[tuple[int, int, bool, Callable[[], int]]] = []
 
     def build(self) -> Plan:
         """The plan of one run of the graph."""
@@ -324,19 +324,19 @@ class Planner:
         number = self.next_number if number is None else number
         self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access)]
 
-    def may_fetch(self, elements: int, kernel: Callable[[], int]) -> None:
-        """Say that the next instruction's kernel can fetch rows meanwhile, and how large its result is."""
-        self._fetchers.append((elements, self.next_number, kernel))
+    def may_fetch(self, elements: int, shared: bool, kernel: Callable[[], int]) -> None:
+        """Say that the next instruction can fetch rows meanwhile; its size, and whether threads share its left side."""
+        self._fetchers.append((elements, self.next_number, shared, kernel))
 
     def fetch(self, sources: Sequence[Rows]) -> None:
         """Let the product with the most register blocks fetch the next step's rows of the widest data."""
         if not self._fetchers or not sources:
             return
         rows = max(sources, key=lambda source: source.width)
-        _, number, kernel = max(self._fetchers, key=lambda f: f[:2])
-        plain = self.instructions[number]
+        elements, number, shared, kernel = max(self._fetchers, key=lambda f: f[:2])
+        plain, more = self.instructions[number], rows.record(elements, shared=shared)
         self.instructions[number] = replace(
-            plain, name=f"{plain.name}, fetching", kernel=kernel(), record=(*plain.record, *rows.record)
+            plain, name=f"{plain.name}, fetching", kernel=kernel(), record=(*plain.record, *more)
         )
 
     def copy(self, source: View, target: View) -> None:
