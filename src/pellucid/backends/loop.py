@@ -93,11 +93,19 @@ class LoopRun(ABC):
         """
 
 
-#: Steps of several loops in turn: each line is a run and how many of its next steps to make.
-Script = Sequence[tuple[LoopRun, int]]
+#: A run, how many of its steps to make, and the first of them where that is not the next one.
+Line = tuple[LoopRun, int] | tuple[LoopRun, int, int]
+
+#: Steps of several loops in turn.
+Script = Sequence[Line]
 
 #: What is called when so many lines of a script are done, in the order of the lines.
 Stops = Sequence[tuple[int, Callable[[], None]]]
+
+
+def first_of(line: Line, following: int) -> int:
+    """The number of a line's first step, where that which follows the run's last one is known."""
+    return line[2] if len(line) == 3 else following
 
 
 def parts_of(lines: Any, stops: Stops) -> Iterator[tuple[Any, Callable[[], None]]]:
@@ -131,7 +139,9 @@ class Loop(ABC):
             DataError: An index lay outside its axis.
         """
         for part, call in parts_of(script, stops):
-            for run, steps in part:
+            for line in part:
+                run, steps = line[:2]
+                run.done = first_of(line, run.done)
                 end = run.done + steps
                 while run.done < end:
                     run.advance(end - run.done)

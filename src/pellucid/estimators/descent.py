@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
-from pellucid.backends.loop import LoopData, LoopRun
+from pellucid.backends.loop import Line, LoopData, LoopRun
 from pellucid.errors import DataError
 from pellucid.estimators.network import Network
 from pellucid.train.feed import Segment
@@ -197,7 +197,7 @@ class Part:
     size: int
     logs: StepLogs
 
-    def lines(self, epoch: int, epochs: int) -> list[tuple[LoopRun, int]]:
+    def lines(self, epoch: int, epochs: int) -> list[Line]:
         """The lines of a script for some epochs from one on."""
         if isinstance(self.run, TapedRun):
             return self.run.script(epoch * self.steps, (epoch + epochs) * self.steps, epochs * self.steps)

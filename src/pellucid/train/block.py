@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.backends.loop import Loop, LoopData, LoopRun
+from pellucid.backends.loop import Line, Loop, LoopData, LoopRun
 from pellucid.train.callbacks import Callback, overrides_batch_end
 from pellucid.train.feed import ArrayFeed, Feed, Segment
 from pellucid.train.history import History
@@ -189,11 +189,10 @@ class _Training:
         self._taped.append(Tape(session, program, whole=True).start(loop, data, when))
         return self._taped[-1]
 
-    def lines(self, epoch: int) -> list[tuple[LoopRun, int]]:
+    def lines(self, epoch: int) -> list[Line]:
         """The lines of a script for an epoch."""
-        if not self._taped:
-            return self._runs
-        script, place = [], epoch - self._epochs.start
+        script: list[Line] = []
+        place = epoch - self._epochs.start
         for run, steps in self._runs:
             if isinstance(run, TapedRun):
                 script += run.script(place * steps, (place + 1) * steps, steps)

@@ -89,9 +89,11 @@ def test_lines_of_a_script_cover_every_step_once():
     program, record = (model.programs.training(segment(), r) for r in (None, session.recorder))
     data = start(model, segment(), KEY)._data
     run = tape.Tape(session, record, whole=True).start(program.loop, data, 1)
-    assert [steps for _, steps in run.script(0, 30, 100)] == [1, 6, 1, 6, 1, 6, 1, 6, 1, 1]
-    assert [steps for _, steps in run.script(1, 7, 100)] == [6]
-    assert [steps for _, steps in run.script(9, 16, 2)] == [5]
+    script = run.script(0, 30, 100)
+    assert [line[1] for line in script] == [1, 6, 1, 6, 1, 6, 1, 6, 1, 1]
+    assert [line[2] for line in script if len(line) == 3] == [1, 8, 15, 22]  # the plain run passes over the others
+    assert [line[1:] for line in run.script(1, 7, 100)] == [(6, 1)]
+    assert [line[1] for line in run.script(9, 16, 2)] == [5]
     assert run.script(30, 30, 1) == []
 
 

@@ -11,7 +11,7 @@ from pellucid.backends.cpu.memory import Memory, work_of
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.sources import Source
 from pellucid.backends.cpu.threads import POOL
-from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script, Stops, parts_of
+from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script, Stops, first_of, parts_of
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Graph, Var
 from pellucid.plan.layout import View, byte_size, contiguous_strides, dense
@@ -51,7 +51,7 @@ class CpuLoop(Loop):
 
     def in_turn(self, script: Script, stops: Stops = ()) -> None:
         """Make the steps of a script, in one native call from stop to stop where that is worth while."""
-        runs = {id(run): run for run, _ in script}
+        runs = {id(line[0]): line[0] for line in script}
         if not all(isinstance(run, _CpuRun) and run.is_readable for run in runs.values()):
             super().in_turn(script, stops)
             return
@@ -143,10 +143,11 @@ def _run_script(script: Script, stops: Stops, runs: dict[int, LoopRun], lent: di
     reached = {number: run.done for number, run in runs.items()}
     addresses = {number: memory.job.address for number, memory in lent.items()}
     table = []
-    for run, steps in script:
-        number = id(run)
-        table.append((addresses[number], reached[number], steps))
-        reached[number] += steps
+    for line in script:
+        number, steps = id(line[0]), line[1]
+        first = first_of(line, reached[number])
+        table.append((addresses[number], first, steps))
+        reached[number] = first + steps
     lines = np.array(table, np.int64).reshape(-1, runner.LINE_SIZE)
     for part, call in parts_of(lines, stops):
         POOL.run(part, 1)

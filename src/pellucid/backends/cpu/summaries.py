@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUMMARY = "concatenate"
 
 # Registers that are folded before the result joins those of the others: sums of many numbers stay exact for longer.
-_CHUNK = 128
+_CHUNK = 512
 
 
 class _Summary:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.backends.loop import Loop, LoopData, LoopRun
+from pellucid.backends.loop import Line, Loop, LoopData, LoopRun, first_of
 from pellucid.train.recording.session import Moments, Session
 
 #: Seconds after which a script returns, roughly; the most bytes of recorded numbers that wait in memory.
@@ -104,35 +104,16 @@ class TapedRun(LoopRun):
 
     def __init__(self, session: Session, program: Any, plain: Loop, data: LoopData, when: When, room: int) -> None:
         self.steps, self.done = len(when.numbers), 0
-        self.logs = plain.empty_logs(self.steps)
         self._session, self._program, self._loop, self._data = session, program, plain, data
         self._when, self._room = when, room
         self._recorded = session.timetable.places(when.numbers)
         self._marks = [*self._recorded.tolist(), self.steps]
-        self._others = self._those_between()
-        self._run = plain.start(self._plain_data())
-        self._copied = 0  # of the plain run's steps
+        self._run = plain.start(data)  # which passes over the recorded steps
+        self.logs = self._run.logs
         self._first = self._read = 0  # among the recorded steps: those of the present group, and those that were read
         self._group: LoopRun | None = None
         self._begin = self._count = 0  # in the run of the present group: its first step, and how many are its own
         self._waiting: list[tuple[np.ndarray, list[np.ndarray]]] = []
-
-    def _those_between(self) -> np.ndarray | slice:
-        """The numbers of the steps that are not recorded; a slice where the recorded ones are the first."""
-        first = len(self._recorded)
-        if self._marks[:first] == list(range(first)):
-            return slice(first, None)
-        between = np.ones(self.steps, bool)
-        between[self._recorded] = False
-        return between.nonzero()[0]
-
-    def _plain_data(self) -> LoopData:
-        """The data of the steps that are not recorded."""
-        data, others, batch = self._data, self._others, self._loop.batch
-        series = [values[others] for values in data.series]
-        from_one_on = isinstance(others, slice)
-        order = data.order[others.start * batch :] if from_one_on else _rows_of(data, batch, others)
-        return LoopData(data.rows, order, data.fixed, series, data.state)
 
     def advance(self, steps: int) -> int:
         """Make some of the steps, for a fraction of a second."""
@@ -142,7 +123,9 @@ class TapedRun(LoopRun):
         script = self.script(before, min(before + steps, self.steps), most)
         try:
             if len(script) == 1 or pace is None:  # runs know by themselves how much is enough
-                for run, count in script:
+                for line in script:
+                    run, count = line[:2]
+                    run.done = first_of(line, run.done)
                     if run.advance(count) < count:
                         break
             else:
@@ -154,7 +137,7 @@ class TapedRun(LoopRun):
             self._session.pace = (time.perf_counter() - started) / made
         return made
 
-    def script(self, start: int, stop: int, most: int) -> list[tuple[LoopRun, int]]:
+    def script(self, start: int, stop: int, most: int) -> list[Line]:
         """The steps from ``start`` to before ``stop`` as lines of a script, which ends early.
 
         There are not many more steps than ``most``, unless in one line; the lines end where the numbers that wait would
@@ -163,14 +146,14 @@ class TapedRun(LoopRun):
         following = bisect_left(self._marks, start)
         ahead = self._marks[following]
         if ahead >= stop:
-            return [(self._run, stop - start)] if stop > start else []
-        script: list[tuple[LoopRun, int]] = []
+            return [(self._run, stop - start, start)] if stop > start else []
+        script: list[Line] = []
         group = self._group_at(following)
         reached = start
         while reached < stop and (not script or reached - start < most):
             ahead = self._marks[following]
             if ahead > reached:
-                script.append((self._run, min(ahead, stop) - reached))
+                script.append((self._run, min(ahead, stop) - reached, reached))
                 reached = min(ahead, stop)
                 continue
             if group is None or following >= self._first + self._count:
@@ -197,12 +180,6 @@ class TapedRun(LoopRun):
 
     def collect(self) -> None:
         """Take in what was done."""
-        copied, done, others = self._copied, self._run.done, self._others
-        from_one_on = isinstance(others, slice)
-        own = slice(others.start + copied, others.start + done) if from_one_on else others[copied:done]
-        for log, values in zip(self.logs, self._run.logs, strict=True):
-            log[own] = values[copied:done]
-        self._copied = done
         if self._group is not None and self._first + self._group.done - self._begin > self._read:
             stop = self._first + self._group.done - self._begin
             chosen = self._recorded[self._read : stop]
@@ -211,7 +188,8 @@ class TapedRun(LoopRun):
                 log[chosen] = values[rows]
             self._waiting.append((chosen, [values[rows] for values in self._group.logs[self._program.readout.plain :]]))
             self._read = stop
-        self.done = self._copied + self._read
+        recorded = int(self._recorded[self._read - 1]) + 1 if self._read else 0
+        self.done = max(self._run.done, recorded)
 
     def keep(self, stop: int, *, more: bool = False) -> None:
         """Give the session what was recorded in the steps before ``stop``; what came later is forgotten.
