@@ -111,6 +111,27 @@ def load_square(
     return load
 
 
+def store_numbers(
+    e: Emitter,
+    load: Callable[..., Square],
+    once: Callable[[Emitter, list[Value]], list[Value]],
+    channels: Value,
+    to: tuple[Value, Value],
+    dtype: DType,
+) -> None:
+    """The transform of a tile for all channels; ``to``: where the first of its numbers go, and their distance."""
+    with e.loop(I64(0), channels, e.lanes) as c:
+        distance = e.b.mul(c, I64(dtype.itemsize))
+        square = load(distance, e.mask(e.minus(channels, c)), dtype)
+        for k, value in enumerate(flat(both_ways(e, once, square))):
+            e.store(e.b.add(e.advance(to[0], I64(k), to[1]), distance), value, dtype)
+
+
+def filled_row(e: Emitter, count: Value, dtype: DType) -> Value:
+    """Bytes of the registers for so many numbers."""
+    return e.b.mul(e.b.mul(e.ceiling(count, e.lanes), I64(e.lanes)), I64(dtype.itemsize))
+
+
 class Grid:
     """How an image is cut into tiles.
 
@@ -211,7 +232,7 @@ class _Convolution:
         self.result = ending.expression.dtype if ending else dtype
         self.stored = Stored(e, pooling, self.result, 3) if pooling else None
         # In the thread's memory: the pixels' numbers [16, T, C], and their products [16, T, registers].
-        self.v_row = e.b.mul(e.b.mul(e.ceiling(self.channels, e.lanes), I64(e.lanes)), self.item)
+        self.v_row = filled_row(e, self.channels, dtype)
         self.v_step = e.b.add(e.b.mul(self.block, self.v_row), I64(APART))
         self.m_row = I64(registers * e.lanes * dtype.itemsize)
         self.m_step = e.b.add(e.b.mul(self.block, self.m_row), I64(APART))
@@ -238,16 +259,10 @@ class _Convolution:
 
     def transformed(self, number: Value, v: Value) -> None:
         """The 16 numbers of a tile's pixels, for all channels."""
-        e = self.e
-
-        def body(load: Callable[..., Square]) -> None:
-            with e.loop(I64(0), self.channels, e.lanes) as c:
-                distance = e.b.mul(c, self.item)
-                square = load(distance, e.mask(e.minus(self.channels, c)), self.dtype)
-                for k, value in enumerate(flat(both_ways(e, of_pixels, square))):
-                    e.store(e.b.add(e.advance(v, I64(k), self.v_step), distance), value, self.dtype)
-
-        self.grid.pixels(self.x, self.x_by, number, body)
+        self.grid.pixels(
+            self.x, self.x_by, number,
+            lambda load: store_numbers(self.e, load, of_pixels, self.channels, (v, self.v_step), self.dtype),
+        )  # fmt: skip
 
     def products(self, start: Value) -> None:
         """The sums over the channels, for each of the 16 numbers, T tiles and some registers of output channels."""

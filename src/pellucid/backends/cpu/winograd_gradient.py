@@ -9,23 +9,23 @@ added in order. What is not finite is computed again, tap by tap.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.windows import carry, element, keep_if
 from pellucid.backends.cpu.winograd import (
     APART,
+    NUMBERS,
     SIDE,
     STEP,
     Grid,
     Scratch,
-    Square,
     all_finite,
     both_ways,
+    filled_row,
     flat,
     half,
     load_square,
     of_pixels,
+    store_numbers,
     tile_rows,
 )
 from pellucid.dtypes import DType
@@ -63,15 +63,10 @@ class _Sums:
         self.sums, self.sums_by = e.field(), [e.field() for _ in range(3)]
         self.scratch = Scratch(e)
         # In the thread's memory: numbers of the pixels [16, T, C], and of the cotangents [16, T, D].
-        self.v_row, self.q_row = (self._filled(n) for n in (self.channels, self.outs))
+        self.v_row, self.q_row = (filled_row(e, n, dtype) for n in (self.channels, self.outs))
         self.v_step, self.q_step = (e.b.add(e.b.mul(self.block, n), I64(APART)) for n in (self.v_row, self.q_row))
         self.v = self.scratch.address
-        self.q = e.advance(self.v, I64(SIDE * SIDE), self.v_step)
-
-    def _filled(self, count: Value) -> Value:
-        """Bytes of the registers for so many numbers."""
-        e = self.e
-        return e.b.mul(e.b.mul(e.ceiling(count, e.lanes), I64(e.lanes)), self.item)
+        self.q = e.advance(self.v, I64(NUMBERS), self.v_step)
 
     def write(self) -> int:
         """The kernel's address."""
@@ -90,9 +85,11 @@ class _Sums:
     def transformed(self, number: Value, t: Value) -> None:
         """The 16 numbers of a tile's pixels and of its cotangents, for all channels."""
         e = self.e
+        v, q = e.advance(self.v, t, self.v_row), e.advance(self.q, t, self.q_row)
         self.grid.pixels(
-            self.x, self.x_by, number, lambda load: self.each(load, self.channels, of_pixels, self.v_to(t))
-        )
+            self.x, self.x_by, number,
+            lambda load: store_numbers(e, load, of_pixels, self.channels, (v, self.v_step), self.dtype),
+        )  # fmt: skip
         image, row, column = self.grid.place(number)
         top, left = e.b.mul(row, I64(STEP)), e.b.mul(column, I64(STEP))
         corner = element(e, self.ct, self.ct_by, [image, top, left])
@@ -101,30 +98,7 @@ class _Sums:
             for first, size in ((top, self.out_height), (left, self.out_width))
         ]
         load = load_square(e, corner, self.ct_by[1:], (inside[0], inside[1]))
-        self.each(load, self.outs, of_cotangents, self.q_to(t))
-
-    def v_to(self, t: Value) -> tuple[Value, Value]:
-        """Where the numbers of a tile's pixels go, and how far they are apart."""
-        return self.e.advance(self.v, t, self.v_row), self.v_step
-
-    def q_to(self, t: Value) -> tuple[Value, Value]:
-        """The same for its cotangents."""
-        return self.e.advance(self.q, t, self.q_row), self.q_step
-
-    def each(
-        self,
-        load: Callable[..., Square],
-        channels: Value,
-        once: Callable[[Emitter, list[Value]], list[Value]],
-        to: tuple[Value, Value],
-    ) -> None:
-        """The transform of a square for every register of channels."""
-        e = self.e
-        with e.loop(I64(0), channels, e.lanes) as c:
-            distance = e.b.mul(c, self.item)
-            square = load(distance, e.mask(e.minus(channels, c)), self.dtype)
-            for k, value in enumerate(flat(both_ways(e, once, square))):
-                e.store(e.b.add(e.advance(to[0], I64(k), to[1]), distance), value, self.dtype)
+        store_numbers(e, load, of_cotangents, self.outs, (q, self.q_step), self.dtype)
 
     def products(self, sums: Value, count: Value, first: Value) -> None:
         """For each of the 16 numbers the product of T tiles, added to what the tiles before gave."""
@@ -132,7 +106,7 @@ class _Sums:
         zero = e.constant(0, self.dtype)
         places = [divmod(number, registers) for number in range(rows * registers)]
         with (
-            e.loop(I64(0), I64(SIDE * SIDE)) as k,
+            e.loop(I64(0), I64(NUMBERS)) as k,
             e.loop(I64(0), self.outs, registers * e.lanes) as d,
             e.loop(I64(0), self.channels, rows) as c,
         ):
@@ -188,10 +162,10 @@ class _Gathered:
 
             def group(g: Value, carried: list[Value], sums: Value = sums) -> list[Value]:
                 here = e.advance(sums, g, self.sums_by[0])
-                places = [e.advance(here, I64(k), self.sums_by[1]) for k in range(SIDE * SIDE)]
+                places = [e.advance(here, I64(k), self.sums_by[1]) for k in range(NUMBERS)]
                 return [e.b.fadd(s, e.load(place, self.dtype)) for s, place in zip(carried, places, strict=True)]
 
-            zeros = [e.constant(0, self.dtype)] * (SIDE * SIDE)
+            zeros = [e.constant(0, self.dtype)] * (NUMBERS)
             numbers = e.reduce_loop(I64(0), self.groups, 1, zeros, group)
             square = [numbers[SIDE * r : SIDE * (r + 1)] for r in range(SIDE)]
             nine = flat(both_ways(e, of_products, square))
