@@ -16,7 +16,13 @@ X, Y = R.normal(size=(70, 4)).astype("float32"), R.integers(0, 3, 70)
 
 
 @pytest.fixture
-def blocks(monkeypatch):
+def unknown_pace(monkeypatch):
+    """Nobody knows how long an epoch takes before the first."""
+    monkeypatch.setattr(block, "_expected", lambda fit: fit.epoch_seconds)
+
+
+@pytest.fixture
+def blocks(monkeypatch, unknown_pace):
     """The blocks that were run: first epoch and number of epochs."""
     found = []
 
@@ -73,6 +79,27 @@ def test_a_block_gives_the_bits_of_single_epochs(blocks, backend, options):
         np.testing.assert_array_equal(values, expected[key], err_msg=key)
 
 
+def test_a_fit_like_the_last_one_begins_with_a_block(monkeypatch):
+    monkeypatch.setattr(block, "_TURN", 1e9)
+    found = []
+    run_block = block.run_block
+    monkeypatch.setattr(
+        loop,
+        "run_block",
+        lambda fit, first, count, *rest: found.append((first, count)) or run_block(fit, first, count, *rest),
+    )
+    options = {"x": X, "y": Y, "epochs": 6, "seed": 3, "verbose": 0, "batch_size": 14}
+    models = [net(metrics=["precision"]) for _ in range(3)]
+    histories = [model.fit(**options) for model in models[:2]]
+    assert found == [(1, 5), (0, 6)]
+    assert histories[0]["loss"] == histories[1]["loss"] == watched(models[2], **options)["loss"]
+    assert same(models[0], models[1])
+    assert same(models[0], models[2])
+    monkeypatch.setattr(block, "_TURN", 0)  # there is no time for a block
+    net(metrics=["precision"]).fit(**options)
+    assert len(found) == 2
+
+
 def test_several_blocks_are_one_fit(blocks, monkeypatch):
     monkeypatch.setattr(block, "_BYTES", 8 * 70 * 4)  # four epochs
     a, b = net(), net()
@@ -104,7 +131,7 @@ def test_observers_and_metrics_of_whole_epochs_are_served_epoch_by_epoch(blocks)
     assert blocks == []
 
 
-def test_an_interrupt_leaves_the_model_as_it_was_before_the_block(monkeypatch):
+def test_an_interrupt_leaves_the_model_as_it_was_before_the_block(monkeypatch, unknown_pace):
     monkeypatch.setattr(block, "_TURN", 1e9)
     a, b = net(), net()
 

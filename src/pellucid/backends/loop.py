@@ -79,11 +79,13 @@ class LoopRun(ABC):
         logs: Each logged output of all steps [steps, ...]; those of the steps ahead are not filled in yet.
         steps: How many steps there are.
         done: How many were made.
+        goes_on: Whether its steps are made one soon after the other, even where lines of other runs come between.
     """
 
     logs: list[np.ndarray]
     steps: int
     done: int
+    goes_on = True
 
     @abstractmethod
     def advance(self, steps: int) -> int:
@@ -123,10 +125,17 @@ def _nothing() -> None:
 
 
 class Loop(ABC):
-    """A graph compiled to be run in a loop."""
+    """A graph compiled to be run in a loop.
+
+    Attributes:
+        graph: What is computed.
+        form: What its inputs and outputs are to the loop.
+        seconds: What a step has cost lately, with all that goes with it; None where nobody has noted that.
+    """
 
     graph: Graph
     form: LoopForm
+    seconds: float | None = None
 
     def in_turn(self, script: Script, stops: Stops = ()) -> None:
         """Make the steps of a script whose loops belong to one backend; not for more than a fraction of a second.

@@ -33,11 +33,11 @@ _TURN, _BYTES = 0.1, 1 << 24
 
 def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
     """How many of the epochs from one on shall run as a block; fewer than 2: none."""
-    expected = history.seconds[-1] if history.seconds else fit.epoch_seconds
-    if expected is None or type(fit.display) is not Silent:
-        return 0
     feeds = [feed for feed in (fit.feed, fit.validation) if feed is not None]
-    if not all(isinstance(feed, ArrayFeed) for feed in feeds):
+    if type(fit.display) is not Silent or not all(isinstance(feed, ArrayFeed) for feed in feeds):
+        return 0
+    expected = history.seconds[-1] if history.seconds else _expected(fit)
+    if expected is None:
         return 0
     if any(m.combine != "sum" for metrics in fit.model.objective.metrics for m in metrics):
         return 0
@@ -49,6 +49,14 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
     # Epochs of which arrays are recorded are trained one by one.
     ahead = fit.session.steps_until_next(fit.model.optimizer.iterations + 1) // fit.feed.steps
     return min(count, ahead)
+
+
+def _expected(fit: Any) -> float | None:
+    """Seconds of an epoch before the first: as a network like this one has taken lately."""
+    if fit.epoch_seconds is not None:
+        return fit.epoch_seconds
+    step = fit.model.programs.training(fit.feed.one()).loop.seconds
+    return None if step is None else step * fit.feed.steps
 
 
 def unwatched(fit: Any, epoch: int) -> int:
@@ -97,7 +105,9 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
     logs = training.logs(count)
     measured = {} if validation is None else validation.logs(len(checked))
     spread = {name: _spread(values, checked, numbers) for name, values in measured.items()}
-    history.extend(numbers, logs | spread, (time.perf_counter() - started) / count)
+    seconds = (time.perf_counter() - started) / count
+    training.loop.seconds = seconds / fit.feed.steps
+    history.extend(numbers, logs | spread, seconds)
     if kept is not None:
         for place, epoch in enumerate(numbers):
             own = {name: values[place] for name, values in logs.items()}

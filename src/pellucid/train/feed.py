@@ -108,6 +108,11 @@ class ArrayFeed(Feed):
         """The batches of an epoch, shuffled where asked for: first the whole ones, then what is left."""
         yield from self.epochs(range(number, number + 1))
 
+    def one(self) -> Segment:
+        """A batch such as those of an epoch, to see what they are like."""
+        weights = () if self.weights is None else (self.weights,)
+        return Segment(self.x, self.y, weights, self._dtypes, np.arange(self.batch_size), self.batch_size)
+
     def epochs(self, numbers: range) -> Iterator[Segment]:
         """The batches of some epochs one after the other: first the whole ones of all, then what is left of each."""
         orders = self.orders(numbers)

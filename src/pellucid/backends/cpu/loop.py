@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pellucid.backends.cpu import kernels, runner
+from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.memory import Memory, work_of
 from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.script import run_script
 from pellucid.backends.cpu.sources import Source
-from pellucid.backends.cpu.threads import POOL
-from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script, Stops, first_of, parts_of
+from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script, Stops
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Graph, Var
 from pellucid.plan.layout import View, byte_size, contiguous_strides, dense
@@ -57,13 +57,10 @@ class CpuLoop(Loop):
             return
         lent: dict[int, Memory] = {number: run.lend() for number, run in runs.items()}  # type: ignore[attr-defined]
         try:
-            if all(memory.is_small for memory in lent.values()):
-                _run_script(script, stops, runs, lent)
-                return
+            run_script(script, stops, lent)
         finally:
             for number, run in runs.items():
                 run.take_back(lent[number])  # type: ignore[attr-defined]
-        super().in_turn(script, stops)
 
     def fixed(self, data: LoopData) -> Callable[[], list[np.ndarray]]:
         """A function that makes the first step again and again; it has a memory of its own, bound once."""
@@ -136,24 +133,6 @@ class LoopPlan:
         if items:
             record = [Address(self._cursors, 0), len(items), *(entry for item in items for entry in item)]
             self._p.emit(name, kernels.move_kernel(), record, writes)
-
-
-def _run_script(script: Script, stops: Stops, runs: dict[int, LoopRun], lent: dict[int, Memory]) -> None:
-    """Make the steps of a script on this thread alone."""
-    reached = {number: run.done for number, run in runs.items()}
-    addresses = {number: memory.job.address for number, memory in lent.items()}
-    table = []
-    for line in script:
-        number, steps = id(line[0]), line[1]
-        first = first_of(line, reached[number])
-        table.append((addresses[number], first, steps))
-        reached[number] = first + steps
-    lines = np.array(table, np.int64).reshape(-1, runner.LINE_SIZE)
-    for part, call in parts_of(lines, stops):
-        POOL.run(part, 1)
-        for memory in lent.values():
-            memory.raise_for_indices()
-        call()
 
 
 class _CpuRun(LoopRun):

@@ -27,14 +27,17 @@ class Memory:
         plan: The plan.
         work: Elementary operations in it, roughly.
         flush: Whether denormal numbers count as 0.
+
+    Attributes:
+        pace: How many steps are worth a turn, and on how many threads.
     """
 
     def __init__(self, plan: Plan, work: int, flush: bool) -> None:
         self.plan = plan
-        self._may_share = work >= _WORTH_SHARING
+        self.work = max(work, 1)
         self._arena, base = _aligned_bytes(plan.arena)
         self._flag = np.zeros(3, np.int64)
-        self._pace = Pace()
+        self.pace = Pace()
         self._bases = np.zeros(plan.buffers, np.int64)
         self._bases[FLAG] = self._flag.ctypes.data
         for buffer, value in plan.constants:
@@ -63,9 +66,9 @@ class Memory:
         self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
 
     @property
-    def is_small(self) -> bool:
-        """Whether one thread is the fastest way."""
-        return not self._may_share
+    def may_share(self) -> bool:
+        """Whether several threads may be faster than one."""
+        return self.work >= _WORTH_SHARING
 
     @property
     def done(self) -> int:
@@ -82,13 +85,16 @@ class Memory:
         Raises:
             DataError: An index lay outside its axis.
         """
-        available = POOL.size() if self._may_share else 1
-        shared, chosen = self._pace.choose(steps, available > 1)
-        script = self.job.script(first, chosen)
-        started = time.perf_counter()
-        POOL.run(script, available if shared else 1)
-        self._pace.note(shared, chosen, time.perf_counter() - started)
+        available = POOL.size() if self.may_share else 1
+        shared, chosen = self.pace.choose(steps, available > 1)
+        self.timed(self.job.script(first, chosen), chosen, available if shared else 1)
         self.raise_for_indices()
+
+    def timed(self, script: np.ndarray, steps: float, threads: int) -> None:
+        """Run a script, and note that it takes as long as so many steps of this plan."""
+        started = time.perf_counter()
+        POOL.run(script, threads)
+        self.pace.note(threads > 1, steps, time.perf_counter() - started)
 
     def once(self, step: int) -> Callable[[], None]:
         """A function that makes one step on the calling thread, with the least ado.

@@ -15,7 +15,7 @@ from pellucid.plan.barriers import ROW_BLOCK
 
 #: Bytes from the cursor of one thread to that of the next.
 CURSOR_STRIDE = 64
-#: The place in a cursor's line of how many steps follow the present one without a return.
+#: The place in a cursor's line of how many steps follow the present one, the next of them at once.
 STEPS_LEFT = 1
 
 

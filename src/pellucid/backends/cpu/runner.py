@@ -26,9 +26,10 @@ JOB_SIZE = 4
 #: Numbers in a row of a job's table: a kernel, its record, and whether threads wait for each other after it.
 ROW = 3
 
-# Places in a line of a script: the address of a job, the number of its first step and how many to make.
-LINE_JOB, LINE_FIRST, LINE_STEPS = range(3)
-LINE_SIZE = 3
+# Places in a line of a script: the address of a job, the number of its first step, how many to make, and how many steps
+# come after them whose rows are worth fetching.
+LINE_JOB, LINE_FIRST, LINE_STEPS, LINE_AHEAD = range(4)
+LINE_SIZE = 4
 
 # How a thread computes with floats: rounding to nearest without traps, denormal numbers exactly or as 0. On x86 this is
 # the register MXCSR (bit 15: denormal results are 0, bit 6: denormal operands are 0), on ARM FPCR (bit 24: both).
@@ -169,7 +170,7 @@ class _Writer:
     def steps(self, shared: Value, line: Value, thread: Value, threads: Value) -> None:
         """Make the steps of a line: call every kernel of its job's table, with a barrier after each."""
         job = self.b.inttoptr(self.number(line, LINE_JOB), POINTER)
-        first, steps = self.number(line, LINE_FIRST), self.number(line, LINE_STEPS)
+        first, steps, ahead = (self.number(line, place) for place in (LINE_FIRST, LINE_STEPS, LINE_AHEAD))
         table, count, cursors = (self.number(job, place) for place in (TABLE, COUNT, CURSORS))
         cursor = self.b.inttoptr(self.b.add(cursors, self.b.mul(thread, I64(CURSOR_STRIDE))), POINTER)
         signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
@@ -183,7 +184,7 @@ class _Writer:
 
         def step(i: Value) -> None:
             self.b.store(self.b.add(first, i), cursor)
-            left = self.b.sub(self.b.sub(steps, i), I64(1))
+            left = self.b.add(ahead, self.b.sub(self.b.sub(steps, i), I64(1)))
             self.b.store(left, self.b.gep(cursor, [I64(STEPS_LEFT)], source_etype=I64))
             self.repeat(count, call)
             # After the last barrier only the calling thread may touch the job: it may be used for other steps by now.

@@ -103,7 +103,7 @@ class Pace:
         """Seconds: of two short runs, or of one step that is longer than both."""
         return max(2 * self.TRIAL, self._seconds[shared])
 
-    def note(self, shared: bool, steps: int, seconds: float) -> None:
+    def note(self, shared: bool, steps: float, seconds: float) -> None:
         """Take in what a run has cost.
 
         The first run after a change does not count where it is short: it wakes workers and fills caches. Another one
@@ -152,14 +152,14 @@ class Job:
             flush,
         )
         self.address = self._entries.ctypes.data
-        self._line = np.array([[self.address, 0, 1]], np.int64)
+        self._line = np.array([[self.address, 0, 1, 0]], np.int64)
 
     def __reduce__(self) -> Any:
         raise TypeError("A plan of the engine holds addresses of its memory: it cannot be copied.")
 
     def script(self, first: int, steps: int) -> np.ndarray:
         """The script that makes some steps of this job alone."""
-        self._line[0, runner.LINE_FIRST :] = first, steps
+        self._line[0, [runner.LINE_FIRST, runner.LINE_STEPS]] = first, steps
         return self._line
 
 
@@ -214,7 +214,7 @@ class Pool:
         return min(usable_cores(), int(limit)) if limit.isdigit() and int(limit) else usable_cores()
 
     def run(self, script: np.ndarray, threads: int) -> None:
-        """Make the steps of a script: lines of a job's address, its first step, and how many to make.
+        """Make the steps of a script, whose lines are what the native loop reads.
 
         The result does not depend on the number of threads.
         """

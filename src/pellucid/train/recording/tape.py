@@ -72,6 +72,7 @@ class Reel:
         self._data = LoopData(data.rows, np.empty(count * loop.batch, np.int64), fixed, series, data.state)
         self._batch, self._used, self.each = loop.batch, 0, each
         self.run = loop.start(self._data)
+        self.run.goes_on = False
 
     def takes(self, data: LoopData, count: int) -> bool:
         """Whether so many steps of another run fit in."""
