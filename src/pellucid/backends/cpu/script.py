@@ -87,10 +87,10 @@ class _Native:
         leader = self._of[max(set(jobs.tolist()), key=lambda job: int(work[jobs == job].sum()))]
         while len(lines):
             available = POOL.size()
-            left = math.ceil(self._work(lines).sum() / leader.work)
+            left = math.ceil(int(self._work(lines).sum()) / leader.work)
             shared, chosen = leader.pace.choose(left, available > 1)
             now, lines = self._cut(lines, chosen * leader.work)
-            leader.timed(now, self._work(now).sum() / leader.work, available if shared else 1)
+            leader.timed(now, int(self._work(now).sum()) / leader.work, available if shared else 1)
             self._raise_for_indices()
 
     def _work(self, lines: np.ndarray) -> np.ndarray:
