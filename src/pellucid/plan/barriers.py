@@ -25,7 +25,8 @@ class Touch:
 
     Attributes:
         buffer: The buffer; which part of it is not told.
-        rows: Where each thread keeps to its share of the rows: their number, and the bytes from one to the next.
+        rows: Where each thread keeps to its share of the rows: their number, and the bytes from one to the next; a
+            single row is the first thread's.
     """
 
     buffer: int
@@ -47,7 +48,13 @@ class Access:
     writes: tuple[Touch, ...]
 
 
-def access_of(touched: Iterable[int], written: Iterable[int], rows: Iterable[View]) -> Access:
+#: What the first thread alone touches.
+_FIRST = (1, 0)
+
+
+def access_of(
+    touched: Iterable[int], written: Iterable[int], rows: Iterable[View], numbers: Iterable[View] = ()
+) -> Access:
     """What an instruction touches.
 
     Args:
@@ -55,11 +62,12 @@ def access_of(touched: Iterable[int], written: Iterable[int], rows: Iterable[Vie
         written: Those that it writes; it may read them as well.
         rows: Matrices of which each thread touches only its share of the rows; where two views of a buffer are cut
             differently, all of it counts as touched.
+        numbers: What the first thread alone touches.
     """
     found: dict[int, Touch] = {}
-    for view in rows:
-        touch = by_rows(view)
-        found[view.buffer] = touch if found.get(view.buffer, touch) == touch else Touch(view.buffer)
+    own = [*map(by_rows, rows), *(Touch(view.buffer, _FIRST) for view in numbers)]
+    for touch in own:
+        found[touch.buffer] = touch if found.get(touch.buffer, touch) == touch else Touch(touch.buffer)
     written = frozenset(written)
     reads = tuple(found.get(b) or Touch(b) for b in touched if b not in written)
     return Access(reads, tuple(found.get(b) or Touch(b) for b in touched if b in written))

@@ -9,32 +9,42 @@ import numpy as np
 import pytest
 
 from pellucid import Input, Sequential, set_seed
-from pellucid.backends.cpu import memory
-from pellucid.backends.cpu.moves import STEPS_LEFT
+from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
+from pellucid.backends.cpu.runner import JOB_SIZE, ROW
+from pellucid.backends.cpu.threads import POOL
 from pellucid.nn import LSTM, BatchNorm, Conv2D, Dense, Dropout, Embedding, Flatten, LayerNorm, MaxPool2D
 
 KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
-def one_thread_after_the_other(order):
-    """A way to run plans: all that a thread does in a phase, then the next thread; ``order`` of the threads."""
+def numbers_at(address, count):
+    """The int64 that lie at an address."""
+    return np.ctypeslib.as_array((ctypes.c_int64 * count).from_address(address))
 
-    def run(self, first, steps):
-        threads = len(order)
-        for step in range(first, first + steps):
-            self.job.cursors[:threads, 0] = step
-            self.job.cursors[:threads, STEPS_LEFT] = first + steps - 1 - step
-            phase = []
-            for kernel, record, waits in self.job._table.tolist():
-                phase.append((KERNEL(kernel), record))
-                if waits:
-                    for thread in order:
-                        for call, place in phase:
-                            call(place, thread, threads)
-                    phase = []
-            assert not phase
-        self.done = first + steps
-        self.raise_for_indices()
+
+def one_thread_after_the_other(order):
+    """A way to run scripts: all that a thread does in a phase, then the next thread; ``order`` of the threads."""
+    count = len(order)
+
+    def make(job, step, left):
+        table, rows, cursors, _ = numbers_at(job, JOB_SIZE).tolist()
+        cursor = numbers_at(cursors, count * CURSOR_STRIDE // 8).reshape(count, -1)
+        cursor[:, 0], cursor[:, STEPS_LEFT] = step, left
+        phase = []
+        for kernel, record, waits in numbers_at(table, rows * ROW).reshape(-1, ROW).tolist():
+            phase.append((KERNEL(kernel), record))
+            if waits:
+                for thread in order:
+                    for call, place in phase:
+                        call(place, thread, count)
+                phase = []
+        assert not phase
+        cursor[0, 0] = step + 1
+
+    def run(script, threads):
+        for job, first, steps, ahead in script.tolist():
+            for step in range(first, first + steps):
+                make(job, step, first + steps - 1 - step + ahead)
 
     return run
 
@@ -48,6 +58,7 @@ def images():
 NETWORKS = {
     "mlp": (lambda: [Input((20,)), Dense(32, "sigmoid"), Dense(3, "softmax")], 16, (20,)),
     "wide mlp": (lambda: [Input((200,)), Dense(64, "relu"), Dense(32, "tanh"), Dense(3, "softmax")], 24, (200,)),
+    "halved mlp": (lambda: [Input((533,)), Dense(35, "relu"), Dense(3, "softmax")], 21, (533,)),
     "odd mlp": (lambda: [Input((7,)), Dense(17, "tanh"), Dense(3, "softmax")], 13, (7,)),
     "dropout": (lambda: [Input((20,)), Dropout(0.3), Dense(40, "relu"), BatchNorm(), Dense(3, "softmax")], 32, (20,)),
     "layer norm": (lambda: [Input((12,)), Dense(18), LayerNorm(), Dense(3, "softmax")], 20, (12,)),
@@ -75,7 +86,7 @@ def test_no_order_of_threads_between_waits_changes_a_bit(name, monkeypatch):
     y = rng.integers(0, 3, 3 * batch)
     results = []
     for order in ((0,), (0, 1), (1, 0), (2, 0, 1)):
-        monkeypatch.setattr(memory.Memory, "run", one_thread_after_the_other(order))
+        monkeypatch.setattr(POOL, "run", one_thread_after_the_other(order))
         results.append(trained(layers(), batch, x, y))
     for other in results[1:]:
         for one, same in zip(results[0], other, strict=True):

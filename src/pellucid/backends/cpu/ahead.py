@@ -7,6 +7,7 @@ of its register blocks it asks for a few cache lines of the next step's rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -18,6 +19,9 @@ from pellucid.plan.barriers import ROW_BLOCK
 from pellucid.plan.plan import Entry
 
 _LINE = 64
+#: What a thread fetches: its share of the rows; all of them; of all rows the features that its share of the product's
+#: rows belongs to, where the product is the gradient with respect to weights.
+OWN_ROWS, EVERYTHING, OWN_FEATURES = range(3)
 # Elements of a product's result for each byte of a row, from which on there is time to fetch all rows.
 _PER_BYTE = 64
 
@@ -40,45 +44,56 @@ class Rows:
     data: Entry
     width: int
 
-    def record(self, elements: int, *, shared: bool) -> tuple[Entry, ...]:
-        """What :class:`Ahead` reads.
+    def wanted(self, elements: int, *, shared: bool) -> int:
+        """What each thread shall fetch.
 
         Args:
             elements: How large the product is that fetches.
             shared: Whether every thread will read all rows. Then it fetches all of them where there is time enough,
                 since what the other one's cache holds takes as long as memory.
         """
-        everything = shared and elements >= _PER_BYTE * self.width
-        return (self.cursors, self.count, self.order, self.data, self.width, int(everything))
+        return EVERYTHING if shared and elements >= _PER_BYTE * self.width else OWN_ROWS
+
+    def record(self, how: int) -> tuple[Entry, ...]:
+        """What :class:`Ahead` reads; ``how`` says what each thread fetches."""
+        return (self.cursors, self.count, self.order, self.data, self.width, how)
 
 
 class Ahead:
-    """The part of a kernel that fetches: the rows that this thread will read, or all.
+    """The part of a kernel that fetches what this thread will read.
 
-    Record: cursors, rows of a batch, order, data set, bytes of a row, whether all.
+    Record: cursors, rows of a batch, order, data set, bytes of a row, which part of them.
     """
 
     def __init__(self, e: Emitter) -> None:
         self.e = e
         cursor = e.advance(e.field(), e.thread, I64(CURSOR_STRIDE))
-        self.rows, order, self.data, self.width, everything = (e.field() for _ in range(5))
-        self.everything = e.b.icmp_signed("!=", everything, I64(0))
+        self.rows, order, self.data, self.width, how = (e.field() for _ in range(5))
+        self.some_rows, self.some_features = (e.b.icmp_signed("==", how, I64(n)) for n in (OWN_ROWS, OWN_FEATURES))
         step, left = (e.load_scalar(e.b.add(cursor, I64(8 * n)), int64) for n in (0, STEPS_LEFT))
         self.order = e.advance(order, e.b.mul(e.b.add(step, I64(1)), self.rows), I64(8))
         self.more = e.b.icmp_signed(">", left, I64(0))
         self.offset, self.row = (e.b.alloca(ir.IntType(64)) for _ in range(2))
 
-    def begin(self, blocks: Value) -> None:
-        """Divide the lines of this thread's rows among the blocks that it will compute."""
+    def begin(self, blocks: Value, features: Sequence[Value]) -> None:
+        """Divide the lines that this thread wants among the blocks that it will compute.
+
+        Args:
+            blocks: How many these are.
+            features: Where its features begin in a row, and where they end, in bytes.
+        """
         e = self.e
         own = e.my_share(self.rows, ROW_BLOCK)
-        low, high = (e.b.select(self.everything, a, b) for a, b in zip((I64(0), self.rows), own, strict=True))
-        lines = e.b.mul(e.minus(high, low), e.ceiling(self.width, _LINE))
+        low, high = (e.b.select(self.some_rows, a, b) for a, b in zip(own, (I64(0), self.rows), strict=True))
+        first = e.b.mul(e.b.sdiv(features[0], I64(_LINE)), I64(_LINE))
+        self.left = e.b.select(self.some_features, first, I64(0))
+        self.right = e.b.select(self.some_features, features[1], self.width)
+        lines = e.b.mul(e.minus(high, low), e.ceiling(e.minus(self.right, self.left), _LINE))
         blocks = e.b.select(e.b.icmp_signed(">", blocks, I64(1)), blocks, I64(1))
         quota = e.b.sdiv(e.minus(e.b.add(lines, blocks), I64(1)), blocks)
         self.quota = e.b.select(self.more, quota, I64(0))
         self.high = high
-        e.b.store(I64(0), self.offset)
+        e.b.store(self.left, self.offset)
         e.b.store(low, self.row)
 
     def some(self) -> None:
@@ -90,6 +105,6 @@ class Ahead:
                 number = e.load_scalar(e.advance(self.order, row, I64(8)), int64)
                 e.prefetch(b.add(e.advance(self.data, number, self.width), offset))
                 following = b.add(offset, I64(_LINE))
-                ended = b.icmp_signed(">=", following, self.width)
-                b.store(b.select(ended, I64(0), following), self.offset)
+                ended = b.icmp_signed(">=", following, self.right)
+                b.store(b.select(ended, self.left, following), self.offset)
                 b.store(b.select(ended, b.add(row, I64(1)), row), self.row)

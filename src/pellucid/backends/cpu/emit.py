@@ -169,12 +169,18 @@ class Emitter:
         return carried
 
     def my_share(self, count: Value, unit: int = 1) -> tuple[Value, Value]:
-        """The part of ``range(count)`` that belongs to this thread, cut at multiples of ``unit``."""
-        blocks = self.ceiling(count, unit)
-        low = self.b.mul(self.b.sdiv(self.b.mul(blocks, self.thread), self.threads), I64(unit))
-        after = self.b.add(self.thread, I64(1))
-        high = self.b.mul(self.b.sdiv(self.b.mul(blocks, after), self.threads), I64(unit))
-        return low, self.smaller(high, count)
+        """The part of ``range(count)`` that belongs to this thread, cut at multiples of ``unit``.
+
+        The first threads have more of it, so that a single number is the first one's.
+        """
+        blocks, less = self.ceiling(count, unit), self.b.sub(self.threads, I64(1))
+
+        def up_to(thread: Value) -> Value:
+            parts = self.b.sdiv(self.b.add(self.b.mul(blocks, thread), less), self.threads)
+            return self.b.mul(parts, I64(unit))
+
+        low, high = up_to(self.thread), up_to(self.b.add(self.thread, I64(1)))
+        return self.smaller(low, count), self.smaller(high, count)
 
     def smaller(self, x: Value, y: Value) -> Value:
         """The smaller of two int64."""

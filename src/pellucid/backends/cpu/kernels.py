@@ -13,6 +13,7 @@ from pellucid.backends.cpu import (
     convolution,
     counters,
     elementwise,
+    halves,
     index,
     matmul,
     moves,
@@ -43,6 +44,7 @@ reduce_kernel = kept(elementwise.reduce_kernel)
 columns_kernel = kept(elementwise.columns_kernel)
 matmul_kernel = kept(matmul.matmul_kernel)
 single_row_kernel = kept(matmul.single_row_kernel)
+joining_kernel = kept(halves.joining_kernel)
 along_axis_kernel = kept(index.along_axis_kernel)
 argmax_kernel = kept(index.argmax_kernel)
 conv_kernel = kept(convolution.conv_kernel)

@@ -116,23 +116,24 @@ class LoopPlan:
             target = self._p.views[var] = self._p.temporary(var.spec)
             targets.append(target)
             items.append([Address(tables[-1], 0), byte_size(var.spec), address_of(target), 0, byte_size(var.spec)])
-        self._move("series", items, targets)
+        self._move("series", items, targets, targets)
         return tables
 
     def _write_logs(self, logs: Sequence[Var]) -> list[int]:
-        tables, items, targets = [], [], []
+        tables, items, sources, targets = [], [], [], []
         for var in logs:
             tables.append(self._p.new_buffer())
             source = self._p.contiguous(self._p.views[var])
+            sources.append(source)
             targets.append(dense(tables[-1], var.spec))
             items.append([address_of(source), 0, Address(tables[-1], 0), byte_size(var.spec), byte_size(var.spec)])
-        self._move("logs", items, targets)
+        self._move("logs", items, targets, [*sources, *targets])
         return tables
 
-    def _move(self, name: str, items: list[list[Entry]], writes: list[View]) -> None:
+    def _move(self, name: str, items: list[list[Entry]], writes: list[View], touched: list[View]) -> None:
         if items:
             record = [Address(self._cursors, 0), len(items), *(entry for item in items for entry in item)]
-            self._p.emit(name, kernels.move_kernel(), record, writes)
+            self._p.emit(name, kernels.move_kernel(), record, writes, numbers=touched)
 
 
 class _CpuRun(LoopRun):

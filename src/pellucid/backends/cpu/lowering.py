@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.backends.cpu import images, kernels, matmul, pooling
+from pellucid.backends.cpu import halves, images, kernels, matmul, pooling
 from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Planner
 from pellucid.backends.cpu.tasks import REDUCTIONS, Finish
 from pellucid.backends.cpu.views import pick
 from pellucid.graph.ir import Node
+from pellucid.op import Spec
 from pellucid.plan.layout import Loops, View, merge_loops
 from pellucid.plan.plan import Address, Entry, address_of
 from pellucid.shapes import normalize_axis, size
@@ -72,6 +73,9 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     operands = [a.broadcast((*lead, *a.shape[-2:])), b.broadcast((*lead, *b.shape[-2:])), target]
     loops = merge_loops(lead, [v.strides[:-2] for v in operands]) if size(lead) > 1 else Loops((), ((), (), ()))
     rows, columns, inner = target.shape[-2], target.shape[-1], a.shape[-1]
+    if not loops.sizes and p.is_carried(node.inputs[1]) and halves.are_worth_it(rows, columns, inner, a.dtype):
+        _in_halves(p, node, finish, leaves, operands)
+        return finish
     record: list[Entry] = [rows, columns, inner, *loops.sizes, *(address_of(v) for v in operands)]
     record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
@@ -85,14 +89,44 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     elif rows == 1:
         kernel = kernels.single_row_kernel(a.dtype, *form[2:])
     else:
-        weights = p.is_input(node.inputs[1]) or p.is_replaced(finish.output if finish else node.output)
-        by_columns = matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
+        replaced = p.is_replaced(finish.output if finish else node.output)
+        weights = p.is_input(node.inputs[1]) or replaced
+        in_halves = replaced and halves.are_worth_it(inner, columns, rows, a.dtype)  # where they are multiplied with
+        by_columns = not in_halves and matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
         by_rows = [] if by_columns else [_matrix(v) for v in (target, *leaves, *(() if batch else operands[:1]))]
-        kernel = kernels.matmul_kernel(*form, False, by_columns, batch)
-        fetching = lambda: kernels.matmul_kernel(*form, True, by_columns, batch)  # noqa: E731
-        p.may_fetch(rows * columns, by_columns, fetching)
+        shared = ("columns" if by_columns else "rows", batch)
+        kernel = kernels.matmul_kernel(*form, False, *shared)
+        fetching = lambda: kernels.matmul_kernel(*form, True, *shared)  # noqa: E731
+        p.may_fetch(rows * columns, *shared, fetching)
     p.emit(name, kernel, record, [target], by_rows)
     return finish
+
+
+def _in_halves(p: Planner, node: Node, finish: Finish | None, leaves: list[View], operands: list[View]) -> None:
+    """A product whose inner axis is cut in two, and the sum of both halves with the ending."""
+    a, b, target = operands
+    (rows, columns), inner, dtype = target.shape, a.shape[-1], a.dtype
+    width = columns * dtype.itemsize
+    both = p.temporary(Spec((2, rows, columns), dtype))
+    batch, found = p.batches.get(node.inputs[0], ("", []))
+    record: list[Entry] = [
+        rows,
+        columns,
+        inner,
+        *(address_of(v) for v in (a, b, both)),
+        *a.strides,
+        b.strides[0],
+        width,
+    ]
+    record += [*found, halves.cut(inner), rows * width]
+    if batch == "rows":
+        p.halved.add(found[-1])
+    p.emit("matmul in halves", kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch), record, [both])
+    record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
+    record += [address_of(target), target.strides[0]]
+    record += [entry for leaf in leaves for entry in (address_of(leaf), leaf.strides[0])]
+    kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves))
+    p.emit("join" + (f"+{finish.name}" if finish else ""), kernel, record, [target], [target, *leaves])
 
 
 def _motions(leaves: list[View]) -> tuple[str, ...]:

@@ -75,7 +75,8 @@ class _Matmul:
 
     Addresses of A, B, C; strides a_row, a_inner, b_row, c_row; for each batch loop the strides of A, B and C; then for
     each leaf of the ending its address and row stride. Where A is a batch in its data set, what
-    :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where it fetches, what
+    :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where threads share halves, the inner size of the first half
+    and the bytes from its product to that of the second; where it fetches, what
     :class:`~pellucid.backends.cpu.ahead.Ahead` reads.
     """
 
@@ -86,7 +87,7 @@ class _Matmul:
         ending: Ending | None,
         motions: tuple[str, ...],
         fetching: bool = False,
-        by_columns: bool = False,
+        sharing: str = "rows",
         batch: str = "",
     ) -> None:
         self.dtype, self.ending, self.motions = dtype, ending, motions
@@ -100,8 +101,17 @@ class _Matmul:
         self.leaves = [(e.field(), e.field()) for _ in self.leaf_types]
         self.out_type = ending.expression.dtype if ending else dtype
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
+        self.halved = (e.field(), e.field()) if sharing == "halves" else None
         self.ahead = Ahead(e) if fetching else None
-        self.by_columns = by_columns
+        self.by_columns = sharing == "columns"
+
+    def write(self) -> int:
+        """The whole kernel; its address."""
+        if self.halved is not None:
+            self.halves(*self.halved)
+        else:
+            self.nest(0, *self.addresses)
+        return self.e.finish()
 
     def nest(self, loop: int, a: Value, b: Value, c: Value) -> None:
         """The loops over batches."""
@@ -116,6 +126,26 @@ class _Matmul:
         with e.loop(*share) as i:
             moved = (e.advance(x, i, s) for x, s in zip((a, b, c), self.batch_strides[loop], strict=True))
             self.nest(loop + 1, *moved)
+
+    def halves(self, cut: Value, apart: Value) -> None:
+        """The products of the two halves of the inner axis; threads share the blocks of rows of one after the other."""
+        e, inner = self.e, self.k
+        a, b, c = self.addresses
+        blocks = e.ceiling(self.m, ROWS)
+        own = e.my_share(e.b.mul(blocks, I64(2)))
+        with e.loop(I64(0), I64(2)) as half:
+            second = e.b.icmp_signed("!=", half, I64(0))
+            start = e.b.select(second, cut, I64(0))
+            self.k = e.b.select(second, e.minus(inner, cut), cut)
+            low, high = (self.row_of_block(e.minus(number, e.b.mul(half, blocks)), blocks) for number in own)
+            moved = e.advance(a, start, self.a_inner), e.advance(b, start, self.b_row), e.advance(c, half, apart)
+            self.product(*moved, (low, high), (I64(0), self.n))
+
+    def row_of_block(self, block: Value, blocks: Value) -> Value:
+        """The first row of a block; of blocks before the first one 0, after the last one the number of rows."""
+        e = self.e
+        inside = e.b.select(e.b.icmp_signed("<", block, I64(0)), I64(0), e.smaller(block, blocks))
+        return e.smaller(e.b.mul(inside, I64(ROWS)), self.m)
 
     def product(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]) -> None:
         """Some columns of some rows: wide blocks first, then single registers, half of one where that is enough."""
@@ -133,7 +163,8 @@ class _Matmul:
         if self.ahead is not None:
             across = e.b.add(e.ceiling(e.minus(pair_end, start), wide), e.ceiling(e.minus(stop, pair_end), e.lanes))
             blocks = e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), ROWS))
-            self.ahead.begin(e.b.mul(blocks, e.ceiling(self.k, _FETCHING)))
+            window = [e.b.mul(row, I64(self.dtype.itemsize)) for row in rows]
+            self.ahead.begin(e.b.mul(blocks, e.ceiling(self.k, _FETCHING)), window)
         with e.loop(start, wide_end, wide) as j:
             self.columns(a, b, c, rows, j, [None] * VECTORS)
         with e.loop(wide_end, pair_end, pair) as j:
@@ -237,15 +268,20 @@ def matmul_kernel(
     ending: Ending | None = None,
     motions: tuple[str, ...] = (),
     fetching: bool = False,
-    by_columns: bool = False,
+    sharing: str = "rows",
     batch: str = "",
 ) -> int:
     """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s.
 
-    ``motions`` says how each leaf of the ending moves along a row: ``"stays"`` or ``"next"``. ``fetching``: it fetches
-    the next step's rows meanwhile. ``batch``: A is the step's batch and is read where it lies in its data set, whose
-    rows are A's ``"rows"``, or its ``"inner"`` axis.
+    Args:
+        dtype: The type of the elements.
+        batch_loops: How many loops over batches there are.
+        ending: What becomes of the product.
+        motions: How each leaf of the ending moves along a row: ``"stays"`` or ``"next"``.
+        fetching: Whether it fetches the next step's rows meanwhile.
+        sharing: What threads share: ``"rows"`` or ``"columns"`` of the result, or ``"halves"`` of the inner axis, whose
+            products are stored one behind the other.
+        batch: Which axis of A the rows are of a step's batch that is read where it lies in its data set: ``"rows"`` or
+            ``"inner"``; by default A is an array like any other.
     """
-    kernel = _Matmul(dtype, batch_loops, ending, motions, fetching, by_columns, batch)
-    kernel.nest(0, *kernel.addresses)
-    return kernel.e.finish()
+    return _Matmul(dtype, batch_loops, ending, motions, fetching, sharing, batch).write()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pellucid.backends.cpu import elementwise, kernels
-from pellucid.backends.cpu.ahead import Rows
+from pellucid.backends.cpu.assembler import Assembler
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.reductions import reduction
@@ -28,19 +28,16 @@ from pellucid.backends.cpu.views import (
 from pellucid.dtypes import int64
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.op import Spec
-from pellucid.plan.barriers import access_of, phases
 from pellucid.plan.fuse import Group
 from pellucid.plan.layout import (
     View,
-    batch_last_strides,
     byte_size,
     contiguous_strides,
     dense,
     merge_loops,
 )
-from pellucid.plan.lifetime import Lifetime, aligned, place
 from pellucid.plan.order import order, owner
-from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
+from pellucid.plan.plan import Address, Entry, Plan, address_of
 from pellucid.plan.rows import NARROW, WIDE, RowGroup
 from pellucid.shapes import size
 
@@ -61,7 +58,7 @@ PRODUCTS: dict[str, Callable[[Planner, Node, Finish | None], Finish | None]] = {
 Pairs = Sequence[tuple[Var, Var]]
 
 
-class Planner:
+class Planner(Assembler):
     """A plan in the making.
 
     Attributes:
@@ -70,6 +67,7 @@ class Planner:
     """
 
     def __init__(self, graph: Graph) -> None:
+        super().__init__()
         self.graph = graph
         self._inputs, self._shown = frozenset(graph.inputs), frozenset(graph.outputs)
         self.views: dict[Var, View] = {}
@@ -79,11 +77,6 @@ class Planner:
         for node in graph.nodes:
             for var in node.inputs:
                 self._users.setdefault(var, []).append(node)
-        self.instructions: list[Instruction] = []
-        self._buffers = 1
-        self._sizes: dict[int, int] = {}
-        self._constants: list[tuple[int, np.ndarray]] = []
-        self._outputs: list[tuple[int, Spec]] = []
         self._scalars: dict[Var, float | int | bool] = {}
         self._inside: dict[Var, Var] = {}
         self._tasks: list[Task] = []
@@ -92,7 +85,7 @@ class Planner:
         self.sources: dict[Var, Callable[[Finish], bool]] = {}
         #: Batches that products read where they lie: which axis their rows are, and what finds them.
         self.batches: dict[Var, tuple[str, list[Entry]]] = {}
-        self._fetchers: list[tuple[int, int, bool, Callable[[], int]]] = []
+        self._carried: frozenset[Var] = frozenset()
 
     def build(self) -> Plan:
         """The plan of one run of the graph."""
@@ -113,6 +106,7 @@ class Planner:
             self._constants.append((self.bind(var), np.ascontiguousarray(value)))
             if value.ndim == 0:
                 self._scalars[var] = value.item()
+        self._carried = frozenset(old for _, old in carried)
         tasks = self._tasks = tasks_of(self.graph)
         # A window on old state is read when state is replaced; it can neither move nor be written over before.
         read_later = {owner(var) for var in (*kept, *(new for new, _ in carried))}
@@ -169,33 +163,7 @@ class Planner:
         self.copy(view, dense(result, var.spec))
         return result
 
-    def freeze(self, inputs: tuple[int, ...]) -> Plan:
-        """The plan of the instructions so far."""
-        parts = phases([i.access for i in self.instructions])
-        touched: dict[int, tuple[int, int]] = {}
-        for now, part in enumerate(parts):
-            for touch in (t for i in part for a in [self.instructions[i].access] for t in (*a.reads, *a.writes)):
-                touched[touch.buffer] = (touched.get(touch.buffer, (now, now))[0], now)
-        numbers = sorted(self._sizes)
-        # What is alive in the same phase lies apart: threads are at different instructions of it.
-        offsets, arena = place([Lifetime(self._sizes[n], *touched.get(n, (0, 0))) for n in numbers])
-        ordered = [(i, i == part[-1]) for part in parts for i in part]
-        return Plan(
-            tuple(replace(self.instructions[i], number=i, waits=last) for i, last in ordered),
-            inputs,
-            tuple(self._constants),
-            tuple(zip(numbers, offsets, strict=True)),
-            max(arena, aligned(1)),
-            tuple(self._outputs),
-            self._buffers,
-        )
-
     # Buffers.
-
-    def new_buffer(self) -> int:
-        """The number of a new buffer."""
-        self._buffers += 1
-        return self._buffers - 1
 
     def bind(self, var: Var) -> int:
         """A buffer outside of the arena that holds a variable."""
@@ -211,13 +179,13 @@ class Planner:
         """Whether a variable is computed in the place of old state."""
         return var in self._inside
 
+    def is_carried(self, var: Var) -> bool:
+        """Whether a variable is old state, which the step replaces by new one."""
+        return var in self._carried
+
     def is_shown(self, var: Var) -> bool:
         """Whether a variable is an output of the graph."""
         return var in self._shown
-
-    def forget(self, view: View) -> None:
-        """Take back a temporary that nothing uses."""
-        del self._sizes[view.buffer]
 
     def absorb(self, *variables: Var) -> None:
         """Say that variables exist in registers only."""
@@ -285,59 +253,7 @@ class Planner:
         numbers = [i for i, v in enumerate(node.inputs) if v is through]
         return self.part(node, numbers[0]).squeezed_to(var.spec.shape) if len(numbers) == 1 else None
 
-    def temporary(self, spec: Spec, *, batch_last: bool = False) -> View:
-        """A new array in the arena: dense in row order, or with its first axis innermost."""
-        buffer = self.new_buffer()
-        self._sizes[buffer] = byte_size(spec)
-        view = dense(buffer, spec)
-        return replace(view, strides=batch_last_strides(spec.shape, spec.dtype.itemsize)) if batch_last else view
-
     # Instructions.
-
-    @property
-    def next_number(self) -> int:
-        """The number of the next instruction."""
-        return len(self.instructions)
-
-    def emit(
-        self,
-        name: str,
-        kernel: int,
-        record: Sequence[Entry],
-        writes: Iterable[View],
-        rows: Iterable[View] = (),
-        number: int | None = None,
-    ) -> None:
-        """Append a call, or put it in the place of another one.
-
-        Args:
-            name: What it does, for readers.
-            kernel: The address of the kernel.
-            record: What the kernel reads; every buffer that it touches is in it.
-            writes: What the kernel writes.
-            rows: Matrices of which each thread touches only its share of the rows, cut at multiples of ``ROW_BLOCK``.
-            number: The call that this one replaces; by default, and where it is the next number, none.
-        """
-        touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
-        access = access_of(touched, {view.buffer for view in writes}, rows)
-        entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
-        number = self.next_number if number is None else number
-        self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access)]
-
-    def may_fetch(self, elements: int, shared: bool, kernel: Callable[[], int]) -> None:
-        """Say that the next instruction can fetch rows meanwhile; its size, and whether threads share its left side."""
-        self._fetchers.append((elements, self.next_number, shared, kernel))
-
-    def fetch(self, sources: Sequence[Rows]) -> None:
-        """Let the product with the most register blocks fetch the next step's rows of the widest data."""
-        if not self._fetchers or not sources:
-            return
-        rows = max(sources, key=lambda source: source.width)
-        elements, number, shared, kernel = max(self._fetchers, key=lambda f: f[:2])
-        plain, more = self.instructions[number], rows.record(elements, shared=shared)
-        self.instructions[number] = replace(
-            plain, name=f"{plain.name}, fetching", kernel=kernel(), record=(*plain.record, *more)
-        )
 
     def copy(self, source: View, target: View) -> None:
         """Copy a view's elements into another view of the same shape."""
@@ -395,7 +311,8 @@ class Planner:
         operands = [v.transpose(axes) for v in (target, *(leaf.broadcast(target.shape) for leaf in leaves))]
         loops = merge_loops(operands[0].shape, [v.strides for v in operands])
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
-        self.emit(name, kernels.map_kernel(expression, shape), loop_record(loops, operands), [target])
+        alone = operands if size(target.shape) == 1 else ()
+        self.emit(name, kernels.map_kernel(expression, shape), loop_record(loops, operands), [target], numbers=alone)
 
     def _expression(self, nodes: Sequence[Node], inputs: Sequence[Var]) -> tuple[Expression, list[View]]:
         """The expression of elementwise nodes, and the views of the leaves that are read from memory."""
@@ -489,7 +406,9 @@ class Planner:
         if size(target.shape) == 0:
             return
         operands = [over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
-        self.emit(name, *reduction(Folding(expression, root.op.name, ending), operands, set(axes)), operands[:1])
+        alone = [v for n, v in enumerate(operands) if n == 0 or n > len(leaves)] if size(target.shape) == 1 else ()
+        kernel, record = reduction(Folding(expression, root.op.name, ending), operands, set(axes))
+        self.emit(name, kernel, record, operands[:1], numbers=alone)
 
 
 def _name(group: Group) -> str:

@@ -1,0 +1,140 @@
+"""Buffers and instructions of a plan in the making."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from pellucid.backends.cpu.ahead import OWN_FEATURES, Rows
+from pellucid.op import Spec
+from pellucid.plan.barriers import access_of, phases
+from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
+from pellucid.plan.lifetime import Lifetime, aligned, place
+from pellucid.plan.plan import Address, Entry, Instruction, Plan
+
+
+class _Fetcher(NamedTuple):
+    """An instruction that can fetch rows meanwhile; see :meth:`Planner.may_fetch`."""
+
+    elements: int
+    number: int
+    sharing: str
+    batch: str
+    kernel: Callable[[], int]
+
+
+class Assembler:
+    """Buffers and instructions, which at the end become a plan.
+
+    Attributes:
+        instructions: The instructions so far.
+        halved: The orders of the batches of which each thread reads the features of one half.
+    """
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self.halved: set[Entry] = set()
+        self._buffers = 1
+        self._sizes: dict[int, int] = {}
+        self._constants: list[tuple[int, np.ndarray]] = []
+        self._outputs: list[tuple[int, Spec]] = []
+        self._fetchers: list[_Fetcher] = []
+
+    def freeze(self, inputs: tuple[int, ...]) -> Plan:
+        """The plan of the instructions so far."""
+        parts = phases([i.access for i in self.instructions])
+        touched: dict[int, tuple[int, int]] = {}
+        for now, part in enumerate(parts):
+            for touch in (t for i in part for a in [self.instructions[i].access] for t in (*a.reads, *a.writes)):
+                touched[touch.buffer] = (touched.get(touch.buffer, (now, now))[0], now)
+        numbers = sorted(self._sizes)
+        # What is alive in the same phase lies apart: threads are at different instructions of it.
+        offsets, arena = place([Lifetime(self._sizes[n], *touched.get(n, (0, 0))) for n in numbers])
+        ordered = [(i, i == part[-1]) for part in parts for i in part]
+        return Plan(
+            tuple(replace(self.instructions[i], number=i, waits=last) for i, last in ordered),
+            inputs,
+            tuple(self._constants),
+            tuple(zip(numbers, offsets, strict=True)),
+            max(arena, aligned(1)),
+            tuple(self._outputs),
+            self._buffers,
+        )
+
+    def new_buffer(self) -> int:
+        """The number of a new buffer."""
+        self._buffers += 1
+        return self._buffers - 1
+
+    def forget(self, view: View) -> None:
+        """Take back a temporary that nothing uses."""
+        del self._sizes[view.buffer]
+
+    def temporary(self, spec: Spec, *, batch_last: bool = False) -> View:
+        """A new array in the arena: dense in row order, or with its first axis innermost."""
+        buffer = self.new_buffer()
+        self._sizes[buffer] = byte_size(spec)
+        view = dense(buffer, spec)
+        return replace(view, strides=batch_last_strides(spec.shape, spec.dtype.itemsize)) if batch_last else view
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next instruction."""
+        return len(self.instructions)
+
+    def emit(
+        self,
+        name: str,
+        kernel: int,
+        record: Sequence[Entry],
+        writes: Iterable[View],
+        rows: Iterable[View] = (),
+        numbers: Iterable[View] = (),
+        number: int | None = None,
+    ) -> None:
+        """Append a call, or put it in the place of another one.
+
+        Args:
+            name: What it does, for readers.
+            kernel: The address of the kernel.
+            record: What the kernel reads; every buffer that it touches is in it.
+            writes: What the kernel writes.
+            rows: Matrices of which each thread touches only its share of the rows, cut at multiples of ``ROW_BLOCK``.
+            numbers: What the first thread alone touches.
+            number: The call that this one replaces; by default, and where it is the next number, none.
+        """
+        touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
+        access = access_of(touched, {view.buffer for view in writes}, rows, numbers)
+        entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
+        number = self.next_number if number is None else number
+        self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access)]
+
+    def may_fetch(self, elements: int, sharing: str, batch: str, kernel: Callable[[], int]) -> None:
+        """Say that the next instruction, a product, can fetch rows meanwhile.
+
+        Args:
+            elements: Its size.
+            sharing: What threads share: its ``"rows"`` or ``"columns"``.
+            batch: Which axis of its left operand the rows of the batch are, if that is one.
+            kernel: Gives the address of the kernel that fetches.
+        """
+        self._fetchers.append(_Fetcher(elements, self.next_number, sharing, batch, kernel))
+
+    def fetch(self, sources: Sequence[Rows]) -> None:
+        """Let the product with the most register blocks fetch the next step's rows of the widest data."""
+        if not self._fetchers or not sources:
+            return
+        rows = max(sources, key=lambda source: source.width)
+        best = max(self._fetchers, key=lambda f: (f.elements, f.number))
+        plain = self.instructions[best.number]
+        if best.sharing == "rows" and best.batch == "inner" and rows.order in self.halved:
+            how = OWN_FEATURES
+        else:
+            how = rows.wanted(best.elements, shared=best.sharing == "columns")
+        record = (*plain.record, *rows.record(how))
+        self.instructions[best.number] = replace(
+            plain, name=f"{plain.name}, fetching", kernel=best.kernel(), record=record
+        )

@@ -1,0 +1,167 @@
+"""Products with weights that a step replaces: the inner axis in two halves, whatever the shapes and threads."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pellucid import Input, Sequential, backends, ops, set_num_threads, set_seed
+from pellucid.backends.cpu import halves
+from pellucid.backends.cpu.ahead import EVERYTHING, OWN_FEATURES, OWN_ROWS
+from pellucid.backends.loop import LoopData, LoopForm
+from pellucid.dtypes import float32
+from pellucid.graph import rewrite, trace
+from pellucid.nn import Dense
+from pellucid.op import Spec
+from pellucid.plan.barriers import ROW_BLOCK
+
+R = np.random.default_rng(0)
+ENDINGS = {
+    "none": lambda z, b: z,
+    "bias and activation": lambda z, b: ops.relu(z + b),
+    "a number": lambda z, b: ops.tanh(0.5 * z),
+    "cast": lambda z, b: ops.cast(ops.cast(z + b, "float64"), "float32"),
+}
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Every product with replaced weights is computed in halves."""
+    monkeypatch.setattr(halves, "are_worth_it", lambda *sizes: True)
+    monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
+    yield
+    set_num_threads(None)
+
+
+def stepped(backend, rows, columns, inner, ending, batch=True, dtype="float32", steps=3):
+    """Three steps of w <- w - 0.1 dloss/dw with z = ending(x w); the plan's names, the logs and w."""
+    x = np.random.default_rng(1).normal(size=(steps * rows, inner)).astype(dtype)
+    w = np.random.default_rng(2).normal(size=(inner, columns)).astype(dtype) / np.float32(np.sqrt(inner))
+    b = np.random.default_rng(3).normal(size=columns).astype(dtype)
+
+    def step(x, b, w):
+        if not batch:
+            x = ops.tanh(x)  # what a layer before would give, which no data set holds
+        z = ENDINGS[ending](ops.matmul(x, w), b)
+        return z, w - 0.1 * ops.matmul(ops.transpose(x, (1, 0)), z)
+
+    specs = [Spec((rows, inner), np.dtype(dtype)), Spec(b.shape, b.dtype), Spec(w.shape, w.dtype)]
+    graph = rewrite(trace(step, *specs).graph)
+    loop = backends.get(backend).compile_loop(graph, LoopForm(rows=1, fixed=1, carried=(0,)))
+    run = loop.start(LoopData([x], np.arange(len(x))[::-1].copy(), fixed=[b], state=[w]))
+    while run.done < run.steps:
+        run.advance(run.steps - run.done)
+    names = [i.name for made in getattr(loop, "_made", {}).values() for i in made.plan.instructions]
+    return names, [run.logs[0], w]
+
+
+SIZES = st.sampled_from([2, 3, 7, 8, 9, 16, 17, 24])
+
+
+@given(
+    rows=SIZES,
+    columns=st.sampled_from([1, 5, 8, 9, 16, 32, 33, 48, 49, 100]),
+    inner=st.sampled_from([1, 2, 7, 8, 9, 16, 17, 40, 63]),
+    ending=st.sampled_from(sorted(ENDINGS)),
+    batch=st.booleans(),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_halves_give_the_product_and_the_same_bits_on_any_threads(always, rows, columns, inner, ending, batch, dtype):
+    sizes = (rows, columns, inner, ending, batch, dtype)
+    results = []
+    for threads in (1, 2, 3, 5):
+        set_num_threads(threads)
+        names, found = stepped("cpu", *sizes)
+        results.append([value.tobytes() for value in found])
+    assert "matmul in halves" in names
+    assert all(other == results[0] for other in results)
+    for own, wanted in zip(found, stepped("reference", *sizes)[1], strict=True):
+        np.testing.assert_allclose(own, wanted, rtol=1e-4, atol=1e-4 if dtype == "float32" else 1e-10)
+
+
+def test_nan_and_infinity_go_through_as_in_numpy(always):
+    x = R.normal(size=(4, 32)).astype("float32")
+    x[1, 3], x[2, 20], x[3, 1], x[3, 30] = np.nan, np.inf, np.inf, -np.inf
+    w = np.abs(R.normal(size=(32, 6))).astype("float32")
+    logs = []
+    for backend in ("cpu", "reference"):
+        specs = [Spec((4, 32), np.dtype("f4")), Spec((32, 6), np.dtype("f4"))]
+        graph = rewrite(trace(lambda x, w: (ops.matmul(x, w), w * 2.0), *specs).graph)
+        loop = backends.get(backend).compile_loop(graph, LoopForm(rows=1, carried=(0,)))
+        run = loop.start(LoopData([x], np.arange(4), state=[w.copy()]))
+        run.advance(1)
+        logs.append(run.logs[0][0])
+    np.testing.assert_allclose(*logs, rtol=1e-4)
+    assert np.isnan(logs[0][1]).all()
+    assert np.isposinf(logs[0][2]).all()
+    assert np.isnan(logs[0][3]).all()
+
+
+def plan_of(model):
+    """The instructions of the model's step."""
+    (program,) = (p for key, p in model.programs.kept.items() if key[0] == "train")
+    (made,) = program.loop._made.values()
+    return made.plan.instructions
+
+
+def trained(units, batch, inputs=784, epochs=1):
+    set_seed(0)
+    model = Sequential([Input((inputs,)), Dense(units, "relu"), Dense(10, "softmax")])
+    model.compile("categorical_crossentropy", "sgd")
+    x, y = np.random.default_rng(0).normal(size=(4 * batch, inputs)).astype("f4"), np.arange(4 * batch) % 10
+    model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0)
+    return model, x
+
+
+def test_the_first_layer_of_a_network_with_small_batches_is_halved_and_no_other():
+    plan = plan_of(trained(32, 16)[0])
+    assert [i.name.split("+")[0] for i in plan if "halves" in i.name or "join" in i.name] == [
+        "matmul in halves",
+        "join",
+    ]
+    (fetching,) = (i for i in plan if "fetching" in i.name)
+    assert fetching.record[-1] == OWN_FEATURES
+
+
+@pytest.mark.parametrize(("units", "batch", "inputs"), [(100, 256, 784), (16, 16, 64), (600, 40, 784)])
+def test_large_batches_and_small_weights_stay_whole(units, batch, inputs):
+    plan = plan_of(trained(units, batch, inputs)[0])
+    assert not any("halves" in i.name for i in plan)
+    assert {i.record[-1] for i in plan if "fetching" in i.name} <= {OWN_ROWS, EVERYTHING}
+
+
+def test_predictions_use_whole_products_and_agree():
+    model, x = trained(32, 16)
+    kernel, bias, last_kernel, last_bias = model.get_weights().values()
+    logits = np.maximum(x @ kernel + bias, 0) @ last_kernel + last_bias
+    expected = np.exp(logits - logits.max(1, keepdims=True))
+    np.testing.assert_allclose(model.predict(x), expected / expected.sum(1, keepdims=True), rtol=1e-4)
+
+
+def test_recorded_steps_have_the_bits_of_plain_ones():
+    histories = []
+    for record in (None, "stats", "full"):
+        set_seed(0)
+        model = Sequential([Input((784,)), Dense(32, "relu"), Dense(10, "softmax")])
+        model.compile("categorical_crossentropy", "momentum")
+        x, y = np.random.default_rng(0).normal(size=(64, 784)).astype("f4"), np.arange(64) % 10
+        history = model.fit(x, y, batch_size=16, epochs=2, verbose=0, record=record)
+        histories.append((history["loss"], [v.tobytes() for v in model.get_weights().values()]))
+    assert histories[0] == histories[1] == histories[2]
+
+
+@given(st.integers(1, 2000))
+def test_the_cut_lies_where_two_threads_share_the_rows_of_the_gradient(inner):
+    blocks = -(-inner // ROW_BLOCK)
+    assert halves.cut(inner) == min(-(-blocks // 2) * ROW_BLOCK, inner)
+
+
+def test_halves_are_worth_it_for_large_weights_and_small_batches():
+    assert halves.are_worth_it(16, 32, 784, float32)
+    assert halves.are_worth_it(32, 100, 784, float32)
+    assert not halves.are_worth_it(1, 100, 784, float32)
+    assert not halves.are_worth_it(256, 100, 784, float32)
+    assert not halves.are_worth_it(16, 16, 64, float32)
+    assert not halves.are_worth_it(16, 512, 31, float32)
+    assert not halves.are_worth_it(16, 32, 784, np.dtype(np.int64))
