@@ -124,7 +124,7 @@ def test_the_first_layer_of_a_network_with_small_batches_is_halved_and_no_other(
     assert fetching.record[-1] == OWN_FEATURES
 
 
-@pytest.mark.parametrize(("units", "batch", "inputs"), [(100, 256, 784), (16, 16, 64), (600, 40, 784)])
+@pytest.mark.parametrize(("units", "batch", "inputs"), [(100, 384, 784), (16, 16, 64), (600, 64, 784)])
 def test_large_batches_and_small_weights_stay_whole(units, batch, inputs):
     plan = plan_of(trained(units, batch, inputs)[0])
     assert not any("halves" in i.name for i in plan)
@@ -161,7 +161,8 @@ def test_halves_are_worth_it_for_large_weights_and_small_batches():
     assert halves.are_worth_it(16, 32, 784, float32)
     assert halves.are_worth_it(32, 100, 784, float32)
     assert not halves.are_worth_it(1, 100, 784, float32)
-    assert not halves.are_worth_it(256, 100, 784, float32)
+    assert halves.are_worth_it(256, 100, 784, float32)
+    assert not halves.are_worth_it(384, 100, 784, float32)
     assert not halves.are_worth_it(16, 16, 64, float32)
     assert not halves.are_worth_it(16, 512, 31, float32)
     assert not halves.are_worth_it(16, 32, 784, np.dtype(np.int64))

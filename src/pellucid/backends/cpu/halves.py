@@ -17,7 +17,7 @@ from pellucid.plan.barriers import ROW_BLOCK
 
 # Bytes of weights from which on it is worth while, the most bytes of a half's product, and how much longer the inner
 # axis must be than the batch.
-_LARGE, _LITTLE, _LONGER = 1 << 16, 1 << 16, 2
+_LARGE, _LITTLE, _LONGER = 1 << 16, 1 << 17, 2
 
 
 def are_worth_it(rows: int, columns: int, inner: int, dtype: DType) -> bool:
