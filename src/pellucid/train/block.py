@@ -36,19 +36,16 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
     feeds = [feed for feed in (fit.feed, fit.validation) if feed is not None]
     if type(fit.display) is not Silent or not all(isinstance(feed, ArrayFeed) for feed in feeds):
         return 0
-    expected = history.seconds[-1] if history.seconds else _expected(fit)
-    if expected is None:
-        return 0
     if any(m.combine != "sum" for metrics in fit.model.objective.metrics for m in metrics):
         return 0
-    rows = sum(feed.count for feed in feeds)
-    affordable = int(_TURN / max(expected, 1e-7))
-    count = min(fit.epochs - epoch, affordable, _BYTES // (8 * rows), unwatched(fit, epoch))
-    if fit.session is None or fit.session.recorder.level == "stats":
-        return count
-    # Epochs of which arrays are recorded are trained one by one.
-    ahead = fit.session.steps_until_next(fit.model.optimizer.iterations + 1) // fit.feed.steps
-    return min(count, ahead)
+    count = min(unwatched(fit, epoch), _BYTES // (8 * sum(feed.count for feed in feeds)))
+    if fit.session is not None and fit.session.recorder.level != "stats":
+        # Epochs of which arrays are recorded are trained one by one.
+        count = min(count, fit.session.steps_until_next(fit.model.optimizer.iterations + 1) // fit.feed.steps)
+    if count < 2:
+        return 0
+    expected = history.seconds[-1] if history.seconds else _expected(fit)
+    return 0 if expected is None else min(count, int(_TURN / max(expected, 1e-7)))
 
 
 def _expected(fit: Any) -> float | None:

@@ -143,12 +143,15 @@ def paced(pace, cost, runs, may_share=True):
 
 
 def test_a_plan_keeps_to_the_faster_way_and_tries_the_other_now_and_then():
-    pace = threads.Pace()
-    chosen = [shared for shared, _ in paced(pace, {True: 3e-4, False: 1e-4}, 200)]
-    assert chosen[0] is True
-    assert 2 <= sum(chosen[6:]) <= 30  # the slower way, tried again: to wake the workers, and to measure
-    chosen = [shared for shared, _ in paced(pace, {True: 1e-5, False: 1e-4}, 400)]
-    assert sum(chosen[-100:]) > 85  # but for the trials, of two runs each
+    pace, cost = threads.Pace(), {True: 3e-4, False: 1e-4}
+    chosen = paced(pace, cost, 200)
+    assert chosen[0][0] is True
+    slower = [steps for shared, steps in chosen[6:] if shared]  # tried again: to wake the workers, and to measure
+    assert len(slower) >= 2
+    assert cost[True] * sum(slower) < 0.03 * sum(cost[shared] * steps for shared, steps in chosen)
+    paced(pace, {True: 1e-5, False: 1e-4}, 300)
+    later = paced(pace, {True: 1e-5, False: 1e-4}, 100)
+    assert sum(steps for shared, steps in later if shared) > 0.99 * sum(steps for _, steps in later)
 
 
 def test_a_run_is_as_long_as_a_turn_and_a_trial_of_the_slower_way_is_short():

@@ -70,10 +70,10 @@ class Pace:
     """
 
     #: Seconds after which Python has its turn, roughly; and of a trial of the slower way.
-    TURN, TRIAL = 0.03, 0.004
+    TURN, TRIAL = 0.03, 0.002
     #: A trial of the slower way may take one part in so many of the time: at first, since a core that was idle takes
     #: some time until it is fast, and in the long run.
-    EAGER, RETRY = 4, 50
+    EAGER, RETRY = 2, 100
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
