@@ -33,10 +33,10 @@ class Compiled:
 
     def __call__(self, *args: Any) -> Any:
         """The result, as tensors in the nest that the function returned."""
-        leaves, _ = nest.flatten(args)
+        leaves, structure = nest.flatten(args)
         if current_interpreter() is not EAGER or (is_recording() and any(map(_tracked, leaves))):
             return self._function(*args)  # inside another trace, or under a gradient: be part of it
-        traced, executable = self._specialise(args)
+        traced, executable = self._specialise(args, leaves, structure)
         if is_recording() and any(map(_tracked, traced.captured)):
             return self._function(*args)
         inputs = [_as_array(leaf) for leaf in (*leaves, *traced.captured)]
@@ -48,10 +48,9 @@ class Compiled:
 
     def graph(self, *args: Any) -> Graph:
         """The rewritten graph for arguments of these shapes."""
-        return self._specialise(args)[1].graph
+        return self._specialise(args, *nest.flatten(args))[1].graph
 
-    def _specialise(self, args: tuple) -> tuple[Traced, Executable]:
-        leaves, structure = nest.flatten(args)
+    def _specialise(self, args: tuple, leaves: list[Any], structure: nest.Structure) -> tuple[Traced, Executable]:
         key = (structure, tuple(spec_of(leaf) for leaf in leaves))
         found = self._cache.get(key)
         if found is None:

@@ -38,6 +38,7 @@ DEFAULT_FLOAT = float32
 DEFAULT_INT = int32
 
 _BY_NAME = {dtype.name: dtype for dtype in ALL}
+_KNOWN = {dtype: dtype for dtype in ALL}
 _BY_NAME["float"] = DEFAULT_FLOAT
 _BY_NAME["int"] = DEFAULT_INT
 
@@ -53,7 +54,7 @@ def dtype(name: Any) -> DType:
     dtype('float32')
     """
     if isinstance(name, np.dtype):
-        found = _BY_NAME.get(name.name)
+        found = _KNOWN.get(name) or _BY_NAME.get(name.name)  # the name of another byte order is the same
     elif isinstance(name, str):
         if name not in _BY_NAME:
             raise unknown_name("dtype", name, _BY_NAME)

@@ -58,6 +58,8 @@ def array(x: Any, dtype: DType | None = None) -> np.ndarray:
     Raises:
         DTypeError: The elements are not numbers, or do not fit the type.
     """
+    if dtype is None and type(x) is np.ndarray and x.dtype in _SUPPORTED:
+        return x
     if isinstance(x, _SCALARS):
         return _scalar(x, dtype or dtypes.scalar_type(x))
     given = getattr(x, "dtype", None)

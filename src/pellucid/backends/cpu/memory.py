@@ -85,6 +85,10 @@ class Memory:
         Raises:
             DataError: An index lay outside its axis.
         """
+        if not self.may_share and steps == 1:
+            POOL.run(self.job.script(first, 1), 1)
+            self.raise_for_indices()
+            return
         available = POOL.size() if self.may_share else 1
         shared, chosen = self.pace.choose(steps, available > 1)
         self.timed(self.job.script(first, chosen), chosen, available if shared else 1)
