@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pellucid import Input, Sequential, set_seed
-from pellucid.errors import NonFiniteError
-from pellucid.nn import BatchNorm, Dense, Dropout, Embedding, Flatten
+from pellucid import Input, Sequential, ops, set_seed
+from pellucid.errors import DataError, NonFiniteError
+from pellucid.nn import BatchNorm, Dense, Dropout, Embedding, Flatten, Layer
 from pellucid.nn.regularizers import L2
 from pellucid.optim import SGD, Adam
 from pellucid.optim.schedules import CosineDecay
@@ -98,6 +98,48 @@ def test_a_fit_like_the_last_one_begins_with_a_block(monkeypatch):
     monkeypatch.setattr(block, "_TURN", 0)  # there is no time for a block
     net(metrics=["precision"]).fit(**options)
     assert len(found) == 2
+
+
+def test_a_fit_with_much_more_to_check_than_the_last_one_does_not_begin_with_a_block(monkeypatch):
+    found = []
+    run_block = block.run_block
+    monkeypatch.setattr(
+        loop,
+        "run_block",
+        lambda fit, first, count, *rest: found.append(first) or run_block(fit, first, count, *rest),
+    )
+    options = {"x": X, "y": Y, "epochs": 500, "seed": 3, "verbose": 0, "batch_size": 14}
+    model = net(metrics=["recall"])
+    model.fit(**options)
+    (program,) = (p for key, p in model.programs.kept.items() if key[0] == "train")
+    program.loop.seconds = 1e-4  # an epoch of five steps takes 0.5 ms
+    many = {"validation_data": (np.tile(X, (100, 1)), np.tile(Y, 100))}
+    found.clear()
+    net(metrics=["recall"]).fit(**options, **many)
+    assert found[0] > 0  # which checks 7,000 samples: there is no time for two of them
+
+
+class Table(Layer):
+    """Rows of a table by numbers, which nothing checks beforehand."""
+
+    def build(self, shape):
+        self.table = self.add_parameter("table", (10, 16), "glorot_uniform")
+
+    def call(self, x):
+        return ops.mean(ops.gather(self.table, ops.cast(x, "int64")), axis=1)
+
+
+def test_a_fit_after_one_whose_indices_were_wrong_is_told_nothing_of_it():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 10, (70, 5)).astype("f4"), rng.normal(size=(70, 1)).astype("f4")
+    model = Sequential([Input((5,)), Table(), Dense(8), Dense(1)])
+    model.compile("mse", "sgd")
+    options = {"epochs": 30, "batch_size": 32, "verbose": 0}
+    model.fit(x, y, **options)
+    with pytest.raises(DataError, match=r"lies outside 0\.\.9"):
+        model.fit(x + 50, y, **options)
+    for _ in range(2):
+        model.fit(x, y, **options)
 
 
 def test_several_blocks_are_one_fit(blocks, monkeypatch):

@@ -139,6 +139,25 @@ def test_predictions_use_whole_products_and_agree():
     np.testing.assert_allclose(model.predict(x), expected / expected.sum(1, keepdims=True), rtol=1e-4)
 
 
+def test_weights_with_further_axes_stay_whole(always):
+    """The weights of a single expert: matrices, but with an axis of size 1 before theirs."""
+
+    def step(x, w):
+        z = ops.matmul(x, w)
+        return z, w - 0.1 * ops.matmul(ops.transpose(ops.reshape(x, (1, 5, 24)), (0, 2, 1)), z)
+
+    x, w = R.normal(size=(10, 24)).astype("f4"), R.normal(size=(1, 24, 9)).astype("f4")
+    results = []
+    for backend in ("cpu", "reference"):
+        graph = rewrite(trace(step, Spec((5, 24), np.dtype("f4")), Spec(w.shape, w.dtype)).graph)
+        loop = backends.get(backend).compile_loop(graph, LoopForm(rows=1, carried=(0,)))
+        run = loop.start(LoopData([x], np.arange(10), state=[w.copy()]))
+        while run.done < run.steps:
+            run.advance(run.steps - run.done)
+        results.append(run.logs[0])
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
+
+
 def test_recorded_steps_have_the_bits_of_plain_ones():
     histories = []
     for record in (None, "stats", "full"):

@@ -94,10 +94,12 @@ class LoopPlan:
     def take(self) -> Memory:
         """A memory that nobody uses now, to be given back: there are as many as runs were under way at once."""
         try:
-            return self._idle.pop()
+            memory = self._idle.pop()
         except IndexError:
             self.made += 1
             return self.new_memory()
+        memory.index_error()  # of a run that was interrupted before it could be told
+        return memory
 
     def new_memory(self) -> Memory:
         """A memory that belongs to whoever asked for it."""

@@ -116,11 +116,18 @@ class Memory:
 
     def raise_for_indices(self) -> None:
         """The error of a run in which an index lay outside its axis."""
-        if self._flag[0]:
-            number, index, axis = (int(n) for n in self._flag)
-            self._flag[:] = 0
-            name = next(i.name for i in self.plan.instructions if i.number == number - 1)
-            raise DataError(f"{name}: the index {index} lies outside 0..{axis - 1}.")
+        error = self.index_error()
+        if error is not None:
+            raise error
+
+    def index_error(self) -> DataError | None:
+        """What an index outside its axis in the last run is told by; it is told once."""
+        if not self._flag[0]:
+            return None
+        number, index, axis = (int(n) for n in self._flag)
+        self._flag[:] = 0
+        name = next(i.name for i in self.plan.instructions if i.number == number - 1)
+        return DataError(f"{name}: the index {index} lies outside 0..{axis - 1}.")
 
 
 def work_of(graph: Graph) -> int:

@@ -113,5 +113,6 @@ class _Native:
         return (now if count else now[:-1]), (later if rest else later[1:])
 
     def _raise_for_indices(self) -> None:
-        for memory in self._lent.values():
-            memory.raise_for_indices()
+        errors = [error for memory in self._lent.values() if (error := memory.index_error()) is not None]
+        if errors:
+            raise errors[0]
