@@ -2,10 +2,11 @@
 
 Fits that differ in one thing alone take turns: without recording, with ``record="stats"`` at its default, with
 ``record="stats"`` of every tenth step, and with ``record="full"`` at its default; and one whose numbers nobody watches.
-A ratio is the median, over the rounds, of a fit's time by that of the plain fit of the same round; what a fit takes
-longer than the plain one is given in microseconds, too, for in very short fits it is hardly more than what a recording
-costs once. Other networks and numbers of steps can be given. On a machine that others use too, ``--processor`` compares
-the processor time of fits on one thread, which hardly depends on them.
+A ratio is the median, over the rounds, of a fit's time by that of the plain fit of the same round. Fits have as many
+steps as take some hundredths of a second at least; shorter ones (``--steps 500``) show what a recording costs once, so
+that what a fit takes longer than the plain one is given in microseconds, too. Other networks can be given. On a
+machine that others use too, ``--processor`` compares the processor time of fits on one thread, which hardly depends
+on them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +23,16 @@ from benchmarks.crowded import prepared
 from pellucid import Sequential, set_num_threads
 from pellucid.train.running import TrainingRun
 
-NETWORKS = (
-    "784-100-10, batch 256", "LeNet-5, batch 128", "64-100-10, batch 128", "784-32-10, batch 16", "16-8-10, batch 16",
-)  # fmt: skip
-#: Steps and epochs of a fit.
+#: Network -> steps of a fit.
+NETWORKS = {
+    "784-100-10, batch 256": 500,
+    "LeNet-5, batch 128": 500,
+    "64-100-10, batch 128": 2_000,
+    "784-100-10, batch 32": 1_000,
+    "784-32-10, batch 16": 5_000,
+    "16-8-10, batch 16": 50_000,
+}
+#: Steps of a fit of any other network, and the epochs of all.
 STEPS, EPOCHS = 500, 10
 
 
@@ -107,28 +114,26 @@ def summed(name: str, own: list[float], plain: list[float], recorded: int) -> Re
     return Result(name, statistics.median(own), recorded, more, statistics.median(ratios), quartiles)
 
 
-def main(rounds: int, networks: Sequence[str] = NETWORKS, *, steps: int = STEPS, processor: bool = False) -> None:
-    """Print a row for every network and way to fit."""
+def main(rounds: int, networks: Iterable[str] = NETWORKS, *, steps: int | None = None, processor: bool = False) -> None:
+    """Print a row for every network and way to fit; ``steps`` in place of those that a network has by default."""
     clock = time.process_time if processor else time.perf_counter
     set_num_threads(1 if processor else None)
     kind = "processor time on one thread" if processor else "wall-clock time"
-    steps = steps // EPOCHS * EPOCHS
-    print(f"fits of {steps} steps, {rounds} rounds, {kind}; quartiles in brackets")
-    print(f"{'network':24} {'fit':16} {'recorded':>8} {'step':>12} {'more':>12} {'by plain':>9}")
+    print(f"{rounds} rounds, {kind}; quartiles in brackets")
+    print(f"{'network':24} {'steps':>7} {'fit':16} {'recorded':>8} {'step':>12} {'more':>12} {'by plain':>9}")
     for network in networks:
-        for r in compare(network, rounds, clock, steps):
-            step, more = f"{r.seconds / steps * 1e6:,.1f} us", f"{r.more * 1e6:,.0f} us"
-            quartiles = f"({r.spread[0]:.3f} to {r.spread[1]:.3f})"
-            print(
-                f"{network:24} {r.name:16} {r.recorded:>8} {step:>12} {more:>12} {r.ratio:9.3f} {quartiles}", flush=True
-            )
+        count = (steps or NETWORKS.get(network, STEPS)) // EPOCHS * EPOCHS
+        for r in compare(network, rounds, clock, count):
+            step, more = f"{r.seconds / count * 1e6:,.1f} us", f"{r.more * 1e6:,.0f} us"
+            numbers = f"{r.recorded:>8} {step:>12} {more:>12} {r.ratio:9.3f} ({r.spread[0]:.3f} to {r.spread[1]:.3f})"
+            print(f"{network:24} {count:>7,} {r.name:16} {numbers}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recording", description=__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help='such as "784-32-10, batch 16"')
     parser.add_argument("--rounds", type=int, default=15, help="rounds that count")
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"steps of a fit, a multiple of its {EPOCHS} epochs")
+    parser.add_argument("--steps", type=int, help=f"steps of every fit, a multiple of its {EPOCHS} epochs")
     parser.add_argument("--processor", action="store_true", help="compare processor time on one thread")
     chosen = parser.parse_args()
     main(chosen.rounds, chosen.networks, steps=chosen.steps, processor=chosen.processor)

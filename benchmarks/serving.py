@@ -17,8 +17,9 @@ Run = Callable[[int], object]
 #: Ways to do a piece of work, each made when it is tried; the quickest is kept.
 Variants = Mapping[str, Callable[[], Run]]
 
-#: A trial is the best of so many runs, or of as many as fit in so many seconds.
-_TRIAL_RUNS, _TRIAL_SECONDS = 3, 0.6
+#: A trial is the best of so many runs at least, or of as many as fit in so many seconds; and it goes on until that is
+#: settled which a library finds out for itself (which code to use, how many threads).
+_TRIAL_RUNS, _TRIAL_SECONDS, _SETTLED = 3, 0.6, 0.2
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,10 @@ def choose(variants: Variants, unit: int, seconds: float) -> tuple[Prepared, Run
 
 def _trial(run: Run) -> float:
     """Seconds of the best of a few runs."""
-    best, spent = math.inf, 0.0
-    for _ in range(_TRIAL_RUNS):
+    best, spent, runs = math.inf, 0.0, 0
+    while spent <= _TRIAL_SECONDS and (runs < _TRIAL_RUNS or spent < _SETTLED):
         seconds = timed(run, 1)
-        best, spent = min(best, seconds), spent + seconds
-        if spent > _TRIAL_SECONDS:
-            break
+        best, spent, runs = min(best, seconds), spent + seconds, runs + 1
     return best
 
 
