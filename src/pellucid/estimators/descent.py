@@ -212,7 +212,7 @@ class Block:
         self._done = 0
 
     def advance(self, epochs: int) -> None:
-        """Train so many of the epochs, in one native call where the network is small."""
+        """Train so many of the epochs, as one script."""
         first = self._done
         if len(self._parts) == 1:
             script = self._parts[0].lines(first, epochs)

@@ -50,7 +50,7 @@ class CpuLoop(Loop):
         return _CpuRun(self, data, self.check(data), first)
 
     def in_turn(self, script: Script, stops: Stops = ()) -> None:
-        """Make the steps of a script, in one native call from stop to stop where that is worth while."""
+        """Make the steps of a script, natively from stop to stop where the engine can read the data where they lie."""
         runs = {id(line[0]): line[0] for line in script}
         if not all(isinstance(run, _CpuRun) and run.is_readable for run in runs.values()):
             super().in_turn(script, stops)

@@ -1,6 +1,6 @@
 """Recorded steps among the others of a run: another program makes them, which gives the same and more.
 
-The steps of both programs are lines of one script, which small networks run without a return to Python; their numbers
+The steps of both programs are lines of one script, which the engine runs without a return to Python; their numbers
 are read afterwards, those of many steps together.
 """
 
