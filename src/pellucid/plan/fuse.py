@@ -1,4 +1,7 @@
-"""Which nodes run as one kernel: elementwise nodes join the node that alone uses them."""
+"""Which nodes run as one kernel: elementwise nodes join the node that alone uses them.
+
+What the graph returns as well, such as an optimiser's moments, is kept: its group gives it beside the root's output.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ class Group:
     Attributes:
         nodes: In order; the last is the root, whose output is the group's.
         inputs: The variables that the group reads, each once, in the order of first use.
+        kept: Outputs of the graph that the group computes beside that of its root, in the root's shape.
     """
 
     nodes: tuple[Node, ...]
     inputs: tuple[Var, ...]
+    kept: tuple[Var, ...] = ()
 
     @property
     def root(self) -> Node:
@@ -32,6 +37,7 @@ def groups(
     takes: Callable[[Node], bool],
     limit: int = 24,
     product: Callable[[Node], bool] = lambda node: False,
+    keeps: Callable[[Node], bool] = lambda node: False,
 ) -> list[Group]:
     """The nodes of a graph in groups, in an order in which each can run.
 
@@ -42,6 +48,7 @@ def groups(
         limit: Largest number of nodes in a group, so that kernels stay small.
         product: Whether a node can take a group in as its ending. A group ends one product: in a sum of products each
             addition is the ending of its own one, and no product is written to memory only to be read again.
+        keeps: Whether a node whose output the graph returns can be computed inside the group of an elementwise node.
     """
     users = _users(graph)
     outputs = set(graph.outputs)
@@ -54,18 +61,20 @@ def groups(
     members: dict[Node, list[Node]] = {}
     for node in reversed(graph.nodes):
         chosen = None
-        if joins(node) and node.output not in outputs:
+        shown = node.output in outputs
+        if joins(node) and (not shown or keeps(node)):
             leaders = {id(leader[user.output]): leader[user.output] for user in users.get(node.output, ())}
             if len(leaders) == 1:
                 (candidate,) = leaders.values()
                 fits = takes(candidate) and _domain(candidate) == node.output.spec.shape
+                fits = fits and (not shown or candidate.output.spec.shape == node.output.spec.shape)
                 fits = fits and not (ends_product(node) and any(map(ends_product, members[candidate])))
                 if fits and len(members[candidate]) < limit:
                     chosen = candidate
         chosen = chosen or node
         leader[node.output] = chosen
         members.setdefault(chosen, []).append(node)
-    return [_group(list(reversed(members[node]))) for node in graph.nodes if node in members]
+    return [_group(list(reversed(members[node])), outputs) for node in graph.nodes if node in members]
 
 
 def _domain(node: Node) -> tuple[int, ...]:
@@ -83,7 +92,8 @@ def _users(graph: Graph) -> dict[Var, list[Node]]:
     return users
 
 
-def _group(nodes: list[Node]) -> Group:
+def _group(nodes: list[Node], outputs: set[Var]) -> Group:
     made = {node.output for node in nodes}
     inputs = {var: None for node in nodes for var in node.inputs if var not in made}
-    return Group(tuple(nodes), tuple(inputs))
+    kept = tuple(node.output for node in nodes[:-1] if node.output in outputs)
+    return Group(tuple(nodes), tuple(inputs), kept)

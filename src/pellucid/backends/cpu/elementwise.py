@@ -36,11 +36,13 @@ class Expression:
         leaves: Element types of what is read.
         constants: For each leaf its number, or None where it is read from memory.
         terms: The operations in order; the last gives the result.
+        kept: The numbers of earlier terms that are stored as well.
     """
 
     leaves: tuple[DType, ...]
     constants: tuple[float | int | bool | None, ...]
     terms: tuple[Term, ...]
+    kept: tuple[int, ...] = ()
 
     @property
     def dtype(self) -> DType:
@@ -48,13 +50,18 @@ class Expression:
         return self.terms[-1].dtype if self.terms else self.leaves[0]
 
     @property
+    def kept_types(self) -> list[DType]:
+        """Element types of what is stored beside the result."""
+        return [self.terms[number - len(self.leaves)].dtype for number in self.kept]
+
+    @property
     def lanes(self) -> int:
         """Elements that fill a register."""
         return lanes_for(*self.leaves, *(t.dtype for t in self.terms))
 
 
-def evaluate(e: Emitter, expression: Expression, leaves: Sequence[Value]) -> Value:
-    """The expression on registers."""
+def evaluate(e: Emitter, expression: Expression, leaves: Sequence[Value]) -> list[Value]:
+    """The expression on registers: its result, and what is kept beside it."""
     values = list(leaves)
     types = list(expression.leaves)
     for term in expression.terms:
@@ -63,7 +70,7 @@ def evaluate(e: Emitter, expression: Expression, leaves: Sequence[Value]) -> Val
         place = Place(e, first, term.dtype)
         values.append(LANES[term.op](place, *(values[i] for i in term.operands)))
         types.append(term.dtype)
-    return values[-1]
+    return [values[-1], *(values[number] for number in expression.kept)]
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,11 @@ class Ending:
         return [dtype for i, (dtype, constant) in leaves if constant is None and i != self.product]
 
     def evaluate(self, e: Emitter, product: Value, leaf: Callable[[], Value]) -> Value:
+        """The result for a register of the product, where nothing is kept beside it."""
+        (result,) = self.results(e, product, leaf)
+        return result
+
+    def results(self, e: Emitter, product: Value, leaf: Callable[[], Value]) -> list[Value]:
         """The expression of a register of the product; ``leaf`` gives the leaves in memory one by one."""
         values = []
         for number, (dtype, constant) in enumerate(zip(self.expression.leaves, self.expression.constants, strict=True)):
@@ -135,7 +147,7 @@ class Shape:
 
     Attributes:
         loops: Number of nested loops.
-        motions: How each operand in memory (the result first) moves along the innermost loop.
+        motions: How each operand in memory (the result first, what is kept last) moves along the innermost loop.
     """
 
     loops: int
@@ -164,6 +176,13 @@ class _Operands:
             return self.e.load(address, dtype, mask)
         return self.e.gather(address, self.strides[number][-1], dtype, mask)
 
+    def store(self, number: int, address: Value, value: Value, mask: Value) -> None:
+        """Write the next register of an operand."""
+        if self.motions[number] == "next":
+            self.e.store(address, value, self.types[number], mask)
+        else:
+            self.e.scatter(address, self.strides[number][-1], value, self.types[number], mask)
+
     def leaves(self, expression: Expression, addresses: Sequence[Value], mask: Value) -> list[Value]:
         """All leaves of an expression; operand 0 is the result, memory leaves follow."""
         values: list[Any] = []
@@ -186,21 +205,21 @@ def memory_types(expression: Expression, result: DType) -> list[DType]:
 def map_kernel(expression: Expression, shape: Shape) -> int:
     """The address of a kernel that writes an expression; the result moves element by element.
 
-    Record: loop sizes, addresses, strides (operand by operand).
+    Record: loop sizes, addresses, strides (operand by operand: the result, what is read, what is kept).
     """
     e = Emitter(expression.lanes)
     sizes = [e.field() for _ in range(shape.loops)]
-    operands = _Operands(e, shape, memory_types(expression, expression.dtype))
+    types = memory_types(expression, expression.dtype)
+    operands = _Operands(e, shape, [*types, *expression.kept_types])
+    written = (0, *range(len(types), len(operands.types)))
 
     def innermost(addresses: Sequence[Value], low: Value, high: Value) -> None:
         with e.loop(low, high, e.lanes) as i:
             here = operands.at(addresses, shape.loops - 1, i)
             mask = e.mask(e.minus(high, i))
-            value = evaluate(e, expression, operands.leaves(expression, here, mask))
-            if shape.motions[0] == "next":
-                e.store(here[0], value, expression.dtype, mask)
-            else:
-                e.scatter(here[0], operands.strides[0][-1], value, expression.dtype, mask)
+            values = evaluate(e, expression, operands.leaves(expression, here, mask))
+            for number, value in zip(written, values, strict=True):
+                operands.store(number, here[number], value, mask)
 
     def nest(loop: int, addresses: Sequence[Value]) -> None:
         share = e.my_share(sizes[loop], e.lanes if shape.loops == 1 else 1) if loop == 0 else (I64(0), sizes[loop])
@@ -251,7 +270,7 @@ class Folding:
 class _Reduction:
     """What the kernels of reductions share: operands, the join of two registers, the ending.
 
-    Operands in memory are the result, the leaves of the expression, the leaves of the ending.
+    Operands in memory are the result, the leaves of the expression, the leaves of the ending, what the ending keeps.
     """
 
     def __init__(self, folding: Folding, shape: Shape) -> None:
@@ -263,7 +282,9 @@ class _Reduction:
         self.sizes = [e.field() for _ in range(shape.loops)]
         types = memory_types(expression, self.result)
         self._ending_from = len(types)
-        self.operands = _Operands(e, shape, [*types, *(ending.memory_types if ending else ())])
+        types += ending.memory_types if ending else []
+        self._kept_from = len(types)
+        self.operands = _Operands(e, shape, [*types, *(ending.expression.kept_types if ending else ())])
         self.neutral = e.constant(neutral(reduction, self.dtype), self.dtype)
 
     def join(self, x: Value, y: Value) -> Value:
@@ -272,19 +293,25 @@ class _Reduction:
 
     def value(self, addresses: Sequence[Value], mask: Value) -> Value:
         """The expression at some addresses."""
-        return evaluate(self.e, self.expression, self.operands.leaves(self.expression, addresses, mask))
+        (value,) = evaluate(self.e, self.expression, self.operands.leaves(self.expression, addresses, mask))
+        return value
 
-    def end(self, total: Value, addresses: Sequence[Value], mask: Value) -> Value:
+    @property
+    def written(self) -> list[int]:
+        """The numbers of the operands that :meth:`end` gives."""
+        return [0, *range(self._kept_from, len(self.operands.types))]
+
+    def end(self, total: Value, addresses: Sequence[Value], mask: Value) -> list[Value]:
         """What is stored for a register of results."""
         if self.ending is None:
-            return total
-        numbers = iter(range(self._ending_from, len(self.operands.types)))
+            return [total]
+        numbers = iter(range(self._ending_from, self._kept_from))
 
         def leaf() -> Value:
             number = next(numbers)
             return self.operands.load(number, addresses[number], mask)
 
-        return self.ending.evaluate(self.e, total, leaf)
+        return self.ending.results(self.e, total, leaf)
 
 
 def reduce_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
@@ -312,9 +339,11 @@ def reduce_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
     def nest(loop: int, addresses: Sequence[Value]) -> None:
         if loop == outer:
             total = e.join_lanes(accumulate(loop, addresses, r.neutral), r.join)
-            if r.ending is not None:
-                total = e.b.extract_element(r.end(e.splat(total), addresses, e.mask(I64(1))), I32(0))
-            e.store_scalar(addresses[0], total, r.result)
+            if r.ending is None:
+                e.store_scalar(addresses[0], total, r.result)
+                return
+            for number, value in zip(r.written, r.end(e.splat(total), addresses, e.mask(I64(1))), strict=True):
+                e.store_scalar(addresses[number], e.b.extract_element(value, I32(0)), operands.types[number])
             return
         share = e.my_share(r.sizes[loop]) if loop == 0 else (I64(0), r.sizes[loop])
         with e.loop(*share) as i:
@@ -377,7 +406,9 @@ def columns_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
         with e.loop(low, high, e.lanes) as i:
             here = operands.at(addresses, loops - 1, i)
             mask = e.mask(e.minus(high, i))
-            e.store(here[0], r.end(down(outer, here, r.neutral, mask), here, mask), r.result, mask)
+            values = r.end(down(outer, here, r.neutral, mask), here, mask)
+            for number, value in zip(r.written, values, strict=True):
+                operands.store(number, here[number], value, mask)
 
     def nest(loop: int, addresses: Sequence[Value]) -> None:
         if loop == outer:

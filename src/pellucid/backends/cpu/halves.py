@@ -42,22 +42,24 @@ def joining_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[st
     """The address of the sum of two matrices, with an ending; threads share the rows.
 
     Record: rows, columns; addresses of both, bytes of a row of them; address and row stride of the result; for each
-    leaf of the ending its address and row stride.
+    leaf of the ending, and each result that it keeps, its address and row stride.
     """
     e = Emitter(lanes_for(dtype))
     rows, columns, first, second, width, out, out_row = (e.field() for _ in range(7))
     kinds = list(zip(ending.memory_types if ending else [], motions, strict=True))
     leaves = [(e.field(), e.field()) for _ in kinds]
-    result = ending.expression.dtype if ending else dtype
+    kept = ending.expression.kept_types if ending else []
+    types = [ending.expression.dtype if ending else dtype, *kept]
+    results = [(out, out_row), *((e.field(), e.field()) for _ in kept)]
     with e.loop(*e.my_share(rows, ROW_BLOCK)) as i:
         parts = [e.advance(part, i, width) for part in (first, second)]
         own = [e.advance(address, i, stride) for address, stride in leaves]
-        into = e.advance(out, i, out_row)
+        into = [e.advance(address, i, stride) for address, stride in results]
         with e.loop(I64(0), columns, e.lanes) as j:
             mask = e.mask(e.minus(columns, j))
             left, right = (e.load(e.advance(part, j, I64(dtype.itemsize)), dtype, mask) for part in parts)
             total = e.b.fadd(left, right)
-            if ending is not None:
-                total = ending.evaluate(e, total, leaf_reader(e, own, kinds, j, mask))
-            e.store(e.advance(into, j, I64(result.itemsize)), total, result, mask)
+            values = ending.results(e, total, leaf_reader(e, own, kinds, j, mask)) if ending else [total]
+            for row, value, kind in zip(into, values, types, strict=True):
+                e.store(e.advance(row, j, I64(kind.itemsize)), value, kind, mask)
     return e.finish()

@@ -46,7 +46,7 @@ def _can_be_batch_last(p: Planner, attributes: Mapping[str, Any]) -> bool:
 def _finished(output: Var, finish: Finish | None, last: bool) -> tuple[Var, list[View], Finish | None]:
     """What the kernel gives, the leaves of the ending, and the ending, if the kernel can take it in."""
     axis = 0 if last else -1
-    if finish is not None:
+    if finish is not None and not finish.kept:
         how = {elementwise.motion(v.strides[axis], v.dtype.itemsize) for v in finish.leaves}
         if "stride" not in how:
             return finish.output, finish.leaves, finish

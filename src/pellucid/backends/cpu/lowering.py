@@ -7,6 +7,7 @@ from typing import Any
 
 from pellucid.backends.cpu import halves, images, kernels, matmul, pooling
 from pellucid.backends.cpu.elementwise import motion
+from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Planner
 from pellucid.backends.cpu.tasks import REDUCTIONS, Finish
@@ -16,6 +17,9 @@ from pellucid.op import Spec
 from pellucid.plan.layout import Loops, View, merge_loops
 from pellucid.plan.plan import Address, Entry, address_of
 from pellucid.shapes import normalize_axis, size
+
+# How many times the columns may be the lanes that an ending with several results computes them in.
+_FULL = 1.5
 
 
 def _reshape(p: Planner, node: Node) -> View:
@@ -67,19 +71,19 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     if size(node.output.spec.shape) == 0:
         p.place_for(node.output)
         return None
-    finish, leaves, target = _ended(p, node, finish)
+    finish, leaves, kept, target = _ended(p, node, finish)
     motions = _motions(leaves)
     lead = target.shape[:-2]
     operands = [a.broadcast((*lead, *a.shape[-2:])), b.broadcast((*lead, *b.shape[-2:])), target]
     loops = merge_loops(lead, [v.strides[:-2] for v in operands]) if size(lead) > 1 else Loops((), ((), (), ()))
     rows, columns, inner = target.shape[-2], target.shape[-1], a.shape[-1]
     if not lead and p.is_carried(node.inputs[1]) and halves.are_worth_it(rows, columns, inner, a.dtype):
-        _in_halves(p, node, finish, leaves, operands)
+        _in_halves(p, node, finish, (leaves, kept), operands)
         return finish
     record: list[Entry] = [rows, columns, inner, *loops.sizes, *(address_of(v) for v in operands)]
     record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
-    record += [entry for leaf in leaves for entry in (address_of(leaf), leaf.strides[0])]
+    record += [entry for view in (*leaves, *kept) for entry in (address_of(view), view.strides[0])]
     form = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions)
     name, by_rows = "matmul" + (f"+{finish.name}" if finish else ""), []
     batch, found = p.batches.get(node.inputs[0], ("", []))
@@ -93,18 +97,21 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         weights = p.is_input(node.inputs[1]) or replaced
         in_halves = replaced and halves.are_worth_it(inner, columns, rows, a.dtype)  # where they are multiplied with
         by_columns = not in_halves and matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
-        by_rows = [] if by_columns else [_matrix(v) for v in (target, *leaves, *(() if batch else operands[:1]))]
+        own = (target, *leaves, *kept, *(() if batch else operands[:1]))
+        by_rows = [] if by_columns else [_matrix(v) for v in own]
         shared = ("columns" if by_columns else "rows", batch)
         kernel = kernels.matmul_kernel(*form, False, *shared)
         fetching = lambda: kernels.matmul_kernel(*form, True, *shared)  # noqa: E731
         p.may_fetch(rows * columns, *shared, fetching)
-    p.emit(name, kernel, record, [target], by_rows)
+    p.emit(name, kernel, record, [target, *kept], by_rows)
     return finish
 
 
-def _in_halves(p: Planner, node: Node, finish: Finish | None, leaves: list[View], operands: list[View]) -> None:
-    """A product whose inner axis is cut in two, and the sum of both halves with the ending."""
-    a, b, target = operands
+def _in_halves(
+    p: Planner, node: Node, finish: Finish | None, ended: tuple[list[View], list[View]], operands: list[View]
+) -> None:
+    """A product whose inner axis is cut in two, and the sum of both halves with the ending, its leaves and results."""
+    (leaves, kept), (a, b, target) = ended, operands
     (rows, columns), inner, dtype = target.shape, a.shape[-1], a.dtype
     width = columns * dtype.itemsize
     both = p.temporary(Spec((2, rows, columns), dtype))
@@ -124,29 +131,38 @@ def _in_halves(p: Planner, node: Node, finish: Finish | None, leaves: list[View]
     p.emit("matmul in halves", kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch), record, [both])
     record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
     record += [address_of(target), target.strides[0]]
-    record += [entry for leaf in leaves for entry in (address_of(leaf), leaf.strides[0])]
+    own = [*leaves, *kept]
+    record += [entry for view in own for entry in (address_of(view), view.strides[0])]
     kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves))
-    p.emit("join" + (f"+{finish.name}" if finish else ""), kernel, record, [target], [target, *leaves])
+    p.emit("join" + (f"+{finish.name}" if finish else ""), kernel, record, [target, *kept], [target, *own])
 
 
 def _motions(leaves: list[View]) -> tuple[str, ...]:
     return tuple(motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
 
 
-def _ended(p: Planner, node: Node, finish: Finish | None) -> tuple[Finish | None, list[View], View]:
-    """The ending, if a matrix product can take it in, its leaves, and where the result goes.
+def _ended(p: Planner, node: Node, finish: Finish | None) -> tuple[Finish | None, list[View], list[View], View]:
+    """The ending, if a matrix product can take it in, its leaves, where goes what it keeps, and where the result goes.
 
     An ending of more axes than the product is one of its rows: the product of stacked matrices is one of all rows.
     """
-    if finish is not None and "stride" not in _motions(finish.leaves):
+    if finish is not None and "stride" not in _motions(finish.leaves) and not _is_wasteful(node, finish):
         if finish.output.spec.ndim == node.output.spec.ndim:
-            return finish, finish.leaves, p.place_for(finish.output, strided=True)
+            kept = [p.place_for(var) for var in finish.kept]
+            return finish, finish.leaves, kept, p.place_for(finish.output, strided=True)
         leaves = [matrix for view in finish.leaves if (matrix := _as_matrix(view)) is not None]
         if len(leaves) == len(finish.leaves):
-            target = _as_matrix(p.place_for(finish.output))
-            assert target is not None
-            return finish, leaves, target
-    return None, [], p.place_for(node.output, strided=True)
+            places = [_as_matrix(p.place_for(var)) for var in (finish.output, *finish.kept)]
+            target, *kept = [place for place in places if place is not None]
+            assert len(kept) == len(finish.kept)
+            return finish, leaves, kept, target
+    return None, [], [], p.place_for(node.output, strided=True)
+
+
+def _is_wasteful(node: Node, finish: Finish) -> bool:
+    """Whether an optimiser's long ending would run on registers with many empty lanes."""
+    columns, lanes = node.output.spec.shape[-1], lanes_for(node.output.spec.dtype)
+    return bool(finish.kept) and -(-columns // lanes) * lanes > _FULL * columns
 
 
 def _as_matrix(view: View) -> View | None:

@@ -74,7 +74,7 @@ class _Matmul:
     """One kernel in the making: its record is M, N, K, batch sizes; addresses and strides of the operands.
 
     Addresses of A, B, C; strides a_row, a_inner, b_row, c_row; for each batch loop the strides of A, B and C; then for
-    each leaf of the ending its address and row stride. Where A is a batch in its data set, what
+    each leaf of the ending, and each result that it keeps, its address and row stride. Where A is a batch in its data set, what
     :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where threads share halves, the inner size of the first half
     and the bytes from its product to that of the second; where it fetches, what
     :class:`~pellucid.backends.cpu.ahead.Ahead` reads.
@@ -99,7 +99,9 @@ class _Matmul:
         self.batch_strides = [[e.field() for _ in range(3)] for _ in range(batch_loops)]
         self.leaf_types = ending.memory_types if ending else []
         self.leaves = [(e.field(), e.field()) for _ in self.leaf_types]
-        self.out_type = ending.expression.dtype if ending else dtype
+        kept = ending.expression.kept_types if ending else []
+        self.kept = [(e.field(), e.field()) for _ in kept]
+        self.out_types = [ending.expression.dtype if ending else dtype, *kept]
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
         self.halved = (e.field(), e.field()) if sharing == "halves" else None
         self.ahead = Ahead(e) if fetching else None
@@ -218,14 +220,28 @@ class _Matmul:
             sums = e.reduce_loop(I64(0), self.k, 1, zeros, step)
         else:
             sums = e.reduce_loop(I64(0), self.k, _FETCHING, zeros, lambda k, sums: self.fetching(k, sums, step))
-        # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
-        ended = [
-            self.end(sums[r * vectors + v], row_numbers[r], j, v, masks[v]) for r in range(rows) for v in range(vectors)
-        ]
-        for r in range(rows):
-            c_row = e.advance(e.advance(c, row_numbers[r], self.c_row), j, I64(self.out_type.itemsize))
-            for v in range(vectors):
-                e.store(e.beside(c_row, v, self.out_type), ended[r * vectors + v], self.out_type, masks[v])
+        # All leaves are read before anything is stored: rows that overlap in a register would wait for each other. Where
+        # an ending gives several results, registers do not suffice for that.
+        together = 1 if self.kept else rows
+        for first in range(0, rows, together):
+            own = range(first, first + together)
+            ended = [
+                [self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for v, mask in enumerate(masks)] for r in own
+            ]
+            for r, values in zip(own, ended, strict=True):
+                self.store(c, row_numbers[r], j, values, masks)
+
+    def store(self, c: Value, row_number: Value, j: Value, ended: Sequence[Sequence[Value]], masks: Masks) -> None:
+        """Write a row's registers of everything that an ending gives."""
+        e = self.e
+        for number, ((address, stride), kind) in enumerate(zip(self.results_from(c), self.out_types, strict=True)):
+            row = e.advance(e.advance(address, row_number, stride), j, I64(kind.itemsize))
+            for v, mask in enumerate(masks):
+                e.store(e.beside(row, v, kind), ended[v][number], kind, mask)
+
+    def results_from(self, c: Value) -> list[tuple[Value, Value]]:
+        """Where the result begins and what the ending keeps, with the bytes from row to row."""
+        return [(c, self.c_row), *self.kept]
 
     def fetching(
         self, start: Value, sums: list[Value], step: Callable[[Value, list[Value]], list[Value]]
@@ -246,13 +262,13 @@ class _Matmul:
         rows = self.batch_rows
         return rows.number(number) if rows and self.batch == "inner" else number
 
-    def end(self, value: Value, row: Value, j: Value, vector: int, mask: Value | None) -> Value:
+    def end(self, value: Value, row: Value, j: Value, vector: int, mask: Value | None) -> list[Value]:
         """The ending's expression of one register of the product."""
         if self.ending is None:
-            return value
+            return [value]
         rows = [self.e.advance(address, row, stride) for address, stride in self.leaves]
         kinds = list(zip(self.leaf_types, self.motions, strict=True))
-        return self.ending.evaluate(self.e, value, leaf_reader(self.e, rows, kinds, j, mask, vector))
+        return self.ending.results(self.e, value, leaf_reader(self.e, rows, kinds, j, mask, vector))
 
 
 def single_row_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:

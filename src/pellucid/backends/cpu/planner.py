@@ -196,7 +196,8 @@ class Planner(Assembler):
         users = set(self.users_of(var))
         for task in self._tasks if users and not self.is_shown(var) else ():
             group = task.group
-            if isinstance(group, Group) and task.before is None and users <= set(group.nodes):
+            free = isinstance(group, Group) and task.before is None and not group.kept
+            if isinstance(group, Group) and free and users <= set(group.nodes):
                 alone = all(v is var or v in self._scalars for v in group.inputs)
                 if alone and group.root.op.name in LANES and group.root.output.spec.shape == var.spec.shape:
                     return Finish(self._ending(Task(group, None, var))[0], [], group.root.output, _name(group))
@@ -302,19 +303,25 @@ class Planner(Assembler):
             self._converted[key] = target
         return self._converted[key]
 
-    def run_map(self, expression: Expression, leaves: Sequence[View], target: View, name: str) -> None:
-        """Compute an expression of views into a view."""
+    def run_map(
+        self, expression: Expression, leaves: Sequence[View], target: View, name: str, kept: Sequence[View] = ()
+    ) -> None:
+        """Compute an expression of views into a view, and what it keeps into others."""
         if size(target.shape) == 0:
             return
         # The loops follow the result's memory, whatever the order of its axes.
         axes = sorted(range(len(target.shape)), key=lambda a: -abs(target.strides[a]))
-        operands = [v.transpose(axes) for v in (target, *(leaf.broadcast(target.shape) for leaf in leaves))]
+        read = (leaf.broadcast(target.shape) for leaf in leaves)
+        operands = [v.transpose(axes) for v in (target, *read, *kept)]
         loops = merge_loops(operands[0].shape, [v.strides for v in operands])
         shape = elementwise.shape_of(loops, [v.dtype for v in operands])
         alone = operands if size(target.shape) == 1 else ()
-        self.emit(name, kernels.map_kernel(expression, shape), loop_record(loops, operands), [target], numbers=alone)
+        record, written = loop_record(loops, operands), [target, *kept]
+        self.emit(name, kernels.map_kernel(expression, shape), record, written, numbers=alone)
 
-    def _expression(self, nodes: Sequence[Node], inputs: Sequence[Var]) -> tuple[Expression, list[View]]:
+    def _expression(
+        self, nodes: Sequence[Node], inputs: Sequence[Var], kept: Sequence[Var] = ()
+    ) -> tuple[Expression, list[View]]:
         """The expression of elementwise nodes, and the views of the leaves that are read from memory."""
         number = {var: i for i, var in enumerate(inputs)}
         terms = []
@@ -322,7 +329,8 @@ class Planner(Assembler):
             terms.append(Term(node.op.name, tuple(number[v] for v in node.inputs), node.output.spec.dtype))
             number[node.output] = len(number)
         constants = tuple(self._scalars.get(v) for v in inputs)
-        expression = Expression(tuple(v.spec.dtype for v in inputs), constants, tuple(terms))
+        types = tuple(v.spec.dtype for v in inputs)
+        expression = Expression(types, constants, tuple(terms), tuple(number[v] for v in kept))
         return expression, [self.views[v] for v in inputs if v not in self._scalars and v in self.views]
 
     def _comes_in_ended(self, group: Group) -> bool:
@@ -330,6 +338,7 @@ class Planner(Assembler):
         for var in group.inputs:
             bring = self.sources.get(var)
             alone = bring is not None and all(user in group.nodes for user in self.users_of(var))
+            alone = alone and not group.kept
             if bring is not None and alone and var.spec.shape == group.root.output.spec.shape:
                 ending, leaves = self._ending(Task(group, None, var))
                 return bring(Finish(ending, leaves, group.root.output, _name(group)))
@@ -338,11 +347,12 @@ class Planner(Assembler):
     def _map(self, group: Group) -> None:
         if self._comes_in_ended(group):
             return
-        expression, leaves = self._expression(group.nodes, group.inputs)
+        expression, leaves = self._expression(group.nodes, group.inputs, group.kept)
         shape = group.root.output.spec.shape
         images = self.batch_last and len(shape) >= 3 and any(is_batch_last(v, shape) for v in leaves)
         target = self.place_for(group.root.output, batch_last=images, strided=True)
-        self.run_map(expression, leaves, target, _name(group))
+        kept = [self.place_for(var, batch_last=images, strided=True) for var in group.kept]
+        self.run_map(expression, leaves, target, _name(group), kept)
 
     def _by_rows(self, group: RowGroup) -> None:
         """A group that runs row by row, every value as a matrix of rows and columns."""
@@ -369,7 +379,7 @@ class Planner(Assembler):
     def _ending(self, task: Task) -> tuple[Ending, list[View]]:
         """What becomes of a task's product, and the leaves for it, in the shape of the result."""
         group = task.elementwise
-        expression, _ = self._expression(group.nodes, group.inputs)
+        expression, _ = self._expression(group.nodes, group.inputs, group.kept)
         shape = group.root.output.spec.shape
         others = [v for v in group.inputs if v not in self._scalars and v is not task.through]
         number = [v is task.through for v in group.inputs].index(True)
@@ -380,7 +390,7 @@ class Planner(Assembler):
         finish = None
         if task is not None:
             ending, leaves = self._ending(task)
-            finish = Finish(ending, leaves, task.root.output, _name(task.elementwise))
+            finish = Finish(ending, leaves, task.root.output, _name(task.elementwise), task.elementwise.kept)
         taken = PRODUCTS[node.op.name](self, node, finish)
         if task is not None and taken is None:
             if task.through is not None and task.through is not node.output:
@@ -394,7 +404,7 @@ class Planner(Assembler):
         root = group.root
         expression, leaves = self._expression(group.nodes[:-1], group.inputs)
         domain, axes, name = root.inputs[0].spec.shape, root.attributes["axes"], _name(group)
-        ending, others = None, []
+        ending, others, kept = None, [], []
         if task is None:
             target = self.place_for(root.output)
         else:
@@ -403,12 +413,14 @@ class Planner(Assembler):
             name += f"+{_name(task.elementwise)}"
             others = [over_domain(view.squeezed_to(shape), domain, axes) for view in views]
             target = self.place_for(task.root.output).squeezed_to(shape)
+            kept = [self.place_for(var).squeezed_to(shape) for var in task.elementwise.kept]
+            others += [over_domain(view, domain, axes) for view in kept]
         if size(target.shape) == 0:
             return
         operands = [over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
         alone = [v for n, v in enumerate(operands) if n == 0 or n > len(leaves)] if size(target.shape) == 1 else ()
         kernel, record = reduction(Folding(expression, root.op.name, ending), operands, set(axes))
-        self.emit(name, kernel, record, operands[:1], numbers=alone)
+        self.emit(name, kernel, record, [target, *kept], numbers=alone)
 
 
 def _name(group: Group) -> str:

@@ -29,12 +29,14 @@ class Finish:
         leaves: What it reads from memory, in the shape of the result.
         output: The variable that it gives.
         name: What it is called in a plan.
+        kept: What it gives besides, in the shape of the output.
     """
 
     ending: Ending
     leaves: list[View]
     output: Var
     name: str
+    kept: tuple[Var, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Task:
         elementwise = _is_elementwise(self.root)
         same = {v for v in ending if v.spec == output.spec} if elementwise else set()
         taken_in = set(self.before.inputs) if self.before else set()
-        return Access(frozenset({*ending, *taken_in}), frozenset(same - taken_in), (output,))
+        return Access(frozenset({*ending, *taken_in}), frozenset(same - taken_in), (output, *self.elementwise.kept))
 
 
 def tasks_of(graph: Graph) -> list[Task]:
@@ -91,6 +93,7 @@ def tasks_of(graph: Graph) -> list[Task]:
         lambda n: _is_elementwise(n) and n not in inside,
         lambda n: _takes(n) and n not in inside,
         product=lambda n: n.op.name in _PRODUCTS,
+        keeps=lambda n: not any(map(_is_convolution, n.inputs)),
     )
     found = [group for group in found if group.root not in inside]
     users: dict[Var, list[Group | RowGroup]] = {}
@@ -163,6 +166,11 @@ def _lanes(parts: Sequence[Group]) -> int:
 
 def _is_elementwise(node: Node) -> bool:
     return node.op.name in LANES
+
+
+def _is_convolution(var: Var) -> bool:
+    """Whether a variable is a convolution's result; its kernels keep nothing beside the result of their ending."""
+    return var.record is not None and var.record.op.name in ("conv", "conv_input_grad")
 
 
 def _takes(node: Node) -> bool:
