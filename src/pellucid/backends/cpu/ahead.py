@@ -87,24 +87,35 @@ class Ahead:
         low, high = (e.b.select(self.some_rows, a, b) for a, b in zip(own, (I64(0), self.rows), strict=True))
         first = e.b.mul(e.b.sdiv(features[0], I64(_LINE)), I64(_LINE))
         self.left = e.b.select(self.some_features, first, I64(0))
-        self.right = e.b.select(self.some_features, features[1], self.width)
-        lines = e.b.mul(e.minus(high, low), e.ceiling(e.minus(self.right, self.left), _LINE))
-        blocks = e.b.select(e.b.icmp_signed(">", blocks, I64(1)), blocks, I64(1))
-        quota = e.b.sdiv(e.minus(e.b.add(lines, blocks), I64(1)), blocks)
-        self.quota = e.b.select(self.more, quota, I64(0))
+        right = e.b.select(self.some_features, features[1], self.width)
+        rows, lines = self._at_least_one(e.minus(high, low)), e.ceiling(e.minus(right, self.left), _LINE)
+        blocks = self._at_least_one(blocks)
+        blocks_of_row = self._at_least_one(e.b.sdiv(blocks, rows))
+        self.lines = e.b.sdiv(e.minus(e.b.add(lines, blocks_of_row), I64(1)), blocks_of_row)
+        rows_of_block = e.b.sdiv(e.minus(e.b.add(rows, blocks), I64(1)), blocks)
+        self.rows_of_block = e.b.select(self.more, rows_of_block, I64(0))
+        self.last = e.b.add(self.left, e.b.mul(e.minus(lines, I64(1)), I64(_LINE)))
         self.high = high
         e.b.store(self.left, self.offset)
         e.b.store(low, self.row)
 
+    def _at_least_one(self, number: Value) -> Value:
+        return self.e.b.select(self.e.b.icmp_signed(">", number, I64(1)), number, I64(1))
+
     def some(self) -> None:
-        """Ask for the lines of one block."""
+        """Ask for the lines of one block: a part of a row, or where there are more rows than blocks, some whole rows.
+
+        Where a row ends early its last line is asked for again, which costs less than a branch that nobody foresees.
+        """
         e, b = self.e, self.e.b
-        with e.loop(I64(0), self.quota):
+        with e.loop(I64(0), self.rows_of_block):
             row, offset = b.load(self.row, typ=I64), b.load(self.offset, typ=I64)
             with b.if_then(b.icmp_signed("<", row, self.high)):
                 number = e.load_scalar(e.advance(self.order, row, I64(8)), int64)
-                e.prefetch(b.add(e.advance(self.data, number, self.width), offset))
-                following = b.add(offset, I64(_LINE))
-                ended = b.icmp_signed(">=", following, self.right)
+                start = e.advance(self.data, number, self.width)
+                with e.loop(I64(0), self.lines) as line:
+                    e.prefetch(b.add(start, e.smaller(e.advance(offset, line, I64(_LINE)), self.last)))
+                following = e.advance(offset, self.lines, I64(_LINE))
+                ended = b.icmp_signed(">", following, self.last)
                 b.store(b.select(ended, self.left, following), self.offset)
-                b.store(b.select(ended, b.add(row, I64(1)), row), self.row)
+                b.store(b.add(row, b.zext(ended, row.type)), self.row)

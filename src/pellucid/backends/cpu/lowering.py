@@ -84,14 +84,14 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
     record += [entry for view in (*leaves, *kept) for entry in (address_of(view), view.strides[0])]
-    form = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions)
+    form, dense = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions), _dense_axis(operands[0])
     name, by_rows = "matmul" + (f"+{finish.name}" if finish else ""), []
     batch, found = p.batches.get(node.inputs[0], ("", []))
     record += found
     if loops.sizes:
-        kernel = kernels.matmul_kernel(*form)
+        kernel = kernels.matmul_kernel(*form, dense=dense)
     elif rows == 1:
-        kernel = kernels.single_row_kernel(a.dtype, *form[2:])
+        kernel = kernels.single_row_kernel(a.dtype, *form[2:], dense=dense)
     else:
         replaced = p.is_replaced(finish.output if finish else node.output)
         weights = p.is_input(node.inputs[1]) or replaced
@@ -100,8 +100,8 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         own = (target, *leaves, *kept, *(() if batch else operands[:1]))
         by_rows = [] if by_columns else [_matrix(v) for v in own]
         shared = ("columns" if by_columns else "rows", batch)
-        kernel = kernels.matmul_kernel(*form, False, *shared)
-        fetching = lambda: kernels.matmul_kernel(*form, True, *shared)  # noqa: E731
+        kernel = kernels.matmul_kernel(*form, False, *shared, dense)
+        fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense)  # noqa: E731
         p.may_fetch(rows * columns, *shared, fetching)
     p.emit(name, kernel, record, [target, *kept], by_rows)
     return finish
@@ -128,13 +128,22 @@ def _in_halves(
     record += [*found, halves.cut(inner), rows * width]
     if batch == "rows":
         p.halved.add(found[-1])
-    p.emit("matmul in halves", kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch), record, [both])
+    kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a))
+    p.emit("matmul in halves", kernel, record, [both])
     record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
     record += [address_of(target), target.strides[0]]
     own = [*leaves, *kept]
     record += [entry for view in own for entry in (address_of(view), view.strides[0])]
     kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves))
     p.emit("join" + (f"+{finish.name}" if finish else ""), kernel, record, [target, *kept], [target, *own])
+
+
+def _dense_axis(matrix: View) -> str:
+    """Along which axis of a left operand elements lie side by side; none where neither does."""
+    for axis, stride in (("inner", matrix.strides[-1]), ("rows", matrix.strides[-2])):
+        if stride == matrix.dtype.itemsize:
+            return axis
+    return ""
 
 
 def _motions(leaves: list[View]) -> tuple[str, ...]:

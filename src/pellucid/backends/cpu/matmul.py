@@ -89,8 +89,9 @@ class _Matmul:
         fetching: bool = False,
         sharing: str = "rows",
         batch: str = "",
+        dense: str = "",
     ) -> None:
-        self.dtype, self.ending, self.motions = dtype, ending, motions
+        self.dtype, self.ending, self.motions, self.dense = dtype, ending, motions, dense
         self.e = e = Emitter(lanes_for(dtype))
         self.m, self.n, self.k = e.field(), e.field(), e.field()
         self.batches = [e.field() for _ in range(batch_loops)]
@@ -203,14 +204,13 @@ class _Matmul:
         """Accumulators for some rows by a register of columns per mask, K fused multiply-adds each, then the ending."""
         e, dtype, vectors = self.e, self.dtype, len(masks)
         row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
-        a_rows = [self.row_of(a, number) for number in row_numbers]
+        left_of = self.left_of(a, row_numbers)
         b_start = e.advance(b, j, I64(dtype.itemsize))
 
         def step(inner: Value, sums: list[Value]) -> list[Value]:
             b_row = e.advance(b_start, inner, self.b_row)
             right = [e.load(e.beside(b_row, v, dtype), dtype, masks[v]) for v in range(vectors)]
-            moved = e.b.mul(self.inner_of(inner), self.a_inner)
-            left = [e.splat(e.load_scalar(e.b.add(row, moved), dtype)) for row in a_rows]
+            left = [e.splat(e.load_scalar(address, dtype)) for address in left_of(inner)]
             return [
                 e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
             ]
@@ -252,15 +252,30 @@ class _Matmul:
         stop = self.e.smaller(self.e.b.add(start, I64(_FETCHING)), self.k)
         return self.e.reduce_loop(start, stop, 1, sums, step)
 
-    def row_of(self, a: Value, number: Value) -> Value:
-        """Where a row of A begins."""
-        rows = self.batch_rows
-        return self.e.advance(a, rows.number(number) if rows and self.batch == "rows" else number, self.a_row)
+    def left_of(self, a: Value, row_numbers: Sequence[Value]) -> Callable[[Value], list[Value]]:
+        """What gives the addresses of the elements of some rows of A that follow each other, by their inner number.
 
-    def inner_of(self, number: Value) -> Value:
-        """How far along the inner axis of A an element lies."""
-        rows = self.batch_rows
-        return rows.number(number) if rows and self.batch == "inner" else number
+        Rows that lie side by side need one register for all of their addresses, where each would need its own.
+        """
+        e, rows = self.e, self.batch_rows
+        beside = I64(self.dtype.itemsize)
+        a_row, a_inner = (beside if self.dense == axis else stride for axis, stride in self.strides_of_left)
+        own = rows if self.batch == "rows" else None
+        starts = [e.advance(a, own.number(number) if own else number, a_row) for number in row_numbers]
+
+        def addresses(inner: Value) -> list[Value]:
+            moved = e.b.mul(rows.number(inner) if rows and self.batch == "inner" else inner, a_inner)
+            if self.dense != "rows":
+                return [e.b.add(start, moved) for start in starts]
+            first = e.b.add(starts[0], moved)
+            return [e.b.add(first, I64(r * self.dtype.itemsize)) for r in range(len(starts))]
+
+        return addresses
+
+    @property
+    def strides_of_left(self) -> list[tuple[str, Value]]:
+        """The strides of A by the name of the axis."""
+        return [("rows", self.a_row), ("inner", self.a_inner)]
 
     def end(self, value: Value, row: Value, j: Value, vector: int, mask: Value | None) -> list[Value]:
         """The ending's expression of one register of the product."""
@@ -271,9 +286,11 @@ class _Matmul:
         return self.ending.results(self.e, value, leaf_reader(self.e, rows, kinds, j, mask, vector))
 
 
-def single_row_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
-    """The address of the product of one row with a matrix; the record is that of :func:`matmul_kernel`."""
-    kernel = _Matmul(dtype, 0, ending, motions)
+def single_row_kernel(
+    dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = (), dense: str = ""
+) -> int:
+    """The address of the product of one row with a matrix; arguments and record are those of :func:`matmul_kernel`."""
+    kernel = _Matmul(dtype, 0, ending, motions, dense=dense)
     kernel.single_row(*kernel.addresses)
     return kernel.e.finish()
 
@@ -286,6 +303,7 @@ def matmul_kernel(
     fetching: bool = False,
     sharing: str = "rows",
     batch: str = "",
+    dense: str = "",
 ) -> int:
     """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s.
 
@@ -299,5 +317,6 @@ def matmul_kernel(
             products are stored one behind the other.
         batch: Which axis of A the rows are of a step's batch that is read where it lies in its data set: ``"rows"`` or
             ``"inner"``; by default A is an array like any other.
+        dense: Along which axis of A, if along one, elements lie side by side: ``"rows"`` or ``"inner"``.
     """
-    return _Matmul(dtype, batch_loops, ending, motions, fetching, sharing, batch).write()
+    return _Matmul(dtype, batch_loops, ending, motions, fetching, sharing, batch, dense).write()
