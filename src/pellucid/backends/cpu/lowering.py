@@ -77,7 +77,8 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     operands = [a.broadcast((*lead, *a.shape[-2:])), b.broadcast((*lead, *b.shape[-2:])), target]
     loops = merge_loops(lead, [v.strides[:-2] for v in operands]) if size(lead) > 1 else Loops((), ((), (), ()))
     rows, columns, inner = target.shape[-2], target.shape[-1], a.shape[-1]
-    if not lead and p.is_carried(node.inputs[1]) and halves.are_worth_it(rows, columns, inner, a.dtype):
+    with_weights = p.is_carried(node.inputs[1]) and halves.are_worth_it(rows, columns, inner, a.dtype)
+    if not lead and (with_weights or p.is_cut_by_samples(node)):
         _in_halves(p, node, finish, (leaves, kept), operands)
         return finish
     record: list[Entry] = [rows, columns, inner, *loops.sizes, *(address_of(v) for v in operands)]

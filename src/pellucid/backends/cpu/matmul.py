@@ -105,6 +105,7 @@ class _Matmul:
         self.out_types = [ending.expression.dtype if ending else dtype, *kept]
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
         self.halved = (e.field(), e.field()) if sharing == "halves" else None
+        self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
         self.ahead = Ahead(e) if fetching else None
         self.by_columns = sharing == "columns"
 
@@ -141,7 +142,10 @@ class _Matmul:
             start = e.b.select(second, cut, I64(0))
             self.k = e.b.select(second, e.minus(inner, cut), cut)
             low, high = (self.row_of_block(e.minus(number, e.b.mul(half, blocks)), blocks) for number in own)
-            moved = e.advance(a, start, self.a_inner), e.advance(b, start, self.b_row), e.advance(c, half, apart)
+            left = e.advance(a, start, self.a_inner)
+            if self.batch == "inner":
+                left, self.first_inner = a, start
+            moved = left, e.advance(b, start, self.b_row), e.advance(c, half, apart)
             self.product(*moved, (low, high), (I64(0), self.n))
 
     def row_of_block(self, block: Value, blocks: Value) -> Value:
@@ -226,7 +230,8 @@ class _Matmul:
         for first in range(0, rows, together):
             own = range(first, first + together)
             ended = [
-                [self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for v, mask in enumerate(masks)] for r in own
+                [self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for v, mask in enumerate(masks)]
+                for r in own
             ]
             for r, values in zip(own, ended, strict=True):
                 self.store(c, row_numbers[r], j, values, masks)
@@ -264,7 +269,8 @@ class _Matmul:
         starts = [e.advance(a, own.number(number) if own else number, a_row) for number in row_numbers]
 
         def addresses(inner: Value) -> list[Value]:
-            moved = e.b.mul(rows.number(inner) if rows and self.batch == "inner" else inner, a_inner)
+            inside = rows.number(e.b.add(self.first_inner, inner)) if rows and self.batch == "inner" else inner
+            moved = e.b.mul(inside, a_inner)
             if self.dense != "rows":
                 return [e.b.add(start, moved) for start in starts]
             first = e.b.add(starts[0], moved)

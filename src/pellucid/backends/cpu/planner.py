@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pellucid.backends.cpu import elementwise, kernels
+from pellucid.backends.cpu import elementwise, halves, kernels
 from pellucid.backends.cpu.assembler import Assembler
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
@@ -182,6 +182,14 @@ class Planner(Assembler):
     def is_carried(self, var: Var) -> bool:
         """Whether a variable is old state, which the step replaces by new one."""
         return var in self._carried
+
+    def is_cut_by_samples(self, node: Node) -> bool:
+        """Whether a matrix product is computed in halves of its inner axis, the samples."""
+        if node.op.name != "matmul" or node.output.spec.ndim != 2:
+            return False
+        a, b = node.inputs
+        (rows, inner), columns = a.spec.shape, b.spec.shape[1]
+        return halves.of_samples(rows, columns, inner, a.spec.dtype, data=a in self.batches)
 
     def is_shown(self, var: Var) -> bool:
         """Whether a variable is an output of the graph."""
@@ -404,6 +412,9 @@ class Planner(Assembler):
         root = group.root
         expression, leaves = self._expression(group.nodes[:-1], group.inputs)
         domain, axes, name = root.inputs[0].spec.shape, root.attributes["axes"], _name(group)
+        if self._is_cut_by_samples(group):
+            leaves = [self._sums_of_halves(leaves[0])]
+            domain = leaves[0].shape
         ending, others, kept = None, [], []
         if task is None:
             target = self.place_for(root.output)
@@ -421,6 +432,23 @@ class Planner(Assembler):
         alone = [v for n, v in enumerate(operands) if n == 0 or n > len(leaves)] if size(target.shape) == 1 else ()
         kernel, record = reduction(Folding(expression, root.op.name, ending), operands, set(axes))
         self.emit(name, kernel, record, [target, *kept], numbers=alone)
+
+    def _is_cut_by_samples(self, group: Group) -> bool:
+        """Whether a group is the sum over samples of a matrix that a product over samples reads in halves of them."""
+        (var, *_), root = group.inputs, group.root
+        plain = (
+            len(group.nodes) == 1 and root.op.name == "sum" and var.spec.ndim == 2 and root.attributes["axes"] == (0,)
+        )
+        beside = plain and self.views[var].strides[1] == var.spec.dtype.itemsize
+        return beside and any(self.is_cut_by_samples(user) and user.inputs[1] is var for user in self.users_of(var))
+
+    def _sums_of_halves(self, matrix: View) -> View:
+        """The sums of a matrix's columns in each half of its rows [2, column]."""
+        (rows, columns), width = matrix.shape, matrix.strides[0]
+        sums = self.temporary(Spec((2, columns), matrix.dtype))
+        record = [rows, halves.cut(rows), columns, address_of(matrix), width, address_of(sums)]
+        self.emit("sums of halves", kernels.column_sums_kernel(matrix.dtype), record, [sums])
+        return sums
 
 
 def _name(group: Group) -> str:
