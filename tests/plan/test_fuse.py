@@ -52,6 +52,48 @@ def test_an_output_is_never_hidden_in_a_group():
     assert fused(function, X) == [["exp"], ["tanh"]]
 
 
+def with_kept(function, *args, keeps=lambda node: True):
+    """The operations and the number of kept variables of each group."""
+    graph = trace(function, *args).graph
+    elementwise = {"add", "mul", "exp", "neg", "tanh", "sub"}
+    found = groups(
+        graph,
+        lambda node: node.op.name in elementwise,
+        lambda node: node.op.name in elementwise | {"sum"},
+        keeps=keeps,
+    )
+    for group in found:
+        assert set(group.kept) == {n.output for n in group.nodes[:-1]} & set(graph.outputs)
+    return [([node.op.name for node in group.nodes], len(group.kept)) for group in found]
+
+
+def test_an_output_that_one_group_uses_is_kept_beside_its_result():
+    def function(x):
+        y = ops.exp(x)
+        return y, ops.tanh(y)
+
+    assert with_kept(function, X) == [(["exp", "tanh"], 1)]
+    assert with_kept(function, X, keeps=lambda node: node.op.name != "exp") == [(["exp"], 0), (["tanh"], 0)]
+
+
+def test_an_output_is_not_kept_in_a_reduction_in_another_shape_or_in_two_groups():
+    def reduced(x):
+        y = ops.exp(x)
+        return y, ops.sum(y, 1)
+
+    def stretched(x, b):
+        y = ops.exp(b)
+        return y, x + y
+
+    def shared(x):
+        y = ops.exp(x)
+        return y, ops.tanh(y), -y
+
+    assert with_kept(reduced, X) == [(["exp"], 0), (["sum"], 0)]
+    assert with_kept(stretched, X, X[0]) == [(["exp"], 0), (["add"], 0)]
+    assert with_kept(shared, X) == [(["exp"], 0), (["tanh"], 0), (["neg"], 0)]
+
+
 def test_a_smaller_operand_is_computed_before_it_is_stretched():
     assert fused(lambda x, b: x + ops.exp(b), X, X[0]) == [["exp"], ["add"]]
 

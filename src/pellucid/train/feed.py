@@ -102,7 +102,8 @@ class ArrayFeed(Feed):
         self.batch_size = self.count if batch_size is None else min(batch_size, self.count)
         self.steps = -(-self.count // self.batch_size)
         self._dtypes = tuple(input_dtypes)
-        self._shuffle, self._seed = shuffle, seed
+        # The gradient of all samples together does not depend on their order.
+        self._shuffle, self._seed = shuffle and self.batch_size < self.count, seed
 
     def epoch(self, number: int) -> Iterator[Segment]:
         """The batches of an epoch, shuffled where asked for: first the whole ones, then what is left."""

@@ -340,7 +340,7 @@ class Model(Layer):
             validation_split: The share of the data to set apart for that: chosen at random (by ``seed``), and in the
                 proportions of the classes where targets are classes. (Keras takes the last rows instead.)
             validation_every: Validate every so many epochs.
-            shuffle: A new order of the samples in every epoch.
+            shuffle: A new order of the samples in every epoch; not where one batch holds them all.
             class_weight: Class -> weight of its samples' loss, or ``"balanced"``.
             sample_weight: The weight of each sample's loss.
             callbacks: A list of Callbacks or functions ``f(epoch, logs)``, or one of them.

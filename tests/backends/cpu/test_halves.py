@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pellucid import Input, Sequential, backends, ops, set_num_threads, set_seed
+from pellucid import Input, Sequential, backends, compile, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import halves
 from pellucid.backends.cpu.ahead import EVERYTHING, OWN_FEATURES, OWN_ROWS
 from pellucid.backends.loop import LoopData, LoopForm
@@ -127,7 +127,7 @@ def test_the_first_layer_of_a_network_with_small_batches_is_halved_and_no_other(
 @pytest.mark.parametrize(("units", "batch", "inputs"), [(100, 384, 784), (16, 16, 64), (600, 64, 784)])
 def test_large_batches_and_small_weights_stay_whole(units, batch, inputs):
     plan = plan_of(trained(units, batch, inputs)[0])
-    assert not any("halves" in i.name for i in plan)
+    assert not any(i.name == "matmul in halves" and i.record[2] == inputs for i in plan)
     assert {i.record[-1] for i in plan if "fetching" in i.name} <= {OWN_ROWS, EVERYTHING}
 
 
@@ -185,3 +185,88 @@ def test_halves_are_worth_it_for_large_weights_and_small_batches():
     assert not halves.are_worth_it(16, 16, 64, float32)
     assert not halves.are_worth_it(16, 512, 31, float32)
     assert not halves.are_worth_it(16, 32, 784, np.dtype(np.int64))
+
+
+# Sums over samples.
+
+
+def summed(backend, samples, features, columns, dtype, data, steps=2):
+    """Gradients of weights and bias over many samples; the plan's names, and what came out."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(steps * samples, features)).astype(dtype)
+    z = rng.normal(size=(steps * samples, columns)).astype(dtype)
+    w, b = rng.normal(size=(features, columns)).astype(dtype), rng.normal(size=columns).astype(dtype)
+
+    def step(x, z, w, b):
+        x, z = x if data else ops.tanh(x), ops.tanh(z)  # data and what the step computes: the latter would move
+        return w - 0.1 * ops.matmul(ops.transpose(x, (1, 0)), z), b - 0.1 * ops.sum(z, 0)
+
+    specs = [Spec((samples, n), np.dtype(dtype)) for n in (features, columns)]
+    graph = rewrite(trace(step, *specs, Spec(w.shape, w.dtype), Spec(b.shape, b.dtype)).graph)
+    loop = backends.get(backend).compile_loop(graph, LoopForm(rows=2, carried=(0, 1)))
+    run = loop.start(LoopData([x, z], np.arange(len(x))[::-1].copy(), state=[w, b]))
+    while run.done < run.steps:
+        run.advance(run.steps - run.done)
+    names = [i.name for made in getattr(loop, "_made", {}).values() for i in made.plan.instructions]
+    return names, [w, b]
+
+
+@given(
+    samples=st.sampled_from([2, 3, 7, 8, 9, 15, 16, 17, 40, 63]),
+    features=st.sampled_from([2, 5, 8, 9, 17, 33]),
+    columns=st.sampled_from([1, 3, 8, 9, 16, 17, 49]),
+    dtype=st.sampled_from(["float32", "float64"]),
+    data=st.booleans(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_halves_of_samples_give_the_gradients_and_the_same_bits_on_any_threads(
+    always, monkeypatch, samples, features, columns, dtype, data
+):
+    monkeypatch.setattr(halves, "of_samples", lambda *sizes, data: True)
+    results = []
+    for threads in (1, 2, 3, 5):
+        set_num_threads(threads)
+        names, found = summed("cpu", samples, features, columns, dtype, data)
+        results.append([value.tobytes() for value in found])
+    assert {"matmul in halves", "sums of halves"} <= set(names)
+    assert all(other == results[0] for other in results)
+    for own, wanted in zip(found, summed("reference", samples, features, columns, dtype, data)[1], strict=True):
+        np.testing.assert_allclose(own, wanted, rtol=1e-4, atol=1e-4 if dtype == "float32" else 1e-10)
+
+
+def test_small_weights_of_large_batches_have_their_gradients_in_halves_of_samples():
+    set_seed(0)
+    model = Sequential([Input((4,)), Dense(32, "relu"), Dense(16, "relu"), Dense(4, "softmax")])
+    model.compile("categorical_crossentropy", "sgd")
+    x, y = R.normal(size=(4096, 4)).astype("f4"), np.arange(4096) % 4
+    model.fit(x, y, batch_size=2048, epochs=1, verbose=0)
+    names = [i.name for i in plan_of(model)]
+    assert names.count("matmul in halves") == names.count("sums of halves") == 3
+
+
+def test_nan_goes_through_sums_of_halves(always, monkeypatch):
+    monkeypatch.setattr(halves, "of_samples", lambda *sizes, data: True)
+
+    def gradients(x, z):
+        z = z * 1.5
+        return ops.matmul(ops.transpose(x, (1, 0)), z), ops.sum(z, 0)
+
+    x, z = R.normal(size=(40, 3)).astype("f4"), R.normal(size=(40, 5)).astype("f4")
+    z[30, 2], z[1, 4] = np.nan, np.inf
+    product, total = (np.asarray(value) for value in compile(gradients, backend="cpu")(x, z))
+    assert np.isnan(total[2])
+    assert np.isposinf(total[4])
+    assert np.isfinite(total[[0, 1, 3]]).all()
+    assert np.isnan(product[:, 2]).all()
+    assert np.isinf(product[:, 4]).all()
+
+
+def test_sums_over_samples_are_halved_where_the_samples_are_much_larger_than_the_gradient():
+    assert halves.of_samples(32, 16, 10_000, float32, data=False)
+    assert halves.of_samples(4, 32, 10_000, float32, data=True)
+    assert halves.of_samples(100, 10, 256, float32, data=False)
+    assert not halves.of_samples(784, 100, 256, float32, data=True)
+    assert not halves.of_samples(500, 500, 128, float32, data=False)
+    assert not halves.of_samples(32, 10, 16, float32, data=False)
+    assert not halves.of_samples(1, 10, 10_000, float32, data=False)
+    assert not halves.of_samples(32, 16, 10_000, np.dtype(np.int64), data=False)

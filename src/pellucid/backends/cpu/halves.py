@@ -51,7 +51,7 @@ def of_samples(rows: int, columns: int, inner: int, dtype: DType, *, data: bool)
         columns: Columns of the result.
         inner: The inner size.
         dtype: The type of the elements.
-        data: Whether the left operand is the step's batch, which no thread has computed.
+        data: Whether the left operand is the step's data, which no thread has computed; the right one is computed.
     """
     moving = inner * ((0 if data else rows) + columns)
     worth = moving * dtype.itemsize >= 2 * _WORTH_WAITING

@@ -81,10 +81,7 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     if not lead and (with_weights or p.is_cut_by_samples(node)):
         _in_halves(p, node, finish, (leaves, kept), operands)
         return finish
-    record: list[Entry] = [rows, columns, inner, *loops.sizes, *(address_of(v) for v in operands)]
-    record += [*operands[0].strides[-2:], operands[1].strides[-2], operands[2].strides[-2]]
-    record += [s for column in zip(*loops.strides, strict=True) for s in column]
-    record += [entry for view in (*leaves, *kept) for entry in (address_of(view), view.strides[0])]
+    record = _product_record(operands, loops, [*leaves, *kept])
     form, dense = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions), _dense_axis(operands[0])
     name, by_rows = "matmul" + (f"+{finish.name}" if finish else ""), []
     batch, found = p.batches.get(node.inputs[0], ("", []))
@@ -106,6 +103,15 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         p.may_fetch(rows * columns, *shared, fetching)
     p.emit(name, kernel, record, [target, *kept], by_rows)
     return finish
+
+
+def _product_record(operands: list[View], loops: Loops, ended: list[View]) -> list[Entry]:
+    """Sizes, addresses and strides of a product, of its batches, and of what its ending reads and keeps."""
+    a, _, target = operands
+    record: list[Entry] = [*target.shape[-2:], a.shape[-1], *loops.sizes, *(address_of(v) for v in operands)]
+    record += [*a.strides[-2:], *(v.strides[-2] for v in operands[1:])]
+    record += [s for column in zip(*loops.strides, strict=True) for s in column]
+    return record + [entry for view in ended for entry in (address_of(view), view.strides[0])]
 
 
 def _in_halves(

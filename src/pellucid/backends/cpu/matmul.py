@@ -74,9 +74,9 @@ class _Matmul:
     """One kernel in the making: its record is M, N, K, batch sizes; addresses and strides of the operands.
 
     Addresses of A, B, C; strides a_row, a_inner, b_row, c_row; for each batch loop the strides of A, B and C; then for
-    each leaf of the ending, and each result that it keeps, its address and row stride. Where A is a batch in its data set, what
-    :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where threads share halves, the inner size of the first half
-    and the bytes from its product to that of the second; where it fetches, what
+    each leaf of the ending, and each result that it keeps, its address and row stride. Where A is a batch in its data
+    set, what :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where threads share halves, the inner size of the
+    first half and the bytes from its product to that of the second; where it fetches, what
     :class:`~pellucid.backends.cpu.ahead.Ahead` reads.
     """
 
@@ -224,8 +224,8 @@ class _Matmul:
             sums = e.reduce_loop(I64(0), self.k, 1, zeros, step)
         else:
             sums = e.reduce_loop(I64(0), self.k, _FETCHING, zeros, lambda k, sums: self.fetching(k, sums, step))
-        # All leaves are read before anything is stored: rows that overlap in a register would wait for each other. Where
-        # an ending gives several results, registers do not suffice for that.
+        # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
+        # Where an ending gives several results, registers do not suffice for that.
         together = 1 if self.kept else rows
         for first in range(0, rows, together):
             own = range(first, first + together)

@@ -184,12 +184,12 @@ class Planner(Assembler):
         return var in self._carried
 
     def is_cut_by_samples(self, node: Node) -> bool:
-        """Whether a matrix product is computed in halves of its inner axis, the samples."""
+        """Whether a product of matrices that the step computes is made in halves of its inner axis, the samples."""
         if node.op.name != "matmul" or node.output.spec.ndim != 2:
             return False
-        a, b = node.inputs
+        (a, b), outside = node.inputs, [self.is_input(owner(var)) for var in node.inputs]
         (rows, inner), columns = a.spec.shape, b.spec.shape[1]
-        return halves.of_samples(rows, columns, inner, a.spec.dtype, data=a in self.batches)
+        return not outside[1] and halves.of_samples(rows, columns, inner, a.spec.dtype, data=outside[0])
 
     def is_shown(self, var: Var) -> bool:
         """Whether a variable is an output of the graph."""

@@ -73,7 +73,7 @@ class Pace:
     TURN, TRIAL = 0.06, 0.002
     #: A trial of the slower way may take one part in so many of the time: at first, since a core that was idle takes
     #: some time until it is fast, and in the long run.
-    EAGER, RETRY = 2, 100
+    EAGER, RETRY = 2, 300
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
