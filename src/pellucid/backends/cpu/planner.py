@@ -435,15 +435,14 @@ class Planner(Assembler):
 
     def _is_cut_by_samples(self, group: Group) -> bool:
         """Whether a group is the sum over samples of a matrix that a product over samples reads in halves of them."""
-        (var, *_), root = group.inputs, group.root
-        plain = (
-            len(group.nodes) == 1 and root.op.name == "sum" and var.spec.ndim == 2 and root.attributes["axes"] == (0,)
-        )
-        beside = plain and self.views[var].strides[1] == var.spec.dtype.itemsize
-        return beside and any(self.is_cut_by_samples(user) and user.inputs[1] is var for user in self.users_of(var))
+        var, root = group.inputs[0], group.root
+        if len(group.nodes) > 1 or root.op.name != "sum" or var.spec.ndim != 2 or root.attributes["axes"] != (0,):
+            return False
+        return any(self.is_cut_by_samples(user) and user.inputs[1] is var for user in self.users_of(var))
 
     def _sums_of_halves(self, matrix: View) -> View:
         """The sums of a matrix's columns in each half of its rows [2, column]."""
+        matrix = self.densely(matrix)
         (rows, columns), width = matrix.shape, matrix.strides[0]
         sums = self.temporary(Spec((2, columns), matrix.dtype))
         record = [rows, halves.cut(rows), columns, address_of(matrix), width, address_of(sums)]
