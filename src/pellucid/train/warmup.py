@@ -139,7 +139,7 @@ def _images(
         hidden += [Conv2D(count, taps, padding="same", activation=activation)]
         hidden += [between()] if between else []
         hidden += [pooling(2)]
-    _classify((12, 12, 1), [*hidden, Flatten(), Dense(24, activation=activation)])
+    _classify((12, 12, 1), [*hidden, Flatten(), Dense(192, activation=activation)])
 
 
 def _classify(
