@@ -70,7 +70,7 @@ class Pace:
     """
 
     #: Seconds after which Python has its turn, roughly; and of a trial of the slower way.
-    TURN, TRIAL = 0.06, 0.002
+    TURN, TRIAL = 0.05, 0.002
     #: A trial of the slower way may take one part in so many of the time: at first, since a core that was idle takes
     #: some time until it is fast, and in the long run.
     EAGER, RETRY = 2, 300
