@@ -81,6 +81,10 @@ def test_an_output_is_not_kept_in_a_reduction_in_another_shape_or_in_two_groups(
         y = ops.exp(x)
         return y, ops.sum(y, 1)
 
+    def reduced_in_the_same_shape(x):
+        y = ops.exp(x)
+        return y, ops.sum(y, 1, keepdims=True)
+
     def stretched(x, b):
         y = ops.exp(b)
         return y, x + y
@@ -90,6 +94,7 @@ def test_an_output_is_not_kept_in_a_reduction_in_another_shape_or_in_two_groups(
         return y, ops.tanh(y), -y
 
     assert with_kept(reduced, X) == [(["exp"], 0), (["sum"], 0)]
+    assert with_kept(reduced_in_the_same_shape, X[:, :1]) == [(["exp"], 0), (["sum"], 0)]
     assert with_kept(stretched, X, X[0]) == [(["exp"], 0), (["add"], 0)]
     assert with_kept(shared, X) == [(["exp"], 0), (["tanh"], 0), (["neg"], 0)]
 

@@ -67,7 +67,7 @@ def groups(
             if len(leaders) == 1:
                 (candidate,) = leaders.values()
                 fits = takes(candidate) and _domain(candidate) == node.output.spec.shape
-                fits = fits and (not shown or candidate.output.spec.shape == node.output.spec.shape)
+                fits = fits and (not shown or joins(candidate))
                 fits = fits and not (ends_product(node) and any(map(ends_product, members[candidate])))
                 if fits and len(members[candidate]) < limit:
                     chosen = candidate

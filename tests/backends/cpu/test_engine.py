@@ -60,6 +60,36 @@ def test_a_stack_of_matrices_by_one_matrix_is_one_product_with_its_ending(leaf, 
     assert [i.name for i in executable.plan.instructions] == names
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, c: ops.matmul(a, a),
+        lambda a, c: ops.matmul(a, a) + a,
+        lambda a, c: ops.matmul(c, a) + a,
+        lambda a, c: ops.matmul(ops.transpose(a, (1, 0)), a),
+    ],
+)
+def test_what_is_multiplied_from_the_right_is_waited_for_whatever_else_it_is(function):
+    def twice(w, c):
+        return function(ops.tanh(ops.matmul(w, w)), c)
+
+    r = np.random.default_rng(0)
+    w, c = (r.normal(size=(40, 40)).astype("f4") for _ in range(2))
+    compiled = compile(twice, backend="cpu")
+    first, *_ = backends.get("cpu").compile(compiled.graph(w, c)).plan.instructions
+    assert first.name == "matmul+tanh"
+    assert first.waits
+    expected = np.asarray(compile(twice, backend="reference")(w, c))
+    np.testing.assert_allclose(np.asarray(compiled(w, c)), expected, atol=1e-4)
+
+
+def test_graphs_without_work_run_on_several_threads(monkeypatch):
+    monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
+    compiled = compile(lambda a: (a, a * 2.0), backend="cpu")
+    for _ in range(50):
+        assert [np.asarray(value).shape for value in compiled(np.ones((0, 1), "f4"))] == [(0, 1)] * 2
+
+
 def test_a_product_that_is_used_twice_is_stored():
     def function(x, w):
         z = ops.matmul(x, w)

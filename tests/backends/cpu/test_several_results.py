@@ -141,6 +141,16 @@ def test_a_convolution_whose_sum_is_returned_keeps_its_ending(shape):
     assert any(i.name.startswith("conv") and "add" in i.name for i in plan.instructions)
 
 
+@pytest.mark.parametrize("reduction", [ops.sum, ops.max, ops.mean])
+def test_what_is_returned_and_reduced_in_the_same_shape_is_there(reduction):
+    def function(x):
+        z = x * 2.0 + 1.0
+        return z, reduction(z, 1, keepdims=True)
+
+    for value in compile(function, backend="cpu")(np.ones((5, 1), "f4")):
+        np.testing.assert_array_equal(np.asarray(value), np.full((5, 1), 3, "f4"))
+
+
 def test_nan_and_infinity_reach_every_result():
     x = np.ones((8, 20), "f4")
     x[0, 3], x[1, 5] = np.nan, np.inf

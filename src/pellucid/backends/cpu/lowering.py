@@ -96,7 +96,8 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         in_halves = replaced and halves.are_worth_it(inner, columns, rows, a.dtype)  # where they are multiplied with
         by_columns = not in_halves and matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
         own = (target, *leaves, *kept, *(() if batch else operands[:1]))
-        by_rows = [] if by_columns else [_matrix(v) for v in own]
+        # Every thread reads the whole right operand, whatever else lies in its buffer.
+        by_rows = [] if by_columns else [_matrix(v) for v in own if v.buffer != operands[1].buffer]
         shared = ("columns" if by_columns else "rows", batch)
         kernel = kernels.matmul_kernel(*form, False, *shared, dense)
         fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense)  # noqa: E731

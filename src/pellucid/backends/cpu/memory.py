@@ -68,7 +68,7 @@ class Memory:
     @property
     def may_share(self) -> bool:
         """Whether several threads may be faster than one."""
-        return self.work >= _WORTH_SHARING
+        return self.work >= _WORTH_SHARING and len(self.plan.instructions) > 0
 
     @property
     def done(self) -> int:
