@@ -7,16 +7,25 @@ from pellucid.plan.fuse import groups
 X = np.ones((4, 3), "float32")
 
 
-def fused(function, *args, limit=24):
+ELEMENTWISE = {"add", "mul", "exp", "neg", "tanh", "sub"}
+
+
+def grouped(function, *args, limit=24, **rules):
+    """The graph of a function, and its groups."""
     graph = trace(function, *args).graph
-    elementwise = {"add", "mul", "exp", "neg", "tanh", "sub"}
     found = groups(
         graph,
-        lambda node: node.op.name in elementwise,
-        lambda node: node.op.name in elementwise | {"sum"},
+        lambda node: node.op.name in ELEMENTWISE,
+        lambda node: node.op.name in ELEMENTWISE | {"sum"},
         limit,
-        product=lambda node: node.op.name == "matmul",
+        **rules,
     )
+    return graph, found
+
+
+def fused(function, *args, limit=24):
+    """The operations of each group."""
+    _, found = grouped(function, *args, limit=limit, product=lambda node: node.op.name == "matmul")
     return [[node.op.name for node in group.nodes] for group in found]
 
 
@@ -54,14 +63,7 @@ def test_an_output_is_never_hidden_in_a_group():
 
 def with_kept(function, *args, keeps=lambda node: True):
     """The operations and the number of kept variables of each group."""
-    graph = trace(function, *args).graph
-    elementwise = {"add", "mul", "exp", "neg", "tanh", "sub"}
-    found = groups(
-        graph,
-        lambda node: node.op.name in elementwise,
-        lambda node: node.op.name in elementwise | {"sum"},
-        keeps=keeps,
-    )
+    graph, found = grouped(function, *args, keeps=keeps)
     for group in found:
         assert set(group.kept) == {n.output for n in group.nodes[:-1]} & set(graph.outputs)
     return [([node.op.name for node in group.nodes], len(group.kept)) for group in found]
