@@ -81,6 +81,12 @@ def test_an_order_follows_from_seed_and_epoch_alone():
     assert seen(feed(shuffle=True, seed=1).epoch(0)) != first
 
 
+@pytest.mark.parametrize("batch_size", [10, 64, None])
+def test_one_batch_of_all_samples_keeps_their_order(batch_size):
+    assert seen(feed(batch_size=batch_size, shuffle=True).epoch(0)) == [list(range(10))]
+    assert seen(feed(batch_size=9, shuffle=True).epoch(0)) != [list(range(9)), [9]]
+
+
 def test_only_the_given_rows_are_used():
     rows = np.array([9, 2, 5])
     assert seen(feed(rows=rows).epoch(0)) == [[9, 2, 5]]
