@@ -91,9 +91,8 @@ class Ahead:
         rows, lines = self._at_least_one(e.minus(high, low)), e.ceiling(e.minus(right, self.left), _LINE)
         blocks = self._at_least_one(blocks)
         blocks_of_row = self._at_least_one(e.b.sdiv(blocks, rows))
-        self.lines = e.b.sdiv(e.minus(e.b.add(lines, blocks_of_row), I64(1)), blocks_of_row)
-        rows_of_block = e.b.sdiv(e.minus(e.b.add(rows, blocks), I64(1)), blocks)
-        self.rows_of_block = e.b.select(self.more, rows_of_block, I64(0))
+        self.lines = e.ceiling(lines, blocks_of_row)
+        self.rows_of_block = e.b.select(self.more, e.ceiling(rows, blocks), I64(0))
         self.last = e.b.add(self.left, e.b.mul(e.minus(lines, I64(1)), I64(_LINE)))
         self.high = high
         e.b.store(self.left, self.offset)

@@ -190,9 +190,11 @@ class Emitter:
         """x - y of int64."""
         return self.b.sub(x, y)
 
-    def ceiling(self, n: Value, unit: int) -> Value:
+    def ceiling(self, n: Value, unit: Value | int) -> Value:
         """n / unit of int64, rounded up."""
-        return self.b.sdiv(self.b.add(n, I64(unit - 1)), I64(unit))
+        whole = I64(unit) if isinstance(unit, int) else unit
+        less = I64(unit - 1) if isinstance(unit, int) else self.b.sub(unit, I64(1))
+        return self.b.sdiv(self.b.add(n, less), whole)
 
     def advance(self, address: Value, index: Value, stride: Value) -> Value:
         """address + index * stride."""

@@ -264,7 +264,8 @@ class _Matmul:
         """
         e, rows = self.e, self.batch_rows
         beside = I64(self.dtype.itemsize)
-        a_row, a_inner = (beside if self.dense == axis else stride for axis, stride in self.strides_of_left)
+        a_row = beside if self.dense == "rows" else self.a_row
+        a_inner = beside if self.dense == "inner" else self.a_inner
         own = rows if self.batch == "rows" else None
         starts = [e.advance(a, own.number(number) if own else number, a_row) for number in row_numbers]
 
@@ -277,11 +278,6 @@ class _Matmul:
             return [e.b.add(first, I64(r * self.dtype.itemsize)) for r in range(len(starts))]
 
         return addresses
-
-    @property
-    def strides_of_left(self) -> list[tuple[str, Value]]:
-        """The strides of A by the name of the axis."""
-        return [("rows", self.a_row), ("inner", self.a_inner)]
 
     def end(self, value: Value, row: Value, j: Value, vector: int, mask: Value | None) -> list[Value]:
         """The ending's expression of one register of the product."""

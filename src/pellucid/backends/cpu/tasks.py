@@ -17,7 +17,8 @@ from pellucid.plan.rows import RowGroup, row_groups
 from pellucid.shapes import size
 
 REDUCTIONS = ("sum", "max", "min")
-_PRODUCTS = ("matmul", "conv", "conv_input_grad")
+_CONVOLUTIONS = ("conv", "conv_input_grad")
+_PRODUCTS = ("matmul", *_CONVOLUTIONS)
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def _is_elementwise(node: Node) -> bool:
 
 def _is_convolution(var: Var) -> bool:
     """Whether a variable is a convolution's result; its kernels keep nothing beside the result of their ending."""
-    return var.record is not None and var.record.op.name in ("conv", "conv_input_grad")
+    return var.record is not None and var.record.op.name in _CONVOLUTIONS
 
 
 def _takes(node: Node) -> bool:
