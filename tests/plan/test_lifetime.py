@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.plan.lifetime import ALIGNMENT, Lifetime, aligned, place
+from pellucid.alignment import ALIGNMENT
+from pellucid.plan.lifetime import Lifetime, aligned, place
 
 lifetimes = st.lists(
     st.tuples(st.integers(0, 500), st.integers(0, 9), st.integers(0, 5)).map(

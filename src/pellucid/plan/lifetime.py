@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A cache line, and the widest vector register: no value shares a line with another.
-ALIGNMENT = 64
+from pellucid.alignment import ALIGNMENT
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Lifetime:
 
 
 def aligned(size: int) -> int:
-    """The size rounded up to whole cache lines, at least one.
+    """The size rounded up to whole cache lines, at least one, so that no value shares a line with another.
 
     >>> aligned(1), aligned(64), aligned(65)
     (64, 64, 128)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.alignment import aligned_copy
 from pellucid.backends.loop import LoopData
 from pellucid.errors import ShapeError
 from pellucid.shapes import show
@@ -39,7 +40,7 @@ class Predictor:
     def _follow(self) -> None:
         """Take the model's present parameters."""
         self._versions = [p.version for p in self._parameters]
-        state = [np.array(p.numpy()) for p in self._parameters]
+        state = [aligned_copy(p.numpy()) for p in self._parameters]
         self._step = self._loop.fixed(LoopData(self._inputs, self._order, state=state))
 
     def __call__(self, *inputs: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pellucid.alignment import aligned_copy
 from pellucid.tensor import Tensor
 
 
@@ -22,7 +23,7 @@ class TrainingState:
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = list(tensors)
-        self.arrays = [np.array(t.numpy(), order="C") for t in tensors]
+        self.arrays = [aligned_copy(t.numpy()) for t in tensors]
         self._versions = [t.version for t in tensors]
 
     def is_of(self, tensors: Sequence[Tensor]) -> bool:

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pellucid.backends.cpu import threads
 from pellucid.backends.cpu.ahead import OWN_FEATURES, Rows
+from pellucid.dtypes import int8
 from pellucid.op import Spec
 from pellucid.plan.barriers import access_of, phases
 from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
 from pellucid.plan.lifetime import Lifetime, aligned, place
-from pellucid.plan.plan import Address, Entry, Instruction, Plan
+from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
 
 
 class _Fetcher(NamedTuple):
@@ -79,6 +81,15 @@ class Assembler:
         self._sizes[buffer] = byte_size(spec)
         view = dense(buffer, spec)
         return replace(view, strides=batch_last_strides(spec.shape, spec.dtype.itemsize)) if batch_last else view
+
+    def scratch(self, own: int) -> tuple[View, list[Entry]]:
+        """Memory that each thread has for itself in the next instruction, and what its record says of it.
+
+        Args:
+            own: Bytes of each thread.
+        """
+        view = self.temporary(Spec((threads.most(), aligned(own)), int8))
+        return view, [address_of(view), aligned(own)]
 
     @property
     def next_number(self) -> int:

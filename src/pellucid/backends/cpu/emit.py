@@ -71,6 +71,10 @@ class Emitter:
         self._fields += 1
         return self.b.load(place, typ=I64)
 
+    def own_memory(self) -> Value:
+        """The address of the memory that each thread has for itself; record: where it begins, bytes of each thread."""
+        return self.advance(self.field(), self.thread, self.field())
+
     def vector_type(self, dtype: DType) -> ir.VectorType:
         """The type of a register of elements: booleans are single bits there."""
         return ir.VectorType(I1 if dtype.kind == "b" else element_type(dtype), self.lanes)
@@ -118,6 +122,24 @@ class Emitter:
         return self.b.add(self.b.mul(x, y), z)
 
     # Loops.
+
+    def either(
+        self, condition: Value, then: Callable[[], list[Value]], other: Callable[[], list[Value]]
+    ) -> list[Value]:
+        """The values of one of two branches."""
+        found = []
+        with self.b.if_else(condition) as branches:
+            for branch, make in zip(branches, (then, other), strict=True):
+                with branch:
+                    found.append((make(), self.b.block))
+        (first, at), (second, elsewhere) = found
+        joined = []
+        for x, y in zip(first, second, strict=True):
+            phi = self.b.phi(x.type)
+            phi.add_incoming(x, at)
+            phi.add_incoming(y, elsewhere)
+            joined.append(phi)
+        return joined
 
     @contextmanager
     def loop(self, start: Value, stop: Value, step: int | Value = 1) -> Iterator[Value]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.backends.cpu import halves, images, kernels, matmul, pooling
+from pellucid.backends.cpu import halves, images, kernels, matmul, narrow, packing, pooling
 from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Planner
 from pellucid.backends.cpu.tasks import REDUCTIONS, Finish
 from pellucid.backends.cpu.views import pick
+from pellucid.dtypes import DType
 from pellucid.graph.ir import Node
 from pellucid.op import Spec
 from pellucid.plan.layout import Loops, View, merge_loops
+from pellucid.plan.order import owner
 from pellucid.plan.plan import Address, Entry, address_of
 from pellucid.shapes import normalize_axis, size
 
@@ -67,7 +69,8 @@ def _concatenate(p: Planner, node: Node) -> View:
 
 def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     a, b = (p.views[v] for v in node.inputs)
-    b = p.densely(b)
+    turned = _is_turned(p, node, a, b)
+    b = b if turned else p.densely(b)
     if size(node.output.spec.shape) == 0:
         p.place_for(node.output)
         return None
@@ -78,12 +81,12 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     loops = merge_loops(lead, [v.strides[:-2] for v in operands]) if size(lead) > 1 else Loops((), ((), (), ()))
     rows, columns, inner = target.shape[-2], target.shape[-1], a.shape[-1]
     with_weights = p.is_carried(node.inputs[1]) and halves.are_worth_it(rows, columns, inner, a.dtype)
-    if not lead and (with_weights or p.is_cut_by_samples(node)):
+    if not lead and not turned and (with_weights or p.is_cut_by_samples(node)):
         _in_halves(p, node, finish, (leaves, kept), operands)
         return finish
-    record = _product_record(operands, loops, [*leaves, *kept])
+    record = _product_record(operands, loops, [*leaves, *kept], turned)
     form, dense = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions), _dense_axis(operands[0])
-    name, by_rows = "matmul" + (f"+{finish.name}" if finish else ""), []
+    name, by_rows, own = "matmul" + (f"+{finish.name}" if finish else ""), [], []
     batch, found = p.batches.get(node.inputs[0], ("", []))
     record += found
     if loops.sizes:
@@ -91,26 +94,74 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     elif rows == 1:
         kernel = kernels.single_row_kernel(a.dtype, *form[2:], dense=dense)
     else:
-        replaced = p.is_replaced(finish.output if finish else node.output)
-        weights = p.is_input(node.inputs[1]) or replaced
-        in_halves = replaced and halves.are_worth_it(inner, columns, rows, a.dtype)  # where they are multiplied with
-        by_columns = not in_halves and matmul.by_columns(rows, columns, inner, a.dtype, stays=weights)
-        own = (target, *leaves, *kept, *(() if batch else operands[:1]))
+        by_columns = _is_by_columns(p, node, finish)
+        cut = (target, *leaves, *kept, *(() if batch else operands[:1]))
         # Every thread reads the whole right operand, whatever else lies in its buffer.
-        by_rows = [] if by_columns else [_matrix(v) for v in own if v.buffer != operands[1].buffer]
+        by_rows = [] if by_columns else [_matrix(v) for v in cut if v.buffer != operands[1].buffer]
+        packs, own = _packing(p, record, operands, turned)
         shared = ("columns" if by_columns else "rows", batch)
-        kernel = kernels.matmul_kernel(*form, False, *shared, dense)
-        fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense)  # noqa: E731
+        kernel = kernels.matmul_kernel(*form, False, *shared, dense, packs)
+        fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense, packs)  # noqa: E731
         p.may_fetch(rows * columns, *shared, fetching)
-    p.emit(name, kernel, record, [target, *kept], by_rows)
+    p.emit(name, kernel, record, [target, *kept, *own], by_rows)
     return finish
 
 
-def _product_record(operands: list[View], loops: Loops, ended: list[View]) -> list[Entry]:
+def _is_by_columns(p: Planner, node: Node, finish: Finish | None) -> bool:
+    """Whether threads share the columns of a product of matrices, because of the weights that are in it."""
+    (rows, inner), columns, dtype = node.inputs[0].spec.shape[-2:], node.output.spec.shape[-1], node.output.spec.dtype
+    rows *= size(node.output.spec.shape[:-2])
+    replaced = p.is_replaced(finish.output if finish else node.output)
+    in_halves = replaced and halves.are_worth_it(inner, columns, rows, dtype)  # where they are multiplied with
+    stays = p.is_input(owner(node.inputs[1])) or replaced
+    return not in_halves and matmul.by_columns(rows, columns, inner, dtype, stays=stays)
+
+
+def _is_turned(p: Planner, node: Node, a: View, b: View) -> bool:
+    """Whether the columns of a product's right operand lie side by side, to be turned where they are multiplied with.
+
+    What several products read, or just one row, is turned once for all.
+    """
+    (_, columns), rows = b.shape[-2:], size(node.output.spec.shape[:-1])
+    inner = a.shape[-1]
+    lies = b.strides[-2] == b.dtype.itemsize != b.strides[-1] and columns > 1
+    lies = lies and inner * columns >= packing.LEAST_TURNED
+    alone = len(b.shape) == 2 == node.output.spec.ndim and len(p.users_of(node.inputs[1])) == 1
+    return lies and alone and rows > 1 and _turned_bytes(inner, b.dtype) > 0
+
+
+def _turned_bytes(inner: int, dtype: DType) -> int:
+    lanes = lanes_for(dtype)
+    return packing.bytes_turned(inner, matmul.VECTORS * lanes, lanes, dtype)
+
+
+def _packing(p: Planner, record: list[Entry], operands: list[View], turned: bool, besides: int = 0) -> tuple[str, list]:
+    """How threads put columns of a product's right operand side by side, and the memory for it; the record tells.
+
+    Args:
+        p: The plan in the making.
+        record: The product's record.
+        operands: Its operands and its result.
+        turned: Whether the right operand lies column by column.
+        besides: Bytes that the kernel needs if it packs.
+    """
+    (inner, columns), dtype = operands[1].shape[-2:], operands[1].dtype
+    least = packing.BLOCKS * matmul.block_rows()
+    needed = _turned_bytes(inner, dtype) if turned else 0
+    if not turned and operands[2].shape[-2] >= least:
+        needed = packing.bytes_beside(inner, columns, matmul.VECTORS * lanes_for(dtype), dtype)
+    if not needed:
+        return "", []
+    own, entries = p.scratch(max(needed, besides))
+    record += [least, *entries]
+    return "turned" if turned else "rows", [own]
+
+
+def _product_record(operands: list[View], loops: Loops, ended: list[View], turned: bool) -> list[Entry]:
     """Sizes, addresses and strides of a product, of its batches, and of what its ending reads and keeps."""
-    a, _, target = operands
+    a, b, target = operands
     record: list[Entry] = [*target.shape[-2:], a.shape[-1], *loops.sizes, *(address_of(v) for v in operands)]
-    record += [*a.strides[-2:], *(v.strides[-2] for v in operands[1:])]
+    record += [*a.strides[-2:], b.strides[-1 if turned else -2], target.strides[-2]]
     record += [s for column in zip(*loops.strides, strict=True) for s in column]
     return record + [entry for view in ended for entry in (address_of(view), view.strides[0])]
 
@@ -136,8 +187,10 @@ def _in_halves(
     record += [*found, halves.cut(inner), rows * width]
     if batch == "rows":
         p.halved.add(found[-1])
-    kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a))
-    p.emit("matmul in halves", kernel, record, [both])
+    few = narrow.bytes_of_columns(inner, dtype) if narrow.is_possible(dtype) else 0
+    packs, memory = _packing(p, record, operands, turned=False, besides=few)
+    kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a), packing=packs)
+    p.emit("matmul in halves", kernel, record, [both, *memory])
     record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
     record += [address_of(target), target.strides[0]]
     own = [*leaves, *kept]

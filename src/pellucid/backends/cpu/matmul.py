@@ -11,16 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from pellucid.backends.cpu import narrow, target
 from pellucid.backends.cpu.ahead import Ahead
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import BatchRows
+from pellucid.backends.cpu.narrow import NarrowColumns
+from pellucid.backends.cpu.packing import Panel
 from pellucid.backends.cpu.windows import pieces
 from pellucid.dtypes import DType
 from pellucid.plan.barriers import ROW_BLOCK
 
-# Rows and vectors of the register block: 8 x 3 accumulators and 3 vectors of B leave AVX-512 five registers.
-ROWS, VECTORS = 8, 3
+# Rows of the register block by the number of registers, and its vectors: 8 x 3 accumulators and 3 vectors of B leave 32
+# registers five, 4 x 3 accumulators leave 16 registers one.
+_ROWS, VECTORS = {32: 8, 16: 4}, 3
 # Lanes from which on the last columns may have half a register, which takes half the time on some processors.
 _HALVED = 8
 # How much more arithmetic it is worth to share weights by columns, so that they stay in one core's cache.
@@ -29,6 +33,11 @@ _WORTH = 1.03
 _FETCHING = 16
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
+
+
+def block_rows() -> int:
+    """Rows that are computed at once."""
+    return _ROWS[target.vector_registers()]
 
 
 def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, stays: bool) -> bool:
@@ -44,9 +53,9 @@ def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, stays: bool
         dtype: The type of the elements.
         stays: Whether the right operand or the result are weights.
     """
-    lanes = lanes_for(dtype)
+    lanes, block = lanes_for(dtype), block_rows()
     half = _half(lanes)
-    sharing_rows = math.ceil(math.ceil(rows / ROWS) / 2) * ROWS * _column_cost(columns, lanes)
+    sharing_rows = math.ceil(math.ceil(rows / block) / 2) * block * _column_cost(columns, lanes)
     sharing_columns = rows * _column_cost(math.ceil(math.ceil(columns / half) / 2) * half, lanes)
     samples, features = sorted((inner, rows))
     large = features * columns > samples * (features + columns)
@@ -64,20 +73,22 @@ def _column_cost(columns: int, lanes: int) -> float:
     pair, left = divmod(left, (VECTORS - 1) * lanes)
     single, left = divmod(left + _half(lanes) - 1, lanes)
     narrow = 0.5 if left >= _half(lanes) and _half(lanes) < lanes else 0
-    return (wide * VECTORS + pair * (VECTORS - 1)) * ROWS + single * (ROWS + 1) + narrow * (ROWS + 2)
+    rows = block_rows()
+    return (wide * VECTORS + pair * (VECTORS - 1)) * rows + single * (rows + 1) + narrow * (rows + 2)
 
 
 Masks = Sequence[Value | None]
 
 
-class _Matmul:
+class Product:
     """One kernel in the making: its record is M, N, K, batch sizes; addresses and strides of the operands.
 
     Addresses of A, B, C; strides a_row, a_inner, b_row, c_row; for each batch loop the strides of A, B and C; then for
     each leaf of the ending, and each result that it keeps, its address and row stride. Where A is a batch in its data
     set, what :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where threads share halves, the inner size of the
-    first half and the bytes from its product to that of the second; where it fetches, what
-    :class:`~pellucid.backends.cpu.ahead.Ahead` reads.
+    first half and the bytes from its product to that of the second; where it packs, what
+    :class:`~pellucid.backends.cpu.packing.Panel` reads; where it fetches, what
+    :class:`~pellucid.backends.cpu.ahead.Ahead` reads. Where B lies column by column, b_row is the stride of columns.
     """
 
     def __init__(
@@ -90,8 +101,10 @@ class _Matmul:
         sharing: str = "rows",
         batch: str = "",
         dense: str = "",
+        packing: str = "",
     ) -> None:
         self.dtype, self.ending, self.motions, self.dense = dtype, ending, motions, dense
+        self.rows = block_rows()
         self.e = e = Emitter(lanes_for(dtype))
         self.m, self.n, self.k = e.field(), e.field(), e.field()
         self.batches = [e.field() for _ in range(batch_loops)]
@@ -105,6 +118,11 @@ class _Matmul:
         self.out_types = [ending.expression.dtype if ending else dtype, *kept]
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
         self.halved = (e.field(), e.field()) if sharing == "halves" else None
+        self.panel = Panel(e, dtype, packing == "turned") if packing else None
+        #: Which axis lanes run along where few columns are left: that of the left operand which is dense, if one.
+        self.narrow = dense if dense == "rows" or (sharing == "halves" and packing) else ""
+        if not narrow.is_possible(dtype) or packing == "turned":
+            self.narrow = ""
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
         self.ahead = Ahead(e) if fetching else None
         self.by_columns = sharing == "columns"
@@ -135,7 +153,7 @@ class _Matmul:
         """The products of the two halves of the inner axis; threads share the blocks of rows of one after the other."""
         e, inner = self.e, self.k
         a, b, c = self.addresses
-        blocks = e.ceiling(self.m, ROWS)
+        blocks = e.ceiling(self.m, self.rows)
         own = e.my_share(e.b.mul(blocks, I64(2)))
         with e.loop(I64(0), I64(2)) as half:
             second = e.b.icmp_signed("!=", half, I64(0))
@@ -146,13 +164,14 @@ class _Matmul:
             if self.batch == "inner":
                 left, self.first_inner = a, start
             moved = left, e.advance(b, start, self.b_row), e.advance(c, half, apart)
-            self.product(*moved, (low, high), (I64(0), self.n))
+            with e.b.if_then(e.b.icmp_signed("<", low, high)):  # else it would read what another thread writes
+                self.product(*moved, (low, high), (I64(0), self.n))
 
     def row_of_block(self, block: Value, blocks: Value) -> Value:
         """The first row of a block; of blocks before the first one 0, after the last one the number of rows."""
         e = self.e
         inside = e.b.select(e.b.icmp_signed("<", block, I64(0)), I64(0), e.smaller(block, blocks))
-        return e.smaller(e.b.mul(inside, I64(ROWS)), self.m)
+        return e.smaller(e.b.mul(inside, I64(self.rows)), self.m)
 
     def product(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]) -> None:
         """Some columns of some rows: wide blocks first, then single registers, half of one where that is enough."""
@@ -167,19 +186,53 @@ class _Matmul:
         # As many whole registers as leave no more than half of one.
         single = e.b.sdiv(e.b.add(e.minus(stop, pair_end), I64(half - 1)), I64(e.lanes))
         single_end = e.b.add(pair_end, e.b.mul(single, I64(e.lanes)))
+        if self.panel is not None:
+            self.panel.decide(rows)
         if self.ahead is not None:
-            across = e.b.add(e.ceiling(e.minus(pair_end, start), wide), e.ceiling(e.minus(stop, pair_end), e.lanes))
-            blocks = e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), ROWS))
-            window = [e.b.mul(row, I64(self.dtype.itemsize)) for row in rows]
-            self.ahead.begin(e.b.mul(blocks, e.ceiling(self.k, _FETCHING)), window)
+            last = single_end if self.narrow else stop
+            across = e.b.add(e.ceiling(e.minus(pair_end, start), wide), e.ceiling(e.minus(last, pair_end), e.lanes))
+            self.begin_fetching(across, rows)
         with e.loop(start, wide_end, wide) as j:
-            self.columns(a, b, c, rows, j, [None] * VECTORS)
+            self.columns(a, b, c, rows, j, [None] * VECTORS, stop)
         with e.loop(wide_end, pair_end, pair) as j:
-            self.columns(a, b, c, rows, j, [None] * (VECTORS - 1))
+            self.columns(a, b, c, rows, j, [None] * (VECTORS - 1), stop)
         with e.loop(pair_end, single_end, e.lanes) as j:
-            self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))])
-        with e.narrowed(half), e.loop(single_end, stop, half) as j:
-            self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))])
+            self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))], stop)
+
+        def last_columns() -> None:
+            with e.narrowed(half), e.loop(single_end, stop, half) as j:
+                self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))], stop)
+
+        if self.narrow:
+            left = e.minus(stop, single_end)
+            few = e.b.icmp_signed("<=", left, I64(narrow.COLUMNS))
+            with e.b.if_else(few) as (then, otherwise):
+                with then, e.b.if_then(e.b.icmp_signed(">", left, I64(0))):
+                    self.few_columns(a, b, c, rows, (single_end, left))
+                with otherwise:
+                    last_columns()
+        else:
+            last_columns()
+
+    def begin_fetching(self, across: Value, rows: tuple[Value, Value]) -> None:
+        """Divide what is fetched among the blocks of some rows, of which so many lie side by side."""
+        e = self.e
+        assert self.ahead is not None
+        blocks = e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), self.rows))
+        window = [e.b.mul(row, I64(self.dtype.itemsize)) for row in rows]
+        self.ahead.begin(e.b.mul(blocks, e.ceiling(self.k, _FETCHING)), window)
+
+    def few_columns(
+        self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]
+    ) -> None:
+        """So few columns, given by the first one and their number, that lanes run along another axis."""
+        first = self.e.advance(b, columns[0], I64(self.dtype.itemsize))
+        part = NarrowColumns(self, first, c, *columns)
+        if self.narrow == "rows":
+            part.along_rows(a, rows)
+        else:
+            assert self.panel is not None
+            part.along_inner(a, rows, self.panel.memory)
 
     def single_row(self, a: Value, b: Value, c: Value) -> None:
         """All columns of the only row; threads share them."""
@@ -190,40 +243,63 @@ class _Matmul:
         def piece(first: Value, count: int) -> None:
             j = e.b.add(low, e.b.mul(first, I64(e.lanes)))
             masks = [e.mask(e.minus(high, e.b.add(j, I64(v * e.lanes)))) for v in range(count)]
-            self.block(a, b, c, I64(0), j, 1, masks)
+            self.block(a, e.advance(b, j, I64(self.dtype.itemsize)), c, I64(0), j, 1, masks)
 
         pieces(e, I64(0), vectors, _SINGLE, piece)
 
-    def columns(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], j: Value, masks: Masks) -> None:
+    def columns(
+        self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], j: Value, masks: Masks, stop: Value
+    ) -> None:
         """One block of columns: blocks of rows first, half a block where it is left, then single rows."""
-        e = self.e
+        e, panel, item = self.e, self.panel, I64(self.dtype.itemsize)
+        if panel is not None and panel.turned:
+            b = e.advance(b, j, self.b_row)
+            panel.turn(b, self.b_row, self.k, masks, e.minus(stop, j))
+        else:
+            b = e.advance(b, j, item)
         start, high = rows
-        for size in (ROWS, ROWS // 2, 1):
+        for size in (2 * self.rows, self.rows, self.rows // 2, 1):
+            if size > self.tallest(masks):
+                continue
             end = e.b.add(start, e.b.mul(e.b.sdiv(e.minus(high, start), I64(size)), I64(size)))
             with e.loop(start, end, size) as i:
-                self.block(a, b, c, i, j, size, masks)
+                self.block(a, b, c, i, j, size, masks, e.b.icmp_signed("==", i, rows[0]))
             start = end
 
-    def block(self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, masks: Masks) -> None:
+    def tallest(self, masks: Masks) -> int:
+        """Rows of the first blocks: the sums of fewer rows of a single register would wait for each other."""
+        return 2 * self.rows if len(masks) == 1 else self.rows
+
+    def block(
+        self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, masks: Masks, first: Value = None
+    ) -> None:
         """Accumulators for some rows by a register of columns per mask, K fused multiply-adds each, then the ending."""
         e, dtype, vectors = self.e, self.dtype, len(masks)
         row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
         left_of = self.left_of(a, row_numbers)
-        b_start = e.advance(b, j, I64(dtype.itemsize))
+        panel = self.panel if first is not None else None
+        b_start, b_stride = b, self.b_row
+        if panel is not None:
+            b_start, b_stride = panel.where(first, b, b_stride, vectors)
+        whole = panel is not None and panel.turned  # whatever lies outside the masks there
 
-        def step(inner: Value, sums: list[Value]) -> list[Value]:
-            b_row = e.advance(b_start, inner, self.b_row)
-            right = [e.load(e.beside(b_row, v, dtype), dtype, masks[v]) for v in range(vectors)]
+        def step(inner: Value, sums: list[Value], keep: bool = False) -> list[Value]:
+            b_row = e.advance(b_start, inner, b_stride)
+            right = [e.load(e.beside(b_row, v, dtype), dtype, None if whole else masks[v]) for v in range(vectors)]
+            if keep and panel is not None:
+                panel.keep(inner, right)
             left = [e.splat(e.load_scalar(address, dtype)) for address in left_of(inner)]
             return [
                 e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
             ]
 
         zeros = [e.constant(0, dtype)] * (rows * vectors)
-        if self.ahead is None:
-            sums = e.reduce_loop(I64(0), self.k, 1, zeros, step)
+        if panel is not None and not panel.turned and rows == self.tallest(masks):
+            keeping = lambda k, sums: step(k, sums, keep=True)  # noqa: E731
+            packs = e.b.and_(panel.packs, first)
+            sums = e.either(packs, lambda: self.inner_loop(zeros, keeping), lambda: self.inner_loop(zeros, step))
         else:
-            sums = e.reduce_loop(I64(0), self.k, _FETCHING, zeros, lambda k, sums: self.fetching(k, sums, step))
+            sums = self.inner_loop(zeros, step)
         # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
         # Where an ending gives several results, registers do not suffice for that.
         together = 1 if self.kept else rows
@@ -247,6 +323,13 @@ class _Matmul:
     def results_from(self, c: Value) -> list[tuple[Value, Value]]:
         """Where the result begins and what the ending keeps, with the bytes from row to row."""
         return [(c, self.c_row), *self.kept]
+
+    def inner_loop(self, zeros: list[Value], step: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
+        """The steps along the inner axis, and where it fetches every few of them some lines of the next batch."""
+        if self.ahead is None:
+            return self.e.reduce_loop(I64(0), self.k, 1, zeros, step)
+        several = lambda k, sums: self.fetching(k, sums, step)  # noqa: E731
+        return self.e.reduce_loop(I64(0), self.k, _FETCHING, zeros, several)
 
     def fetching(
         self, start: Value, sums: list[Value], step: Callable[[Value, list[Value]], list[Value]]
@@ -292,7 +375,7 @@ def single_row_kernel(
     dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = (), dense: str = ""
 ) -> int:
     """The address of the product of one row with a matrix; arguments and record are those of :func:`matmul_kernel`."""
-    kernel = _Matmul(dtype, 0, ending, motions, dense=dense)
+    kernel = Product(dtype, 0, ending, motions, dense=dense)
     kernel.single_row(*kernel.addresses)
     return kernel.e.finish()
 
@@ -306,8 +389,9 @@ def matmul_kernel(
     sharing: str = "rows",
     batch: str = "",
     dense: str = "",
+    packing: str = "",
 ) -> int:
-    """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`_Matmul`'s.
+    """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`Product`'s.
 
     Args:
         dtype: The type of the elements.
@@ -320,5 +404,7 @@ def matmul_kernel(
         batch: Which axis of A the rows are of a step's batch that is read where it lies in its data set: ``"rows"`` or
             ``"inner"``; by default A is an array like any other.
         dense: Along which axis of A, if along one, elements lie side by side: ``"rows"`` or ``"inner"``.
+        packing: How threads put columns of B side by side: ``"rows"`` as its rows are read, ``"turned"`` where it lies
+            column by column; by default they do not.
     """
-    return _Matmul(dtype, batch_loops, ending, motions, fetching, sharing, batch, dense).write()
+    return Product(dtype, batch_loops, ending, motions, fetching, sharing, batch, dense, packing).write()

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pellucid.alignment import aligned_bytes
 from pellucid.backends.cpu.planner import FLAG
 from pellucid.backends.cpu.runner import ROW
 from pellucid.backends.cpu.threads import POOL, Job, Pace
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
-from pellucid.plan.lifetime import ALIGNMENT
 from pellucid.plan.plan import Address, Plan
 from pellucid.shapes import size
 
@@ -35,7 +35,8 @@ class Memory:
     def __init__(self, plan: Plan, work: int, flush: bool) -> None:
         self.plan = plan
         self.work = max(work, 1)
-        self._arena, base = _aligned_bytes(plan.arena)
+        self._arena = aligned_bytes(plan.arena)
+        base = self._arena.ctypes.data
         self._flag = np.zeros(3, np.int64)
         self.pace = Pace()
         self._bases = np.zeros(plan.buffers, np.int64)
@@ -142,10 +143,3 @@ def work_of(graph: Graph) -> int:
             elements = shapes[0] * max(shapes[2], 1)
         total += elements
     return total
-
-
-def _aligned_bytes(count: int) -> tuple[np.ndarray, int]:
-    """Memory, and the first address in it at the start of a cache line."""
-    memory = np.zeros(count + ALIGNMENT, np.uint8)
-    address = memory.ctypes.data
-    return memory, -(-address // ALIGNMENT) * ALIGNMENT

@@ -93,6 +93,11 @@ def vector_bytes() -> int:
     return processor().vector_bytes
 
 
+def vector_registers() -> int:
+    """How many vector registers there are: 32 with AVX-512 and on 64-bit ARM, else 16."""
+    return 32 if vector_bytes() == 64 or is_arm64() else 16
+
+
 def is_x86() -> bool:
     """Whether the processor is of the x86 family."""
     return llvm.get_process_triple().startswith(("x86_64", "i386", "i686"))

@@ -27,6 +27,11 @@ _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, 
 _WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
+def most() -> int:
+    """The most threads that ever share a plan: as many as there are cores, but up to eight on any machine."""
+    return min(max(8, os.cpu_count() or 1), Job.MOST_THREADS)
+
+
 def usable_cores() -> int:
     """Cores that this process may use: by its affinity, and by the quota of its control group."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -216,8 +221,9 @@ class Pool:
     def run(self, script: np.ndarray, threads: int) -> None:
         """Make the steps of a script, whose lines are what the native loop reads.
 
-        The result does not depend on the number of threads.
+        The result does not depend on the number of threads; more than :func:`most` gain nothing and are not used.
         """
+        threads = min(threads, most())
         if self._process != os.getpid():
             self._start_over()  # a forked child has none of its parent's threads
         if threads == 1 or not self._lock.acquire(blocking=False):

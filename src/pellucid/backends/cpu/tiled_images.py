@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from pellucid.backends.cpu import kernels, threads
+from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import Ints
 from pellucid.backends.cpu.planner import Planner
@@ -63,13 +62,6 @@ def _filled(count: int) -> int:
     return -(-count // lanes) * lanes
 
 
-def scratch(p: Planner, own: int) -> tuple[View, list[Entry]]:
-    """Memory that each thread has for itself in the next instruction, and what its record says of it."""
-    count = max(8, os.cpu_count() or 1, threads.usable_cores())
-    view = p.temporary(Spec((count, own // float32.itemsize), float32))
-    return view, [address_of(view), own, count]
-
-
 def grid(x: View, before: Ints, rows: int, columns: int) -> list[int]:
     """What a record says of an image [N, height, width, C] and its tiles."""
     return [x.shape[0] * rows * columns, rows, columns, *x.shape[1:3], *before]
@@ -102,7 +94,7 @@ def record(
     channels, outs = w.shape[-2:]
     block = block_of(channels, outs)
     u = transformed(p, w)
-    own, entries = scratch(p, _own(block, channels, outs))
+    own, entries = p.scratch(_own(block, channels, outs))
     pooled = target.shape[1:3] != out[1:3]
     rows, columns = target.shape[1:3] if pooled else map(tiles_along, out[1:3])
     result: list[Entry] = [*grid(x, before, rows, columns)]
@@ -126,7 +118,7 @@ def kernel_gradient(p: Planner, x: View, before: Ints, ct: View, target: View) -
     in_group = -(-tiles[0] // groups)
     groups = -(-tiles[0] // in_group)
     sums = p.temporary(Spec((groups, *shape), x.dtype))
-    own, entries = scratch(p, NUMBERS * (block * numbers * item + 2 * APART))
+    own, entries = p.scratch(NUMBERS * (block * numbers * item + 2 * APART))
     record: list[Entry] = [*tiles, channels, outs, block, groups, in_group, address_of(x), address_of(ct)]
     record += [*x.strides[:3], *ct.strides[:3], *ct.shape[1:3], address_of(sums), *sums.strides[:3], *entries]
     p.emit("conv_kernel_grad", kernels.winograd_sums_kernel(x.dtype, registers), record, [sums, own])

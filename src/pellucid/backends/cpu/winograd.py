@@ -182,25 +182,6 @@ class Grid:
                 body(load_square(e, corner, strides[1:], (rows, columns)))
 
 
-class Scratch:
-    """The memory that each thread has for itself.
-
-    Record: its address, the bytes of each thread, and how many threads it is for; further threads have nothing to do.
-    """
-
-    def __init__(self, e: Emitter) -> None:
-        self.e = e
-        address, size, self.slots = (e.field() for _ in range(3))
-        self.address = e.advance(address, e.thread, size)
-
-    def share(self, count: Value) -> tuple[Value, Value]:
-        """The part of ``range(count)`` that belongs to this thread."""
-        e, b = self.e, self.e.b
-        threads = e.smaller(e.threads, self.slots)
-        low = b.sdiv(b.mul(count, e.smaller(e.thread, threads)), threads)
-        return low, b.sdiv(b.mul(count, e.smaller(b.add(e.thread, I64(1)), threads)), threads)
-
-
 class _Convolution:
     """The kernel in the making.
 
@@ -226,7 +207,7 @@ class _Convolution:
         self.out_height, self.out_width, self.block, self.channels, self.outs = (e.field() for _ in range(5))
         self.x, self.w, self.u, self.target = (e.field() for _ in range(4))
         self.x_by, self.w_by, self.u_by, self.out_by = ([e.field() for _ in range(n)] for n in (3, 3, 2, 3))
-        self.scratch = Scratch(e)
+        own = e.own_memory()
         self.leaf_types = ending.memory_types if ending else []
         self.leaves = [(e.field(), [e.field() for _ in range(3)]) for _ in self.leaf_types]
         self.result = ending.expression.dtype if ending else dtype
@@ -236,14 +217,14 @@ class _Convolution:
         self.v_step = e.b.add(e.b.mul(self.block, self.v_row), I64(APART))
         self.m_row = I64(registers * e.lanes * dtype.itemsize)
         self.m_step = e.b.add(e.b.mul(self.block, self.m_row), I64(APART))
-        self.v = self.scratch.address
+        self.v = own
         self.m = e.advance(self.v, I64(NUMBERS), self.v_step)
 
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
         blocks = e.b.sdiv(e.b.add(self.grid.count, e.b.sub(self.block, I64(1))), self.block)
-        with e.loop(*self.scratch.share(blocks)) as number:
+        with e.loop(*e.my_share(blocks)) as number:
             first = e.b.mul(number, self.block)
             count = e.smaller(e.minus(self.grid.count, first), self.block)
             with e.loop(I64(0), count) as t:

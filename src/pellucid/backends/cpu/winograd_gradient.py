@@ -17,7 +17,6 @@ from pellucid.backends.cpu.winograd import (
     SIDE,
     STEP,
     Grid,
-    Scratch,
     all_finite,
     both_ways,
     filled_row,
@@ -61,17 +60,17 @@ class _Sums:
         self.x_by, self.ct_by = ([e.field() for _ in range(3)] for _ in range(2))
         self.out_height, self.out_width = e.field(), e.field()
         self.sums, self.sums_by = e.field(), [e.field() for _ in range(3)]
-        self.scratch = Scratch(e)
+        own = e.own_memory()
         # In the thread's memory: numbers of the pixels [16, T, C], and of the cotangents [16, T, D].
         self.v_row, self.q_row = (filled_row(e, n, dtype) for n in (self.channels, self.outs))
         self.v_step, self.q_step = (e.b.add(e.b.mul(self.block, n), I64(APART)) for n in (self.v_row, self.q_row))
-        self.v = self.scratch.address
+        self.v = own
         self.q = e.advance(self.v, I64(NUMBERS), self.v_step)
 
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
-        with e.loop(*self.scratch.share(self.groups)) as group:
+        with e.loop(*e.my_share(self.groups)) as group:
             first = e.b.mul(group, self.group_tiles)
             last = e.smaller(e.b.add(first, self.group_tiles), self.grid.count)
             sums = e.advance(self.sums, group, self.sums_by[0])

@@ -1,0 +1,121 @@
+"""A product's columns of the right operand, side by side in memory of the thread's own.
+
+A block of a product reads a few registers of every row of its right operand. Where rows do not begin at a cache line
+each register lies in two of them, and where they are long each row is on a page of its own; some processors take up to
+twice the time of the arithmetic to read them. So the first block of rows stores what it reads, line behind line, where
+the blocks of rows below find it. Where the right operand lies column by column, its columns are turned into rows there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pellucid.backends.cpu.emit import I64, Emitter, Value
+from pellucid.backends.cpu.transposing import transposed
+from pellucid.dtypes import DType
+from pellucid.plan.lifetime import aligned
+
+#: Blocks of rows from which on it is worth while; bytes of a thread's memory at most, which its core's cache must hold.
+BLOCKS, BYTES = 4, 1 << 19
+#: Elements from which on it is quicker to turn columns for each product than to copy them once.
+LEAST_TURNED = 512
+
+
+def bytes_beside(inner: int, columns: int, width: int, dtype: DType) -> int:
+    """Bytes of memory for a thread's columns; 0 where the operand had better be read where it lies.
+
+    Args:
+        inner: The inner size.
+        columns: Columns of the right operand.
+        width: Columns that a block reads.
+        dtype: The type of the elements.
+    """
+    needed = inner * width * dtype.itemsize
+    return aligned(needed) if columns > width and needed <= BYTES else 0
+
+
+def bytes_turned(inner: int, width: int, lanes: int, dtype: DType) -> int:
+    """Bytes of memory for columns that are turned into rows; 0 where they are too many for it.
+
+    Args:
+        inner: The inner size.
+        width: Columns that a block reads.
+        lanes: Elements of a register: as many are turned at once.
+        dtype: The type of the elements.
+    """
+    needed = -(-inner // lanes) * lanes * width * dtype.itemsize
+    return aligned(needed) if needed <= BYTES and dtype.kind == "f" else 0
+
+
+class Panel:
+    """The part of a product's kernel that decides where a block reads its columns.
+
+    Record: from how many rows on a thread packs; the thread's own memory.
+    """
+
+    def __init__(self, e: Emitter, dtype: DType, turned: bool) -> None:
+        self.e, self.dtype, self.turned = e, dtype, turned
+        self.least, self.memory = e.field(), e.own_memory()
+        self.packs: Value = None
+
+    def decide(self, rows: tuple[Value, Value]) -> None:
+        """Whether this thread packs, if these are its rows."""
+        self.packs = self.e.b.icmp_signed(">=", self.e.minus(rows[1], rows[0]), self.least)
+
+    def where(self, first: Value, address: Value, stride: Value, vectors: int) -> tuple[Value, Value]:
+        """Where a block reads its columns, and the bytes from row to row.
+
+        Args:
+            first: Whether it is the first one of its columns.
+            address: Where they begin in the right operand.
+            stride: The bytes from row to row there.
+            vectors: Registers of columns.
+        """
+        e, row = self.e, self._row(vectors)
+        if self.turned:
+            return self.memory, row
+        packed = e.b.and_(self.packs, e.b.not_(first))
+        return e.b.select(packed, self.memory, address), e.b.select(packed, row, stride)
+
+    def keep(self, inner: Value, registers: Sequence[Value]) -> None:
+        """Store what the first block has read."""
+        e = self.e
+        place = e.advance(self.memory, inner, self._row(len(registers)))
+        for v, value in enumerate(registers):
+            e.store(e.beside(place, v, self.dtype), value, self.dtype)
+
+    def turn(self, address: Value, stride: Value, inner: Value, masks: Sequence[Value | None], count: Value) -> None:
+        """Turn some columns into rows, squares of registers at a time; lanes outside the masks become 0.
+
+        Args:
+            address: Where the first column begins.
+            stride: The bytes from column to column.
+            inner: Their length.
+            masks: A mask of the columns for each register of them.
+            count: How many columns there are, which counts where there is a mask.
+        """
+        e, vectors = self.e, len(masks)
+        whole = e.b.mul(e.b.sdiv(inner, I64(e.lanes)), I64(e.lanes))
+
+        def square(k: Value, v: int, along: Value | None) -> None:
+            first = e.advance(e.advance(address, I64(v * e.lanes), stride), k, I64(self.dtype.itemsize))
+            columns = []
+            for lane in range(e.lanes):
+                mask = along
+                if masks[v] is not None:
+                    here = e.splat(e.b.icmp_signed(">", count, I64(v * e.lanes + lane)))
+                    mask = here if along is None else e.b.and_(along, here)
+                columns.append(e.load(e.advance(first, I64(lane), stride), self.dtype, mask))
+            for lane, row in enumerate(transposed(e, columns)):
+                place = e.advance(self.memory, e.b.add(k, I64(lane)), self._row(vectors))
+                e.store(e.beside(place, v, self.dtype), row, self.dtype)
+
+        for v in range(vectors):
+            with e.loop(I64(0), whole, e.lanes) as k:
+                square(k, v, None)
+            with e.loop(whole, inner, e.lanes) as k:
+                square(k, v, e.mask(e.minus(inner, k)))
+
+    def _row(self, vectors: int) -> Value:
+        """Bytes of a row of so many registers."""
+        return I64(vectors * self.e.lanes * self.dtype.itemsize)

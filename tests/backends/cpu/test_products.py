@@ -1,0 +1,117 @@
+"""Blocks of products: columns packed and turned, few columns, single registers; any shapes, orders and threads."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from pellucid import Tensor, backends, compile, ops, set_num_threads
+from pellucid.backends.cpu import matmul, narrow, packing, target, threads
+from pellucid.backends.cpu.emit import lanes_for
+from pellucid.dtypes import float32, float64
+from pellucid.graph import trace
+from pellucid.op import Spec
+
+SIZES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 20, 31, 33, 47, 48, 49, 52, 64, 65, 100, 130])
+ENDINGS = {
+    "none": lambda z, b: z,
+    "bias and activation": lambda z, b: ops.relu(z + b),
+    "of the result's shape": lambda z, b: z * z - 0.5 * b,
+}
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """Threads share even the smallest product, which packs from two blocks of rows on and turns whatever it can."""
+    monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
+    monkeypatch.setattr(packing, "BLOCKS", 2)
+    monkeypatch.setattr(packing, "LEAST_TURNED", 2)
+    yield
+    set_num_threads(None)
+
+
+def product(rows, columns, inner, turned, ending, kind, seed=0):
+    """A function of three arrays, these arrays, and its result in float64."""
+    r = np.random.default_rng(seed)
+    a = r.normal(size=(inner, rows) if "a" in turned else (rows, inner)).astype(kind)
+    b = r.normal(size=(columns, inner) if "b" in turned else (inner, columns)).astype(kind)
+    c = r.normal(size=(rows, columns) if ending == "of the result's shape" else columns).astype(kind)
+
+    def function(a, b, c):
+        left, right = a.T if "a" in turned else a, b.T if "b" in turned else b
+        return ENDINGS[ending](ops.matmul(left, right), c)
+
+    exact = (a.T if "a" in turned else a).astype("float64") @ (b.T if "b" in turned else b).astype("float64")
+    return function, (a, b, c), np.asarray(ENDINGS[ending](Tensor(exact), Tensor(c.astype("float64"))))
+
+
+@given(SIZES, SIZES, SIZES, st.sampled_from(["", "a", "b", "ab"]), st.sampled_from(sorted(ENDINGS)),
+       st.sampled_from(["float32", "float64"]))  # fmt: skip
+@example(130, 100, 33, "a", "of the result's shape", "float32")
+@example(130, 100, 33, "b", "bias and activation", "float32")
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_product_is_right_and_has_the_same_bits_on_any_threads(shared, rows, columns, inner, turned, ending, kind):
+    function, arrays, exact = product(rows, columns, inner, turned, ending, kind)
+    found = []
+    for count in (1, 2, 3, 8):
+        set_num_threads(count)
+        found.append(np.asarray(compile(function, backend="cpu")(*arrays)))
+    assert all(other.tobytes() == found[0].tobytes() for other in found)
+    np.testing.assert_allclose(found[0], exact, rtol=1e-4, atol=2e-4 if kind == "float32" else 1e-11)
+
+
+@pytest.mark.parametrize("turned", ["", "a", "b", "ab"])
+def test_nan_and_infinity_reach_those_results_alone_that_they_belong_to(shared, turned):
+    function, (a, b, c), _ = product(70, 100, 40, turned, "none", "float32")
+    a[(3, 5) if "a" in turned else (5, 3)] = np.nan
+    b[(99, 7) if "b" in turned else (7, 99)] = np.inf
+    for count in (1, 3):
+        set_num_threads(count)
+        found = np.asarray(compile(function, backend="cpu")(a, b, c))
+        assert np.isnan(found[5]).all()
+        others = np.delete(found, 5, axis=0)
+        assert np.isinf(others[:, 99]).all()
+        assert np.isfinite(others[:, :99]).all()
+
+
+def plan_of(function, *shapes):
+    graph = trace(function, *(Spec(shape, float32) for shape in shapes)).graph
+    return [i.name for i in backends.get("cpu").compile(graph).plan.instructions]
+
+
+def test_columns_that_one_product_reads_are_turned_there_and_not_copied_before():
+    def once(x, w):
+        return ops.matmul(x, w.T)
+
+    def twice(x, w):
+        turned = w.T
+        return ops.matmul(x, turned) + ops.matmul(ops.tanh(x), turned)
+
+    assert plan_of(once, (64, 40), (60, 40)) == ["matmul"]
+    assert "transpose" in plan_of(twice, (64, 40), (60, 40))
+    assert "matmul" in plan_of(once, (1, 40), (60, 40))[-1]
+
+
+def test_threads_keep_columns_where_rows_are_long_and_many_alone():
+    width = matmul.VECTORS * lanes_for(float32)
+    assert packing.bytes_beside(784, 500, width, float32) == 784 * width * 4
+    assert packing.bytes_beside(784, width, width, float32) == 0  # they lie side by side already
+    assert packing.bytes_beside(784, width - 1, width, float32) == 0
+    assert packing.bytes_beside(1 << 20, 500, width, float32) == 0  # no cache holds them
+    lanes = lanes_for(float32)
+    assert packing.bytes_turned(lanes + 1, width, lanes, float32) == 2 * lanes * width * 4
+
+
+def test_blocks_leave_no_register_that_the_processor_lacks():
+    rows = matmul.block_rows()
+    assert rows * matmul.VECTORS + matmul.VECTORS + 1 <= target.vector_registers()
+    assert 2 * rows + 2 <= target.vector_registers() or rows == 8
+    assert narrow.is_possible(float32) is (target.vector_bytes() == 64)
+    assert not narrow.is_possible(float64)
+
+
+def test_more_threads_than_the_machine_has_use_are_not_started(shared):
+    set_num_threads(200)
+    function, arrays, exact = product(300, 60, 50, "b", "none", "float32")
+    np.testing.assert_allclose(np.asarray(compile(function, backend="cpu")(*arrays)), exact, atol=1e-4)
+    assert len(threads.POOL._workers) < threads.most() <= 256
