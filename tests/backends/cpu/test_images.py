@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_seed
+from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.views import wants_batch_last
 from pellucid.graph import rewrite, trace
@@ -218,3 +219,26 @@ def test_outputs_are_in_row_order_whatever_the_layout():
         out, np.asarray(compile(lambda x, w: ops.conv(x, w), backend="reference")(x, w)), atol=1e-5
     )
     assert backends.get("cpu").compile(function.graph(x, w)).plan.outputs[0][1].shape == (32, 3, 3, 3)
+
+
+def test_only_images_in_the_engines_own_memory_are_read_behind_their_end(monkeypatch):
+    asked = []
+    original = kernels.conv_last_kernel
+    monkeypatch.setattr(kernels, "conv_last_kernel", lambda *a: asked.append(a[-1]) or original(*a))
+    monkeypatch.setattr("pellucid.backends.cpu.planner.wants_batch_last", lambda graph: True)
+    (x, w), r = arrays(0, (6, 5, 2, 19), (3, 3, 2, 4)), np.random.default_rng(1)
+
+    def given(x, w):
+        return ops.conv(ops.transpose(x, (3, 0, 1, 2)), w)
+
+    def computed(x, w):
+        return ops.conv(ops.transpose(ops.tanh(x), (3, 0, 1, 2)), w)
+
+    for function, exact in ((given, True), (computed, False)):
+        asked.clear()
+        found = np.asarray(compile(function, backend="cpu")(x, w))
+        np.testing.assert_allclose(found, np.asarray(compile(function, backend="reference")(x, w)), atol=1e-4)
+        assert asked == [exact]
+    x[..., -1] = r.choice([np.nan, np.inf, -np.inf], x.shape[:3])  # lanes beside those of other samples
+    found = np.asarray(compile(computed, backend="cpu")(x, w))
+    assert np.isfinite(found[:-1]).all()

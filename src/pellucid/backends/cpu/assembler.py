@@ -16,6 +16,7 @@ from pellucid.plan.barriers import access_of, phases
 from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
 from pellucid.plan.lifetime import Lifetime, aligned, place
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
+from pellucid.shapes import size
 
 
 class _Fetcher(NamedTuple):
@@ -81,6 +82,10 @@ class Assembler:
         self._sizes[buffer] = byte_size(spec)
         view = dense(buffer, spec)
         return replace(view, strides=batch_last_strides(spec.shape, spec.dtype.itemsize)) if batch_last else view
+
+    def has_room_behind(self, image: View) -> bool:
+        """Whether a register may be read that begins in an image and ends behind it: only in the arena."""
+        return image.buffer in self._sizes and size(image.shape[1:]) > 1  # else it could become an output's array
 
     def scratch(self, own: int) -> tuple[View, list[Entry]]:
         """Memory that each thread has for itself in the next instruction, and what its record says of it.

@@ -9,14 +9,16 @@ memory, and one loop.
 
 from __future__ import annotations
 
+from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.backends.cpu.windows import carry, pieces
 from pellucid.dtypes import DType
 
-# Register blocks: output channels by vectors of samples (forward), rows of taps by output channels (gradient).
-OUTS, VECTORS = (8, 6, 4, 2, 1), (2, 1)
+# Register blocks: output channels by vectors of samples (forward; these by the number of registers), rows of taps by
+# output channels (gradient).
+OUTS, VECTORS = (6, 4, 2, 1), {32: (4, 2, 1), 16: (2, 1)}
 _ROWS, _GRAD_OUTS = (5, 3, 1), (4, 2, 1)
 # Vectors of samples that the gradient by the kernel goes through all taps with, so that they stay in the second cache.
 _CHUNK = 8
@@ -30,8 +32,9 @@ class Forward:
     by O, P and D; for every leaf of the ending its address and strides by O, P and D.
     """
 
-    def __init__(self, dtype: DType, ending: Ending | None, motions: tuple[str, ...]) -> None:
-        self.dtype, self.ending, self.motions = dtype, ending, motions
+    def __init__(self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], exact: bool = False) -> None:
+        self.dtype, self.ending, self.motions, self.exact = dtype, ending, motions, exact
+        self.vectors = VECTORS[target.vector_registers()]
         self.e = e = Emitter(lanes_for(dtype))
         self.batch, self.channels, self.outs, self.height, self.width = (e.field() for _ in range(5))
         self.out_height, self.out_width, self.taps_h, self.taps_w = (e.field() for _ in range(4))
@@ -47,13 +50,13 @@ class Forward:
         """The kernel's address."""
         e = self.e
         vectors = e.ceiling(self.batch, e.lanes)
-        blocks = e.ceiling(vectors, VECTORS[0])
+        blocks = e.ceiling(vectors, self.vectors[0])
         low, high = e.my_share(e.b.mul(blocks, self.out_height))
         with e.loop(low, high) as item:
             block, o = e.b.sdiv(item, self.out_height), e.b.srem(item, self.out_height)
-            first = e.b.mul(block, I64(VECTORS[0]))
-            last = e.smaller(e.b.add(first, I64(VECTORS[0])), vectors)
-            pieces(e, first, last, VECTORS, lambda v, count: self.row(o, v, count))
+            first = e.b.mul(block, I64(self.vectors[0]))
+            last = e.smaller(e.b.add(first, I64(self.vectors[0])), vectors)
+            pieces(e, first, last, self.vectors, lambda v, count: self.row(o, v, count))
         return e.finish()
 
     def inside(
@@ -115,7 +118,7 @@ class Forward:
 
             def element(r: Value, sums: list[Value]) -> list[Value]:
                 x_here, w_here = e.advance(x_row, r, self.x_c), e.advance(w_row, r, self.w_r)
-                left = [e.load(e.beside(x_here, v, dtype), dtype, masks[v]) for v in vectors]
+                left = [e.load(e.beside(x_here, v, dtype), dtype, masks[v] if self.exact else None) for v in vectors]
                 right = [e.splat(e.load_scalar(e.b.add(w_here, I64(d * dtype.itemsize)), dtype)) for d in range(outs)]
                 return [
                     e.multiply_add(left[v], right[d], sums[d * len(masks) + v]) for d in range(outs) for v in vectors
@@ -154,12 +157,19 @@ class Forward:
         return self.ending.evaluate(self.e, value, leaf_reader(self.e, rows, kinds, start, mask, vector))
 
 
-def conv_last_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+def conv_last_kernel(
+    dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = (), exact: bool = False
+) -> int:
     """The address of the convolution of batch-last images; the record is :class:`Forward`'s.
 
-    ``motions`` says how each leaf of the ending moves along the samples: ``"stays"`` or ``"next"``.
+    Args:
+        dtype: The type of the elements.
+        ending: What becomes of the sums.
+        motions: How each leaf of the ending moves along the samples: ``"stays"`` or ``"next"``.
+        exact: Whether nothing may be read behind the image. Else the lanes behind the last sample hold what happens to
+            lie there, and are not stored: on some processors it takes a multiply-add's time to leave lanes out.
     """
-    return Forward(dtype, ending, motions).write()
+    return Forward(dtype, ending, motions, exact).write()
 
 
 class _KernelGrad:

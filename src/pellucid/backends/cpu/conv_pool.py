@@ -163,8 +163,10 @@ class _PooledLast(batch_last.Forward):
     :class:`Stored`'s.
     """
 
-    def __init__(self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm) -> None:
-        super().__init__(dtype, ending, motions)
+    def __init__(
+        self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm, exact: bool
+    ) -> None:
+        super().__init__(dtype, ending, motions, exact)
         self.pooling = pooling
         self.stored = Stored(self.e, pooling, self.result, 3)
 
@@ -216,6 +218,11 @@ def conv_pool_kernel(
     return _Pooled(dtype, ending, motions, lanes, unrolled, pooling).write()
 
 
-def conv_pool_last_kernel(dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm) -> int:
-    """The address of the same for batch-last images; the record is :class:`_PooledLast`'s."""
-    return _PooledLast(dtype, ending, motions, pooling).write()
+def conv_pool_last_kernel(
+    dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm, exact: bool = False
+) -> int:
+    """The address of the same for batch-last images; the record is :class:`_PooledLast`'s.
+
+    What ``exact`` means says :func:`~pellucid.backends.cpu.batch_last.conv_last_kernel`.
+    """
+    return _PooledLast(dtype, ending, motions, pooling, exact).write()

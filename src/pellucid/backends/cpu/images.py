@@ -144,15 +144,16 @@ def _convolve_last(
     """The convolution of a batch-last image, which needs no padding, and its pooling; the ending that it took in."""
     result, leaves, taken = _finished(output, finish, last=True)
     ending, motions = taken.ending if taken else None, _motions(leaves, last=True)
+    exact = not p.has_room_behind(x)
     pooled = pooled_after(p, result, last=True)
     if pooled is None:
         target = p.place_for(result, batch_last=True)
-        kernel = kernels.conv_last_kernel(x.dtype, ending, motions)
+        kernel = kernels.conv_last_kernel(x.dtype, ending, motions, exact)
         p.emit(_name(taken), kernel, _record_last(x, w, target, leaves, attributes), [target])
         return taken
     value, index = pooled.places(p, last=True)
     record = _record_last(x, w, value, leaves, attributes) + pooled.entries(result.spec.shape, index, (1, 2, 3))
-    kernel = kernels.conv_pool_last_kernel(x.dtype, ending, motions, pooled.form)
+    kernel = kernels.conv_pool_last_kernel(x.dtype, ending, motions, pooled.form, exact)
     p.emit(_name(taken, pooled), kernel, record, [value, *index])
     return taken
 

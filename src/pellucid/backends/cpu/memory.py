@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pellucid.alignment import aligned_bytes
+from pellucid.alignment import ALIGNMENT, aligned_bytes
 from pellucid.backends.cpu.planner import FLAG
 from pellucid.backends.cpu.runner import ROW
 from pellucid.backends.cpu.threads import POOL, Job, Pace
@@ -35,7 +35,7 @@ class Memory:
     def __init__(self, plan: Plan, work: int, flush: bool) -> None:
         self.plan = plan
         self.work = max(work, 1)
-        self._arena = aligned_bytes(plan.arena)
+        self._arena = aligned_bytes(plan.arena + ALIGNMENT)  # a register may end behind the last array
         base = self._arena.ctypes.data
         self._flag = np.zeros(3, np.int64)
         self.pace = Pace()
