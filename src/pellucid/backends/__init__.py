@@ -38,7 +38,8 @@ def names() -> tuple[str, ...]:
 def set_num_threads(count: int | None) -> None:
     """Set how many threads the CPU engine uses; None for every core that may be used.
 
-    Results do not depend on it: they are the same bits for any number.
+    Results do not depend on it: they are the same bits for any number. Of more than 8, no more than the machine has
+    cores are used.
 
     Raises:
         ConfigurationError: It is not a whole number of at least 1.

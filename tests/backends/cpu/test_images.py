@@ -15,7 +15,7 @@ from pellucid.graph import rewrite, trace
 from pellucid.nn import AvgPool2D, BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool1D, MaxPool2D
 
 BATCHES = st.sampled_from([1, 7, 16, 17, 25, 64, 70])
-CHANNELS = st.sampled_from([1, 2, 3, 5, 6, 7, 16, 33])
+CHANNELS = st.sampled_from([1, 2, 3, 5, 6, 7, 16, 32, 33])
 
 
 def arrays(seed, *shapes, dtype="float32"):

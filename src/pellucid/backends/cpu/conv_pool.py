@@ -146,7 +146,7 @@ class _Pooled(convolution.Forward):
             at = e.b.add(top, i)
             x_start = e.advance(e.advance(x, at, self.x_place[0]), first, self.x_place[1])
             rows = [e.advance(a, at, places[0]) for a, (_, _, places) in zip(leaves, self.leaves, strict=True)]
-            totals = self.taps_of(x_start, count * width, w_lane, mask)
+            totals = self.taps_of(x_start, count * width, w_lane, [mask])
             for number, total in enumerate(totals):
                 column = e.b.add(first, I64(number))
                 value = self.ended(total, rows, column, lane, mask)

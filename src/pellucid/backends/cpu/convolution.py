@@ -8,7 +8,7 @@ with the flipped kernel, and so needs no kernel of its own. Output channels lie 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
@@ -18,8 +18,8 @@ from pellucid.backends.cpu.windows import carry, element, over, pieces
 from pellucid.dtypes import DType
 
 # Output positions along the last axis that share one load of a register, at most: registers of 64 bytes are 32, shorter
-# ones may be 16. Taps of the gradient that do so.
-_POSITIONS, _TAPS = {64: 14}, 5
+# ones may be 16; fewer where each has two registers of channels. Taps of the gradient that share one.
+_POSITIONS, _POSITIONS_OF_TWO, _TAPS = {64: 14}, 12, 5
 # Steps of a long loop over a run of channels that are written out at most, and what is long: how short ones
 # end is foreseen by processors.
 _UNROLLED, _LONG = 8, 20
@@ -72,9 +72,10 @@ class _Convolution:
         for place, total in zip(places, totals, strict=True):
             self.e.store(self.e.b.add(place, lane), total, self.dtype, mask)
 
-    def multiply_each(self, left: list[Value], right: Value, sums: list[Value]) -> list[Value]:
-        """sums + left * right, where ``left`` are addresses of single elements."""
-        return [self.e.multiply_add(self.scalar(a), right, s) for a, s in zip(left, sums, strict=True)]
+    def multiply_each(self, left: list[Value], right: list[Value], sums: list[Value]) -> list[Value]:
+        """sums + left * right for every pair, where ``left`` are addresses of single elements."""
+        pairs = [(x, y) for x in map(self.scalar, left) for y in right]
+        return [self.e.multiply_add(x, y, s) for (x, y), s in zip(pairs, sums, strict=True)]
 
 
 class Forward(_Convolution):
@@ -94,9 +95,10 @@ class Forward(_Convolution):
         lanes: int,
         unrolled: int,
         blocks: tuple[int, ...] = (),
+        registers: int = 1,
     ) -> None:
         super().__init__(dtype, rank, lanes)
-        self.unrolled = unrolled
+        self.unrolled, self.registers = unrolled, registers
         self.ending, self.motions, self.row_blocks = ending, motions, blocks
         self.x, self.w, self.target = self.fields(3)
         self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
@@ -131,17 +133,23 @@ class Forward(_Convolution):
         """count accumulators for each register of output channels, then the ending."""
         e, (x_row, out_row, rows) = self.e, places
         x_start = e.advance(x_row, start, self.x_place[-1])
-        with e.loop(I64(0), self.outs, e.lanes) as d:
-            mask = e.mask(e.minus(self.outs, d))
+        with e.loop(I64(0), self.outs, self.registers * e.lanes) as d:
+            masks = [None] * self.registers if self.registers > 1 else [e.mask(e.minus(self.outs, d))]
             lane = e.b.add(e.b.mul(group, self.outs), d)
+            lanes = [e.b.add(lane, I64(r * e.lanes)) for r in range(self.registers)]
             w_lane = e.advance(self.w, lane, I64(self.dtype.itemsize))
-            totals = self.taps_of(x_start, count, w_lane, mask)
-            values = [self.ended(t, rows, e.b.add(start, I64(i)), lane, mask) for i, t in enumerate(totals)]
-            for place, value in zip(self.places(out_row, start, self.o_place[-1], count), values, strict=True):
-                e.store(e.advance(place, lane, I64(self.result.itemsize)), value, self.result, mask)
+            totals = self.taps_of(x_start, count, w_lane, masks)
+            targets = self.places(out_row, start, self.o_place[-1], count)
+            where = [(i, r) for i in range(count) for r in range(self.registers)]
+            values = [
+                self.ended(t, rows, e.b.add(start, I64(i)), lanes[r], masks[r])
+                for t, (i, r) in zip(totals, where, strict=True)
+            ]
+            for value, (i, r) in zip(values, where, strict=True):
+                e.store(e.advance(targets[i], lanes[r], I64(self.result.itemsize)), value, self.result, masks[r])
 
-    def taps_of(self, x_start: Value, count: int, w_lane: Value, mask: Value) -> list[Value]:
-        """The sums over taps and input channels for some positions."""
+    def taps_of(self, x_start: Value, count: int, w_lane: Value, masks: Sequence[Value | None]) -> list[Value]:
+        """The sums over taps and input channels for some positions, each with a register of channels for every mask."""
         e = self.e
         # One address moves; the distances between the positions stay, and cost nothing in a load.
         distances = [e.b.mul(self.x_place[-1], I64(number)) for number in range(count)]
@@ -150,7 +158,8 @@ class Forward(_Convolution):
             w_here, x_here = element(e, w_lane, self.w_tap, taps), element(e, x_start, self.x_tap, taps)
 
             def channel(c: Value, sums: list[Value]) -> list[Value]:
-                right = e.load(e.advance(w_here, c, self.w_channel), self.dtype, mask)
+                w_now = e.advance(w_here, c, self.w_channel)
+                right = [e.load(e.beside(w_now, r, self.dtype), self.dtype, mask) for r, mask in enumerate(masks)]
                 x_now = e.advance(x_here, c, self.x_channel)
                 return self.multiply_each([e.b.add(x_now, d) for d in distances], right, sums)
 
@@ -161,9 +170,9 @@ class Forward(_Convolution):
 
             return e.reduce_loop(I64(0), self.channels, self.unrolled, sums, several)
 
-        return carry(e, self.taps, [e.constant(0, self.dtype)] * count, tap)
+        return carry(e, self.taps, [e.constant(0, self.dtype)] * (count * len(masks)), tap)
 
-    def ended(self, value: Value, rows: list[Value], place: Value, lane: Value, mask: Value) -> Value:
+    def ended(self, value: Value, rows: list[Value], place: Value, lane: Value, mask: Value | None) -> Value:
         """The ending's expression of one register; ``rows`` are the leaves' addresses in this row."""
         if self.ending is None:
             return value
@@ -185,13 +194,20 @@ def lanes_of_channels(channels: int, dtype: DType) -> int:
     return lanes
 
 
-def position_blocks(width: int) -> tuple[int, ...]:
+def registers_of_channels(channels: int, dtype: DType) -> int:
+    """How many registers of output channels a position has at once: two, where they are full and there is room."""
+    full = channels % (2 * lanes_for(dtype)) == 0
+    return 2 if full and target.vector_registers() == 32 else 1
+
+
+def position_blocks(width: int, registers: int = 1) -> tuple[int, ...]:
     """How many output positions of a row are computed at once: so many that none is left to a block of few.
 
     >>> max(position_blocks(30)), position_blocks(5)
     (10, (5,))
     """
     most = _POSITIONS.get(target.vector_bytes(), 8)
+    most = min(most, _POSITIONS_OF_TWO) if registers == 2 else most
     block = -(-width // max(1, -(-width // most)))
     return tuple(n for n in (block, width % block) if n) if block else (1,)
 
@@ -215,15 +231,16 @@ def conv_kernel(
     lanes: int,
     unrolled: int,
     blocks: tuple[int, ...],
+    registers: int = 1,
 ) -> int:
     """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
 
     The record is :class:`Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
     ``"stays"`` or ``"next"``. ``lanes``: channels in a register. ``unrolled``: what :func:`unrolled_steps` says
     of a run of channels. ``blocks``: positions of a row that are computed at once, which are those of
-    :func:`position_blocks`. The image has two axes or more.
+    :func:`position_blocks`. ``registers``: what :func:`registers_of_channels` says. The image has two axes or more.
     """
-    return Forward(dtype, rank, ending, motions, lanes, unrolled, blocks).write()
+    return Forward(dtype, rank, ending, motions, lanes, unrolled, blocks, registers).write()
 
 
 def narrow_conv_kernel(dtype: DType, rank: int) -> int:
@@ -300,7 +317,7 @@ def conv_kernel_grad_kernel(dtype: DType, rank: int) -> int:
                 right = element(e, e.advance(ct, n, c_batch[0]), c_place, places)
                 right = e.load(e.b.add(right, lane), dtype, mask)
                 shift = element(e, e.b.mul(n, x_batch[0]), x_place, places)
-                return k.multiply_each([e.b.add(s, shift) for s in starts], right, sums)
+                return k.multiply_each([e.b.add(s, shift) for s in starts], [right], sums)
 
             totals = carry(e, [k.batch, *k.out], [e.constant(0, dtype)] * count, sample)
             k.store_each(totals, k.places(w_start, start, w_tap[-1], count), lane, mask)

@@ -12,7 +12,12 @@ from typing import Any
 
 from pellucid.backends.cpu import elementwise, kernels, tiled_images
 from pellucid.backends.cpu.conv_gradient import row_blocks, sample_groups
-from pellucid.backends.cpu.convolution import lanes_of_channels, position_blocks, unrolled_steps
+from pellucid.backends.cpu.convolution import (
+    lanes_of_channels,
+    position_blocks,
+    registers_of_channels,
+    unrolled_steps,
+)
 from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import Ints, as_planes, pad_image, padded, samples_together
@@ -77,8 +82,9 @@ def _convolve(
     unrolled = unrolled_steps(w.shape[-2] * (w.shape[-3] if _in_one_run(x, w, attributes) else 1))
     if pooled is None:
         target = p.place_for(result)
-        blocks = position_blocks(result.spec.shape[-2])
-        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, lanes, unrolled, blocks)
+        registers = registers_of_channels(w.shape[-1] // attributes["groups"], x.dtype)
+        blocks = position_blocks(result.spec.shape[-2], registers)
+        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, lanes, unrolled, blocks, registers)
         p.emit(_name(taken), kernel, _record(x, w, as_planes(target), leaves, attributes), [target])
         return taken
     value, index = pooled.places(p, last=False)
