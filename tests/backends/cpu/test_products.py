@@ -99,7 +99,8 @@ def test_threads_keep_columns_where_rows_are_long_and_many_alone():
     assert packing.bytes_beside(784, width - 1, width, float32) == 0
     assert packing.bytes_beside(1 << 20, 500, width, float32) == 0  # no cache holds them
     lanes = lanes_for(float32)
-    assert packing.bytes_turned(lanes + 1, width, lanes, float32) == 2 * lanes * width * 4
+    assert packing.bytes_turned(lanes + 1, 500, width, lanes, float32) == 2 * lanes * width * 4
+    assert packing.bytes_turned(lanes + 1, 3, width, lanes, float32) == 2 * lanes * lanes * 4
 
 
 def test_blocks_leave_no_register_that_the_processor_lacks():

@@ -127,12 +127,12 @@ def _is_turned(p: Planner, node: Node, a: View, b: View) -> bool:
     lies = b.strides[-2] == b.dtype.itemsize != b.strides[-1] and columns > 1
     lies = lies and inner * columns >= packing.LEAST_TURNED
     alone = len(b.shape) == 2 == node.output.spec.ndim and len(p.users_of(node.inputs[1])) == 1
-    return lies and alone and rows > 1 and _turned_bytes(inner, b.dtype) > 0
+    return lies and alone and rows > 1 and _turned_bytes(inner, columns, b.dtype) > 0
 
 
-def _turned_bytes(inner: int, dtype: DType) -> int:
+def _turned_bytes(inner: int, columns: int, dtype: DType) -> int:
     lanes = lanes_for(dtype)
-    return packing.bytes_turned(inner, matmul.VECTORS * lanes, lanes, dtype)
+    return packing.bytes_turned(inner, columns, matmul.VECTORS * lanes, lanes, dtype)
 
 
 def _packing(p: Planner, record: list[Entry], operands: list[View], turned: bool, besides: int = 0) -> tuple[str, list]:
@@ -147,7 +147,7 @@ def _packing(p: Planner, record: list[Entry], operands: list[View], turned: bool
     """
     (inner, columns), dtype = operands[1].shape[-2:], operands[1].dtype
     least = packing.BLOCKS * matmul.block_rows()
-    needed = _turned_bytes(inner, dtype) if turned else 0
+    needed = _turned_bytes(inner, columns, dtype) if turned else 0
     if not turned and operands[2].shape[-2] >= least:
         needed = packing.bytes_beside(inner, columns, matmul.VECTORS * lanes_for(dtype), dtype)
     if not needed:

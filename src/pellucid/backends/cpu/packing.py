@@ -34,16 +34,18 @@ def bytes_beside(inner: int, columns: int, width: int, dtype: DType) -> int:
     return aligned(needed) if columns > width and needed <= BYTES else 0
 
 
-def bytes_turned(inner: int, width: int, lanes: int, dtype: DType) -> int:
+def bytes_turned(inner: int, columns: int, width: int, lanes: int, dtype: DType) -> int:
     """Bytes of memory for columns that are turned into rows; 0 where they are too many for it.
 
     Args:
         inner: The inner size.
+        columns: Columns of the right operand.
         width: Columns that a block reads.
         lanes: Elements of a register: as many are turned at once.
         dtype: The type of the elements.
     """
-    needed = -(-inner // lanes) * lanes * width * dtype.itemsize
+    rows, across = (-(-count // lanes) * lanes for count in (inner, min(columns, width)))
+    needed = rows * across * dtype.itemsize
     return aligned(needed) if needed <= BYTES and dtype.kind == "f" else 0
 
 

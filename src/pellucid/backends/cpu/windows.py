@@ -76,22 +76,7 @@ def carry(
 
 def keep_if(e: Emitter, condition: Value, before: list[Value], then: Callable[[], list[Value]]) -> list[Value]:
     """The registers of ``then`` where the condition holds, else those from before."""
-    origin = e.b.block
-    taken = e.function.append_basic_block("then")
-    after = e.function.append_basic_block("after")
-    e.b.cbranch(condition, taken, after)
-    e.b.position_at_end(taken)
-    values = then()
-    end = e.b.block
-    e.b.branch(after)
-    e.b.position_at_end(after)
-    merged = []
-    for old, new in zip(before, values, strict=True):
-        phi = e.b.phi(old.type)
-        phi.add_incoming(old, origin)
-        phi.add_incoming(new, end)
-        merged.append(phi)
-    return merged
+    return e.either(condition, then, lambda: before)
 
 
 def _all_inside(e: Emitter, window: _Window, positions: Sequence[Value]) -> Value:
