@@ -77,15 +77,16 @@ class _Recurrent(Layer):
         batch, time, _ = x.spec.shape
         if not time:
             raise ShapeError(f'layer "{self.label}": the sequences {show(x.spec.shape)} have no time step')
-        from_input = ops.matmul(x, self.kernel)
+        # Time goes first, so that a step's part lies in one piece.
+        from_input = ops.matmul(ops.transpose(x, (1, 0, 2)), self.kernel)
         if self.use_bias:
             from_input = from_input + self.bias
         state = (np.zeros((batch, self.units), x.spec.dtype),) * self.state_count
         outputs = []
         for t in reversed(range(time)) if self.go_backwards else range(time):
-            state = self.step(from_input[:, t], state)
+            state = self.step(from_input[t], state)
             outputs.append(state[0])
-        return ops.stack(outputs, 1) if self.return_sequences else outputs[-1]
+        return ops.transpose(ops.stack(outputs), (1, 0, 2)) if self.return_sequences else outputs[-1]
 
     def block(self, x: Any, number: int) -> Any:
         """One of the blocks of size ``units`` along the last axis."""

@@ -7,8 +7,9 @@ the same way need no wait between them: a thread finds its rows as it left them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 from pellucid.plan.layout import View
 
@@ -24,20 +25,58 @@ class Touch:
     """Memory that an instruction reads or writes.
 
     Attributes:
-        buffer: The buffer; which part of it is not told.
+        buffer: The buffer.
         rows: Where each thread keeps to its share of the rows: their number, and the bytes from one to the next; a
             single row is the first thread's.
+        span: The bytes of the buffer that are touched, from the first to behind the last one; None for all of it.
+        each: Whether the rows are as many as threads at most, and each thread keeps to that of its own number.
     """
 
     buffer: int
     rows: tuple[int, int] | None = None
+    span: tuple[int, int] | None = None
+    each: bool = False
+
+    def overlaps(self, other: Touch) -> bool:
+        """Whether some bytes are touched by both."""
+        if self.buffer != other.buffer or self.span is None or other.span is None:
+            return self.buffer == other.buffer
+        return self.span[0] < other.span[1] and other.span[0] < self.span[1]
+
+    def meets(self, other: Touch) -> bool:
+        """Whether a thread may touch what another one does: some bytes are the same, and not by the same rows."""
+        return self.overlaps(other) and (self.rows is None or self != other)
 
 
 def by_rows(view: View) -> Touch:
     """What a thread touches that keeps to its share of the first axis of a matrix, if a row is a run of memory."""
     (count, width), (stride, step) = view.shape, view.strides
-    inside = step >= 0 and view.offset + (width - 1) * step + view.dtype.itemsize <= stride
-    return Touch(view.buffer, (count, stride) if inside else None)
+    if stride <= 0 or step < 0:
+        return part(view)
+    place = view.offset % stride  # some columns of wider rows
+    if place + (width - 1) * step + view.dtype.itemsize > stride:
+        return part(view)
+    start = view.offset - place
+    return Touch(view.buffer, (count, stride), (start, start + count * stride))
+
+
+def by_first(view: View) -> Touch:
+    """What the first thread alone touches."""
+    return Touch(view.buffer, (1, 0))
+
+
+def by_each(view: View) -> Touch:
+    """Memory of which each thread has a row for itself."""
+    return replace(by_rows(view), each=True)
+
+
+def part(view: View) -> Touch:
+    """What threads touch that read or write some elements of a view."""
+    low = high = view.offset
+    for count, stride in zip(view.shape, view.strides, strict=True):
+        way = stride * max(count - 1, 0)
+        low, high = low + min(way, 0), high + max(way, 0)
+    return Touch(view.buffer, None, (low, high + view.dtype.itemsize))
 
 
 @dataclass(frozen=True)
@@ -47,58 +86,69 @@ class Access:
     reads: tuple[Touch, ...]
     writes: tuple[Touch, ...]
 
+    @property
+    def touches(self) -> tuple[Touch, ...]:
+        """All of it."""
+        return (*self.reads, *self.writes)
 
-#: What the first thread alone touches.
-_FIRST = (1, 0)
 
-
-def access_of(
-    touched: Iterable[int], written: Iterable[int], rows: Iterable[View], numbers: Iterable[View] = ()
-) -> Access:
+def access_of(touched: Iterable[int], written: Iterable[int], known: Iterable[Touch] = ()) -> Access:
     """What an instruction touches.
 
     Args:
         touched: All its buffers.
         written: Those that it writes; it may read them as well.
-        rows: Matrices of which each thread touches only its share of the rows; where two views of a buffer are cut
-            differently, all of it counts as touched.
-        numbers: What the first thread alone touches.
+        known: What it touches of some of them; where two parts of a buffer overlap and are cut differently, all of it
+            counts as touched, and so does what is not told of.
     """
-    found: dict[int, Touch] = {}
-    own = [*map(by_rows, rows), *(Touch(view.buffer, _FIRST) for view in numbers)]
-    for touch in own:
-        found[touch.buffer] = touch if found.get(touch.buffer, touch) == touch else Touch(touch.buffer)
+    parts: dict[int, list[Touch]] = {}
+    for touch in dict.fromkeys(known):
+        parts.setdefault(touch.buffer, []).append(touch)
+    for buffer, own in parts.items():
+        if any(one.overlaps(other) for one, other in combinations(own, 2)):
+            parts[buffer] = [Touch(buffer)]
     written = frozenset(written)
-    reads = tuple(found.get(b) or Touch(b) for b in touched if b not in written)
-    return Access(reads, tuple(found.get(b) or Touch(b) for b in touched if b in written))
+
+    def of(buffers: Iterable[int]) -> tuple[Touch, ...]:
+        return tuple(touch for buffer in buffers for touch in parts.get(buffer, [Touch(buffer)]))
+
+    touched = list(touched)
+    return Access(of(b for b in touched if b not in written), of(b for b in touched if b in written))
 
 
-class _Phase:
-    """What was touched since the threads waited for each other."""
+class _Touches:
+    """Touches by the buffers in which they are."""
 
     def __init__(self) -> None:
-        self._reads: dict[int, set[Touch]] = {}
-        self._writes: dict[int, set[Touch]] = {}
+        self._found: dict[int, set[Touch]] = {}
 
-    def admits(self, access: Access) -> bool:
-        """Whether no other thread may be at what an instruction touches."""
-        return not any(
-            _meets(touch, self._writes) or (writing and _meets(touch, self._reads))
-            for touches, writing in ((access.reads, False), (access.writes, True))
-            for touch in touches
-        )
+    def add(self, touches: Iterable[Touch]) -> None:
+        """Some more."""
+        for touch in touches:
+            self._found.setdefault(touch.buffer, set()).add(touch)
+
+    def any(self, touch: Touch, how: Callable[[Touch, Touch], bool]) -> bool:
+        """Whether a touch stands in a relation to one of them."""
+        return any(how(touch, other) for other in self._found.get(touch.buffer, ()))
+
+
+class _Seen:
+    """What some instructions touch."""
+
+    def __init__(self) -> None:
+        self._reads, self._writes = _Touches(), _Touches()
 
     def add(self, access: Access) -> None:
         """One more instruction."""
-        for touches, known in ((access.reads, self._reads), (access.writes, self._writes)):
-            for touch in touches:
-                known.setdefault(touch.buffer, set()).add(touch)
+        self._reads.add(access.reads)
+        self._writes.add(access.writes)
 
-
-def _meets(touch: Touch, known: dict[int, set[Touch]]) -> bool:
-    """Whether the memory is touched otherwise than by the same rows."""
-    others = known.get(touch.buffer)
-    return others is not None and (touch.rows is None or others != {touch})
+    def stops(self, access: Access, how: Callable[[Touch, Touch], bool]) -> bool:
+        """Whether what they write stands in a relation to what an instruction touches, or what they read to its writes.
+        """
+        return any(self._writes.any(touch, how) for touch in access.touches) or any(
+            self._reads.any(touch, how) for touch in access.writes
+        )
 
 
 def phases(accesses: Sequence[Access]) -> list[list[int]]:
@@ -114,24 +164,15 @@ def phases(accesses: Sequence[Access]) -> list[list[int]]:
     waiting = list(range(len(accesses)))
     result: list[list[int]] = []
     while waiting:
-        phase, taken = _Phase(), []
-        passed_reads: set[int] = set()
-        passed_writes: set[int] = set()
+        phase, passed, taken = _Seen(), _Seen(), []
         for number in waiting[:_WINDOW]:
             access = accesses[number]
-            writes = _buffers(access.writes)
-            overtakes = writes & (passed_reads | passed_writes) or _buffers(access.reads) & passed_writes
-            if not overtakes and phase.admits(access):
+            if passed.stops(access, Touch.overlaps) or phase.stops(access, Touch.meets):
+                passed.add(access)
+            else:
                 phase.add(access)
                 taken.append(number)
-            else:
-                passed_reads |= _buffers(access.reads)
-                passed_writes |= writes
         result.append(taken)
         done = set(taken)
         waiting = [number for number in waiting if number not in done]
     return result
-
-
-def _buffers(touches: Iterable[Touch]) -> set[int]:
-    return {touch.buffer for touch in touches}

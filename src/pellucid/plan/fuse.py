@@ -18,7 +18,7 @@ class Group:
     Attributes:
         nodes: In order; the last is the root, whose output is the group's.
         inputs: The variables that the group reads, each once, in the order of first use.
-        kept: Outputs of the graph that the group computes beside that of its root, in the root's shape.
+        kept: What others read, or the graph returns, beside the output of the root; in the root's shape.
     """
 
     nodes: tuple[Node, ...]

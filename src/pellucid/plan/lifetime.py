@@ -2,19 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pellucid.alignment import ALIGNMENT
+from pellucid.plan.barriers import Access, Touch
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A temporary: its size in bytes, and the first and last instruction that touches it."""
+    """A temporary: its size in bytes, and the first and last phase in which it is touched."""
 
     size: int
     first: int
     last: int
+
+
+def chains(phases: Sequence[Sequence[Access]], sizes: Mapping[int, int]) -> list[tuple[list[int], Lifetime]]:
+    """The temporaries, those together that lie in one place one after the other, and how long they need it.
+
+    What is alive in the same phase lies apart, for threads are at different instructions of it. Only where threads keep
+    to the same rows of one temporary before, and of another one afterwards, may the latter take the former's place.
+
+    Args:
+        phases: What the instructions of each phase touch.
+        sizes: Temporary -> its bytes.
+    """
+    first, last, rows = _uses(phases, sizes)
+    own: dict[int, list[int]] = {}
+    found: list[list[int]] = [[buffer] for buffer in sizes if buffer not in first]
+    for now, phase in enumerate(phases):
+        free: dict[tuple[object, ...], list[list[int]]] = {}
+        for place, access in enumerate(phase):
+            here = [buffer for buffer in dict.fromkeys(t.buffer for t in access.touches) if buffer in sizes]
+            for buffer in here:
+                if first[buffer] == (now, place):
+                    left = free.get((sizes[buffer], *rows[now, buffer]))
+                    own[buffer] = left.pop() if left else []
+                    found += [] if own[buffer] else [own[buffer]]
+                    own[buffer].append(buffer)
+            for buffer in here:
+                if last[buffer] == (now, place) and rows[now, buffer]:
+                    free.setdefault((sizes[buffer], *rows[now, buffer]), []).append(own[buffer])
+    none = (0, 0)
+    return [(c, Lifetime(sizes[c[0]], first.get(c[0], none)[0], last.get(c[-1], none)[0])) for c in found]
+
+
+_Place = tuple[int, int]
+
+
+def _uses(
+    phases: Sequence[Sequence[Access]], sizes: Mapping[int, int]
+) -> tuple[dict[int, _Place], dict[int, _Place], dict[tuple[int, int], tuple[object, ...]]]:
+    """For each temporary the phase and instruction that touch it first, and last; and how threads share it in a phase.
+
+    The way of sharing is empty where a thread may touch anything; of equal ways, a thread has the same bytes.
+    """
+    first: dict[int, _Place] = {}
+    last: dict[int, _Place] = {}
+    ways: dict[tuple[int, int], tuple[object, ...]] = {}
+    for now, phase in enumerate(phases):
+        for place, access in enumerate(phase):
+            for touch in access.touches:
+                if touch.buffer not in sizes:
+                    continue
+                first.setdefault(touch.buffer, (now, place))
+                last[touch.buffer] = now, place
+                way = _way(touch)
+                ways[now, touch.buffer] = way if ways.get((now, touch.buffer), way) == way else ()
+    return first, last, ways
+
+
+def _way(touch: Touch) -> tuple[object, ...]:
+    """How threads share what is touched, where that is the same in each part of the buffer of as many bytes."""
+    if touch.rows is None or touch.span is None:
+        return ()
+    low, high = touch.span
+    return () if low % (high - low) else (touch.rows, touch.each)
 
 
 def aligned(size: int) -> int:

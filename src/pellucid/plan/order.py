@@ -52,10 +52,8 @@ def order(tasks: Sequence[Access], carried: Mapping[Var, Var]) -> tuple[list[int
     for number, task in enumerate(tasks):
         for var in {owner(v) for v in task.reads - task.in_place} | task.in_place:
             readers.setdefault(var, []).append(number)
-    writer = {var: number for number, task in enumerate(tasks) for var in task.writes}
-    waits: list[set[int]] = [
-        {writer[v] for v in t.reads if v in writer and writer[v] != n} for n, t in enumerate(tasks)
-    ]
+    writer = _writers(tasks)
+    waits = _waits(tasks, writer)
     extra: list[set[int]] = [set() for _ in tasks]
     for new, old in carried.items():
         if new in writer:
@@ -74,6 +72,19 @@ def order(tasks: Sequence[Access], carried: Mapping[Var, Var]) -> tuple[list[int
             inside[new] = old
             taken.add(old)
     return sequence, inside
+
+
+def after_what_they_read(tasks: Sequence[Access]) -> list[int]:
+    """The order of tasks in which each comes after those whose results it reads."""
+    return _sorted(_waits(tasks, _writers(tasks)), [set() for _ in tasks])
+
+
+def _writers(tasks: Sequence[Access]) -> dict[Var, int]:
+    return {var: number for number, task in enumerate(tasks) for var in task.writes}
+
+
+def _waits(tasks: Sequence[Access], writer: Mapping[Var, int]) -> list[set[int]]:
+    return [{writer[v] for v in t.reads if v in writer and writer[v] != n} for n, t in enumerate(tasks)]
 
 
 def _sorted(waits: Sequence[set[int]], extra: Sequence[set[int]]) -> list[int]:

@@ -12,9 +12,9 @@ from pellucid.backends.cpu import threads
 from pellucid.backends.cpu.ahead import OWN_FEATURES, Rows
 from pellucid.dtypes import int8
 from pellucid.op import Spec
-from pellucid.plan.barriers import access_of, phases
+from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, part, phases
 from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
-from pellucid.plan.lifetime import Lifetime, aligned, place
+from pellucid.plan.lifetime import aligned, chains, place
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
 from pellucid.shapes import size
 
@@ -49,19 +49,15 @@ class Assembler:
     def freeze(self, inputs: tuple[int, ...]) -> Plan:
         """The plan of the instructions so far."""
         parts = phases([i.access for i in self.instructions])
-        touched: dict[int, tuple[int, int]] = {}
-        for now, part in enumerate(parts):
-            for touch in (t for i in part for a in [self.instructions[i].access] for t in (*a.reads, *a.writes)):
-                touched[touch.buffer] = (touched.get(touch.buffer, (now, now))[0], now)
-        numbers = sorted(self._sizes)
-        # What is alive in the same phase lies apart: threads are at different instructions of it.
-        offsets, arena = place([Lifetime(self._sizes[n], *touched.get(n, (0, 0))) for n in numbers])
+        placed = chains([[self.instructions[i].access for i in part] for part in parts], self._sizes)
+        starts, arena = place([lifetime for _, lifetime in placed])
+        offsets = {buffer: start for (own, _), start in zip(placed, starts, strict=True) for buffer in own}
         ordered = [(i, i == part[-1]) for part in parts for i in part]
         return Plan(
             tuple(replace(self.instructions[i], number=i, waits=last) for i, last in ordered),
             inputs,
             tuple(self._constants),
-            tuple(zip(numbers, offsets, strict=True)),
+            tuple(sorted(offsets.items())),
             max(arena, aligned(1)),
             tuple(self._outputs),
             self._buffers,
@@ -109,6 +105,9 @@ class Assembler:
         writes: Iterable[View],
         rows: Iterable[View] = (),
         numbers: Iterable[View] = (),
+        *,
+        own: Iterable[View] = (),
+        parts: Iterable[View] = (),
         number: int | None = None,
     ) -> None:
         """Append a call, or put it in the place of another one.
@@ -120,10 +119,14 @@ class Assembler:
             writes: What the kernel writes.
             rows: Matrices of which each thread touches only its share of the rows, cut at multiples of ``ROW_BLOCK``.
             numbers: What the first thread alone touches.
+            own: Memory of which each thread has a row for itself; it is written, too.
+            parts: Of the buffers that these lie in nothing else is touched, but what is among the above.
             number: The call that this one replaces; by default, and where it is the next number, none.
         """
         touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
-        access = access_of(touched, {view.buffer for view in writes}, rows, numbers)
+        own = tuple(own)
+        known = [*map(by_rows, rows), *map(by_first, numbers), *map(by_each, own), *map(part, parts)]
+        access = access_of(touched, {view.buffer for view in (*writes, *own)}, known)
         entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
         number = self.next_number if number is None else number
         self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access)]

@@ -16,6 +16,7 @@ import numpy as np
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.dtypes import DType
+from pellucid.plan.barriers import ROW_BLOCK
 from pellucid.plan.layout import Loops
 
 
@@ -148,10 +149,12 @@ class Shape:
     Attributes:
         loops: Number of nested loops.
         motions: How each operand in memory (the result first, what is kept last) moves along the innermost loop.
+        by_rows: Whether threads share the rows of a matrix as products do; a single loop runs over all of them.
     """
 
     loops: int
     motions: tuple[str, ...]
+    by_rows: bool = False
 
 
 class _Operands:
@@ -205,10 +208,12 @@ def memory_types(expression: Expression, result: DType) -> list[DType]:
 def map_kernel(expression: Expression, shape: Shape) -> int:
     """The address of a kernel that writes an expression; the result moves element by element.
 
-    Record: loop sizes, addresses, strides (operand by operand: the result, what is read, what is kept).
+    Record: loop sizes (by rows in a single loop: their number and width), addresses, strides (operand by operand: the
+    result, what is read, what is kept).
     """
     e = Emitter(expression.lanes)
     sizes = [e.field() for _ in range(shape.loops)]
+    width = e.field() if shape.by_rows and shape.loops == 1 else None
     types = memory_types(expression, expression.dtype)
     operands = _Operands(e, shape, [*types, *expression.kept_types])
     written = (0, *range(len(types), len(operands.types)))
@@ -221,8 +226,13 @@ def map_kernel(expression: Expression, shape: Shape) -> int:
             for number, value in zip(written, values, strict=True):
                 operands.store(number, here[number], value, mask)
 
+    def share_of_first() -> tuple[Value, Value]:
+        unit = ROW_BLOCK if shape.by_rows else e.lanes if shape.loops == 1 else 1
+        low, high = e.my_share(sizes[0], unit)
+        return (low, high) if width is None else (e.b.mul(low, width), e.b.mul(high, width))
+
     def nest(loop: int, addresses: Sequence[Value]) -> None:
-        share = e.my_share(sizes[loop], e.lanes if shape.loops == 1 else 1) if loop == 0 else (I64(0), sizes[loop])
+        share = share_of_first() if loop == 0 else (I64(0), sizes[loop])
         if loop == shape.loops - 1:
             innermost(addresses, *share)
             return
@@ -423,7 +433,7 @@ def columns_kernel(folding: Folding, shape: Shape, reduced: int) -> int:
     return e.finish()
 
 
-def shape_of(loops: Loops, types: Sequence[DType]) -> Shape:
+def shape_of(loops: Loops, types: Sequence[DType], *, by_rows: bool = False) -> Shape:
     """The specialisation for some loops."""
     motions = tuple(motion(s[-1], d.itemsize) for s, d in zip(loops.strides, types, strict=True))
-    return Shape(len(loops.sizes), motions)
+    return Shape(len(loops.sizes), motions, by_rows)

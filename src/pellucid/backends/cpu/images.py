@@ -119,13 +119,13 @@ def _convolve_by_tiles(p: Planner, x: View, before: Ints, w: View, output: Var, 
         target = p.place_for(result)
         record, own = tiled_images.record(p, x, before, w, shape, target, leaves)
         kernel = kernels.winograd_kernel(x.dtype, ending, motions, registers, None)
-        p.emit(_name(taken), kernel, record, [target, own])
+        p.emit(_name(taken), kernel, record, [target], own=[own])
         return taken
     value, index = pooled.places(p, last=False)
     record, own = tiled_images.record(p, x, before, w, shape, value, leaves)
     record += pooled.entries(shape, index, (0, 1, 2))
     kernel = kernels.winograd_kernel(x.dtype, ending, motions, registers, pooled.form)
-    p.emit(_name(taken, pooled), kernel, record, [value, *index, own])
+    p.emit(_name(taken, pooled), kernel, record, [value, *index], own=[own])
     return taken
 
 

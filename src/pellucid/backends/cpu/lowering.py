@@ -86,7 +86,7 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         return finish
     record = _product_record(operands, loops, [*leaves, *kept], turned)
     form, dense = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions), _dense_axis(operands[0])
-    name, by_rows, own = "matmul" + (f"+{finish.name}" if finish else ""), [], []
+    name, by_rows, own, parts = "matmul" + (f"+{finish.name}" if finish else ""), [], [], []
     batch, found = p.batches.get(node.inputs[0], ("", []))
     record += found
     if loops.sizes:
@@ -96,14 +96,16 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     else:
         by_columns = _is_by_columns(p, node, finish)
         cut = (target, *leaves, *kept, *(() if batch else operands[:1]))
-        # Every thread reads the whole right operand, whatever else lies in its buffer.
-        by_rows = [] if by_columns else [_matrix(v) for v in cut if v.buffer != operands[1].buffer]
+        matrices = [_matrix(v) for v in cut]
+        # Every thread reads the whole right operand.
+        by_rows, parts = ([], matrices) if by_columns else (matrices, [])
+        parts = [*parts, _matrix(operands[1])]
         packs, own = _packing(p, record, operands, turned)
         shared = ("columns" if by_columns else "rows", batch)
         kernel = kernels.matmul_kernel(*form, False, *shared, dense, packs)
         fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense, packs)  # noqa: E731
         p.may_fetch(rows * columns, *shared, fetching)
-    p.emit(name, kernel, record, [target, *kept, *own], by_rows)
+    p.emit(name, kernel, record, [target, *kept], by_rows, own=own, parts=parts)
     return finish
 
 
@@ -190,7 +192,7 @@ def _in_halves(
     few = narrow.bytes_of_columns(inner, dtype) if narrow.is_possible(dtype) else 0
     packs, memory = _packing(p, record, operands, turned=False, besides=few)
     kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a), packing=packs)
-    p.emit("matmul in halves", kernel, record, [both, *memory])
+    p.emit("matmul in halves", kernel, record, [both], own=memory, parts=[b, *(() if batch else [a])])
     record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
     record += [address_of(target), target.strides[0]]
     own = [*leaves, *kept]

@@ -22,6 +22,7 @@ from pellucid.backends.cpu.views import (
     loop_record,
     over_domain,
     pick,
+    shares_rows,
     turned_axes,
     wants_batch_last,
 )  # fmt: skip
@@ -321,11 +322,19 @@ class Planner(Assembler):
         axes = sorted(range(len(target.shape)), key=lambda a: -abs(target.strides[a]))
         read = (leaf.broadcast(target.shape) for leaf in leaves)
         operands = [v.transpose(axes) for v in (target, *read, *kept)]
+        by_rows = shares_rows(operands[0])
         loops = merge_loops(operands[0].shape, [v.strides for v in operands])
-        shape = elementwise.shape_of(loops, [v.dtype for v in operands])
-        alone = operands if size(target.shape) == 1 else ()
+        shape = elementwise.shape_of(loops, [v.dtype for v in operands], by_rows=by_rows)
         record, written = loop_record(loops, operands), [target, *kept]
-        self.emit(name, kernels.map_kernel(expression, shape), record, written, numbers=alone)
+        if by_rows and len(loops.sizes) == 1:
+            record[:1] = operands[0].shape
+        kernel = kernels.map_kernel(expression, shape)
+        if by_rows:
+            self.emit(name, kernel, record, written, operands)
+        elif size(target.shape) == 1:
+            self.emit(name, kernel, record, written, numbers=operands)
+        else:
+            self.emit(name, kernel, record, written, parts=operands)
 
     def _expression(
         self, nodes: Sequence[Node], inputs: Sequence[Var], kept: Sequence[Var] = ()

@@ -12,6 +12,7 @@ from pellucid.backends.cpu.rows import WIDEST
 from pellucid.graph.ir import Graph, Node, Var
 from pellucid.plan.fuse import Group, groups
 from pellucid.plan.layout import View
+from pellucid.plan.merge import as_one, merged
 from pellucid.plan.order import Access
 from pellucid.plan.rows import RowGroup, row_groups
 from pellucid.shapes import size
@@ -116,7 +117,47 @@ def tasks_of(graph: Graph) -> list[Task]:
         if group.root.output not in absorbed:
             before, through = endings.get(group.root.output, (None, None))
             tasks.append(Task(group, before, through))
-    return tasks
+    return _merged(tasks, graph)
+
+
+def _merged(tasks: list[Task], graph: Graph) -> list[Task]:
+    """The tasks, those as one that work on the same matrices element by element."""
+    inputs, shown = frozenset(graph.inputs), frozenset(graph.outputs)
+    groups = [_mergeable(task, inputs) for task in tasks]
+    parts = merged([task.access for task in tasks], groups, _run_alike)
+    if len(parts) == len(tasks):
+        return tasks
+    readers: dict[Var, set[int]] = {}
+    for number, part in enumerate(parts):
+        for var in {var for n in part for var in tasks[n].access.reads}:
+            readers.setdefault(var, set()).add(number)
+    place = {node: number for number, node in enumerate(graph.nodes)}
+    found = []
+    for number, part in enumerate(parts):
+        if len(part) == 1:
+            found.append(tasks[part[0]])
+            continue
+        own = {number}
+        kept = lambda var, own=own: var in shown or readers.get(var, own) != own  # noqa: E731
+        found.append(Task(as_one([tasks[n].elementwise for n in part], place, kept)))
+    return found
+
+
+def _mergeable(task: Task, inputs: frozenset[Var]) -> Group | None:
+    """The group of a task that may run together with others; data that come in one group's result stay its own."""
+    group = task.group
+    if not isinstance(group, Group) or task.before is not None or not _is_elementwise(group.root):
+        return None
+    shape = group.root.output.spec.shape
+    whole = [var for var in group.inputs if var.spec.shape == shape]
+    if len(shape) != 2 or size(shape) < 2 or (len(whole) == 1 and whole[0] in inputs):
+        return None
+    return group
+
+
+def _run_alike(one: Group, other: Group) -> bool:
+    """Whether two groups have the same loops and as many lanes."""
+    return one.root.output.spec.shape == other.root.output.spec.shape and _lanes([one]) == _lanes([other])
 
 
 def _end(

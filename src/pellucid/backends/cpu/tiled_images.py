@@ -121,7 +121,7 @@ def kernel_gradient(p: Planner, x: View, before: Ints, ct: View, target: View) -
     own, entries = p.scratch(NUMBERS * (block * numbers * item + 2 * APART))
     record: list[Entry] = [*tiles, channels, outs, block, groups, in_group, address_of(x), address_of(ct)]
     record += [*x.strides[:3], *ct.strides[:3], *ct.shape[1:3], address_of(sums), *sums.strides[:3], *entries]
-    p.emit("conv_kernel_grad", kernels.winograd_sums_kernel(x.dtype, registers), record, [sums, own])
+    p.emit("conv_kernel_grad", kernels.winograd_sums_kernel(x.dtype, registers), record, [sums], own=[own])
     record = [*tiles, channels, outs, groups, *ct.shape[1:3], *(address_of(v) for v in (x, ct, sums, target))]
     record += [*x.strides[:3], *ct.strides[:3], *sums.strides[:3], *target.strides[:3], x.shape[0]]
     p.emit("conv_kernel_grad, from tiles", kernels.winograd_gradient_kernel(x.dtype), record, [target])

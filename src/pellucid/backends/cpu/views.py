@@ -12,6 +12,10 @@ from pellucid.plan.rows import COLUMN, SCALAR, WIDE, RowGroup
 from pellucid.shapes import size
 
 
+# Rows enough for some threads to share, and for two; elements of which more threads would not be of use.
+_MANY_ROWS, _SOME_ROWS, _SMALL = 64, 16, 1 << 16
+
+
 def wants_batch_last(graph: Graph) -> bool:
     """Whether samples would fill the registers of a graph's convolutions better than channels do."""
     samples, channels = [], []
@@ -44,6 +48,14 @@ def turned_axes(source: View, target: View) -> tuple[int, int] | None:
     if not rows or not columns or rows[0] == columns[0] or source.strides[rows[0]] == 0:
         return None
     return rows[0], columns[0]
+
+
+def shares_rows(result: View) -> bool:
+    """Whether threads share the rows of an elementwise result as products do, and need not wait for each other then."""
+    if len(result.shape) != 2 or min(result.shape) == 1:
+        return False
+    rows, columns = result.shape
+    return rows >= _MANY_ROWS or (rows >= _SOME_ROWS and rows * columns <= _SMALL)
 
 
 def long_axes(var: Var) -> list[int]:
