@@ -38,9 +38,9 @@ def test_every_instruction_is_in_one_phase(chain):
 
 @given(st.lists(accesses, max_size=40))
 def test_inside_a_phase_memory_is_shared_by_equal_rows_alone(chain):
-    for part in phases(chain):
-        for place, number in enumerate(part):
-            for other in part[:place]:
+    for phase in phases(chain):
+        for place, number in enumerate(phase):
+            for other in phase[:place]:
                 assert all(a.rows is not None and a == b for a, b in same_memory(chain[other], chain[number]))
 
 
@@ -80,9 +80,10 @@ def test_a_matrix_is_cut_by_rows_where_each_row_is_a_run_of_memory():
     assert by_rows(view(0, (16, 4), (0, 4))) == Touch(7, None, (0, 16))  # the same row for all
 
 
-@given(
-    st.integers(0, 64), st.tuples(st.integers(1, 5), st.integers(1, 5)), st.tuples(st.integers(-9, 9), st.integers(-9, 9))
-)  # fmt: skip
+PAIRS = [st.tuples(*[st.integers(low, high)] * 2) for low, high in ((1, 5), (-9, 9))]
+
+
+@given(st.integers(0, 64), *PAIRS)
 def test_a_part_spans_all_elements_of_a_view(offset, shape, steps):
     strides = tuple(4 * step for step in steps)
     places = [offset + i * strides[0] + j * strides[1] for i in range(shape[0]) for j in range(shape[1])]

@@ -57,7 +57,7 @@ def num_threads() -> int:
     """
     from pellucid.backends.cpu import threads  # the compiler takes 0.1 s to import: only when used
 
-    return threads.POOL.size()
+    return min(threads.POOL.size(), threads.most())
 
 
 def alone() -> AbstractContextManager[None]:

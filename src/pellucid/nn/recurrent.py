@@ -77,14 +77,11 @@ class _Recurrent(Layer):
         batch, time, _ = x.spec.shape
         if not time:
             raise ShapeError(f'layer "{self.label}": the sequences {show(x.spec.shape)} have no time step')
-        # Time goes first, so that a step's part lies in one piece.
-        from_input = ops.matmul(ops.transpose(x, (1, 0, 2)), self.kernel)
-        if self.use_bias:
-            from_input = from_input + self.bias
         state = (np.zeros((batch, self.units), x.spec.dtype),) * self.state_count
         outputs = []
         for t in reversed(range(time)) if self.go_backwards else range(time):
-            state = self.step(from_input[t], state)
+            from_input = ops.matmul(x[:, t], self.kernel)
+            state = self.step(from_input + self.bias if self.use_bias else from_input, state)
             outputs.append(state[0])
         return ops.transpose(ops.stack(outputs), (1, 0, 2)) if self.return_sequences else outputs[-1]
 

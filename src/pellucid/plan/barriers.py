@@ -144,8 +144,7 @@ class _Seen:
         self._writes.add(access.writes)
 
     def stops(self, access: Access, how: Callable[[Touch, Touch], bool]) -> bool:
-        """Whether what they write stands in a relation to what an instruction touches, or what they read to its writes.
-        """
+        """Whether what they write stands in a relation to what one touches, or what they read to what it writes."""
         return any(self._writes.any(touch, how) for touch in access.touches) or any(
             self._reads.any(touch, how) for touch in access.writes
         )

@@ -11,8 +11,10 @@ from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_se
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.views import wants_batch_last
+from pellucid.dtypes import float32
 from pellucid.graph import rewrite, trace
 from pellucid.nn import AvgPool2D, BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool1D, MaxPool2D
+from pellucid.op import Spec
 
 BATCHES = st.sampled_from([1, 7, 16, 17, 25, 64, 70])
 CHANNELS = st.sampled_from([1, 2, 3, 5, 6, 7, 16, 32, 33])
@@ -239,6 +241,14 @@ def test_only_images_in_the_engines_own_memory_are_read_behind_their_end(monkeyp
         found = np.asarray(compile(function, backend="cpu")(x, w))
         np.testing.assert_allclose(found, np.asarray(compile(function, backend="reference")(x, w)), atol=1e-4)
         assert asked == [exact]
+
+    def also_given_out(x, w):
+        image = ops.tanh(x)
+        return image, ops.conv(ops.transpose(image, (3, 0, 1, 2)), w)
+
+    plan = backends.get("cpu").compile(trace(also_given_out, Spec(x.shape, float32), Spec(w.shape, float32)).graph).plan
+    (image,) = (touch.buffer for i in plan.instructions if i.name == "tanh" for touch in i.access.writes)
+    assert image not in {buffer for buffer, _ in plan.outputs}
     x[..., -1] = r.choice([np.nan, np.inf, -np.inf], x.shape[:3])  # lanes beside those of other samples
     found = np.asarray(compile(computed, backend="cpu")(x, w))
     assert np.isfinite(found[:-1]).all()

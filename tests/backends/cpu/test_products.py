@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.backends.cpu.guards import at_the_end_of_memory
 
 from pellucid import Tensor, backends, compile, ops, set_num_threads
 from pellucid.backends.cpu import matmul, narrow, packing, target, threads
@@ -72,6 +73,20 @@ def test_nan_and_infinity_reach_those_results_alone_that_they_belong_to(shared, 
         others = np.delete(found, 5, axis=0)
         assert np.isinf(others[:, 99]).all()
         assert np.isfinite(others[:, :99]).all()
+
+
+@pytest.mark.parametrize("rows", [5, 16, 33, 70])
+@pytest.mark.parametrize("columns", [1, 3, 4, 20, 52])
+def test_nothing_is_read_behind_the_arrays_of_a_product(rows, columns):
+    r = np.random.default_rng(0)
+    shapes = (10, rows), (10, columns), (rows, 1), (rows, columns), (columns,)
+    a, b, *others = (at_the_end_of_memory(r.normal(size=shape).astype("float32")) for shape in shapes)
+
+    def function(a, b, factor, table, bias):
+        return ops.matmul(a.T, b) * factor + table * bias
+
+    found = np.asarray(compile(function, backend="cpu")(a, b, *others))
+    np.testing.assert_allclose(found, a.T @ b * others[0] + others[1] * others[2], rtol=1e-4, atol=1e-5)
 
 
 def plan_of(function, *shapes):

@@ -194,3 +194,11 @@ def test_a_core_that_becomes_fast_after_a_while_is_found_soon():
 
 def test_a_plan_that_is_not_worth_sharing_stays_alone():
     assert not any(shared for shared, _ in paced(threads.Pace(), {True: 1e-9, False: 1e-3}, 100, may_share=False))
+
+
+def test_plans_have_memory_for_as_many_threads_as_ever_run_them_should_cores_come(monkeypatch):
+    most = threads.most()
+    monkeypatch.setattr(os, "cpu_count", lambda: 10 * most)
+    assert threads.most() == most
+    set_num_threads(most + 1)
+    assert backends.num_threads() == most

@@ -16,7 +16,6 @@ from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, part, 
 from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
 from pellucid.plan.lifetime import aligned, chains, place
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
-from pellucid.shapes import size
 
 
 class _Fetcher(NamedTuple):
@@ -35,11 +34,13 @@ class Assembler:
     Attributes:
         instructions: The instructions so far.
         halved: The orders of the batches of which each thread reads the features of one half.
+        staying: Temporaries that may not become the array of an output.
     """
 
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
         self.halved: set[Entry] = set()
+        self.staying: set[int] = set()
         self._buffers = 1
         self._sizes: dict[int, int] = {}
         self._constants: list[tuple[int, np.ndarray]] = []
@@ -79,9 +80,12 @@ class Assembler:
         view = dense(buffer, spec)
         return replace(view, strides=batch_last_strides(spec.shape, spec.dtype.itemsize)) if batch_last else view
 
-    def has_room_behind(self, image: View) -> bool:
-        """Whether a register may be read that begins in an image and ends behind it: only in the arena."""
-        return image.buffer in self._sizes and size(image.shape[1:]) > 1  # else it could become an output's array
+    def read_behind(self, image: View) -> bool:
+        """Whether a register may begin in an image and end behind it: only in the arena, where it stays then."""
+        if image.buffer not in self._sizes:
+            return False
+        self.staying.add(image.buffer)
+        return True
 
     def scratch(self, own: int) -> tuple[View, list[Entry]]:
         """Memory that each thread has for itself in the next instruction, and what its record says of it.

@@ -150,7 +150,7 @@ def _convolve_last(
     """The convolution of a batch-last image, which needs no padding, and its pooling; the ending that it took in."""
     result, leaves, taken = _finished(output, finish, last=True)
     ending, motions = taken.ending if taken else None, _motions(leaves, last=True)
-    exact = not p.has_room_behind(x)
+    exact = not p.read_behind(x)
     pooled = pooled_after(p, result, last=True)
     if pooled is None:
         target = p.place_for(result, batch_last=True)

@@ -115,8 +115,8 @@ def _is_by_columns(p: Planner, node: Node, finish: Finish | None) -> bool:
     rows *= size(node.output.spec.shape[:-2])
     replaced = p.is_replaced(finish.output if finish else node.output)
     in_halves = replaced and halves.are_worth_it(inner, columns, rows, dtype)  # where they are multiplied with
-    stays = p.is_input(owner(node.inputs[1])) or replaced
-    return not in_halves and matmul.by_columns(rows, columns, inner, dtype, stays=stays)
+    weights = "right" if p.is_input(owner(node.inputs[1])) else "result" if replaced else ""
+    return not in_halves and matmul.by_columns(rows, columns, inner, dtype, weights=weights)
 
 
 def _is_turned(p: Planner, node: Node, a: View, b: View) -> bool:
@@ -133,8 +133,7 @@ def _is_turned(p: Planner, node: Node, a: View, b: View) -> bool:
 
 
 def _turned_bytes(inner: int, columns: int, dtype: DType) -> int:
-    lanes = lanes_for(dtype)
-    return packing.bytes_turned(inner, columns, matmul.VECTORS * lanes, lanes, dtype)
+    return packing.bytes_turned(inner, columns, matmul.block_columns(dtype), lanes_for(dtype), dtype)
 
 
 def _packing(p: Planner, record: list[Entry], operands: list[View], turned: bool, besides: int = 0) -> tuple[str, list]:
@@ -151,7 +150,7 @@ def _packing(p: Planner, record: list[Entry], operands: list[View], turned: bool
     least = packing.BLOCKS * matmul.block_rows()
     needed = _turned_bytes(inner, columns, dtype) if turned else 0
     if not turned and operands[2].shape[-2] >= least:
-        needed = packing.bytes_beside(inner, columns, matmul.VECTORS * lanes_for(dtype), dtype)
+        needed = packing.bytes_beside(inner, columns, matmul.block_columns(dtype), dtype)
     if not needed:
         return "", []
     own, entries = p.scratch(max(needed, besides))

@@ -40,7 +40,12 @@ def block_rows() -> int:
     return _ROWS[target.vector_registers()]
 
 
-def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, stays: bool) -> bool:
+def block_columns(dtype: DType) -> int:
+    """Columns that are computed at once."""
+    return VECTORS * lanes_for(dtype)
+
+
+def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, weights: str) -> bool:
     """Whether two threads had better share the columns of a product than its rows.
 
     Weights that are larger than the activations had better not move: a thread that computes some columns reads and
@@ -51,15 +56,15 @@ def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, stays: bool
         columns: Columns of the result.
         inner: The inner size.
         dtype: The type of the elements.
-        stays: Whether the right operand or the result are weights.
+        weights: What the weights are: the ``"right"`` operand, or the ``"result"``; else the rows are shared.
     """
     lanes, block = lanes_for(dtype), block_rows()
     half = _half(lanes)
     sharing_rows = math.ceil(math.ceil(rows / block) / 2) * block * _column_cost(columns, lanes)
     sharing_columns = rows * _column_cost(math.ceil(math.ceil(columns / half) / 2) * half, lanes)
-    samples, features = sorted((inner, rows))
+    samples, features = (rows, inner) if weights == "right" else (inner, rows)
     large = features * columns > samples * (features + columns)
-    return stays and large and columns > lanes and sharing_columns <= _WORTH * sharing_rows
+    return weights != "" and large and columns > lanes and sharing_columns <= _WORTH * sharing_rows
 
 
 def _half(lanes: int) -> int:
@@ -189,9 +194,10 @@ class Product:
         if self.panel is not None:
             self.panel.decide(rows)
         if self.ahead is not None:
-            last = single_end if self.narrow else stop
-            across = e.b.add(e.ceiling(e.minus(pair_end, start), wide), e.ceiling(e.minus(last, pair_end), e.lanes))
-            self.begin_fetching(across, rows)
+            whole = e.b.add(
+                e.b.sdiv(e.minus(wide_end, start), I64(wide)), e.b.sdiv(e.minus(pair_end, wide_end), I64(pair))
+            )
+            self.begin_fetching(whole, e.minus(single_end, pair_end), e.minus(stop, single_end), rows)
         with e.loop(start, wide_end, wide) as j:
             self.columns(a, b, c, rows, j, [None] * VECTORS, stop)
         with e.loop(wide_end, pair_end, pair) as j:
@@ -214,13 +220,27 @@ class Product:
         else:
             last_columns()
 
-    def begin_fetching(self, across: Value, rows: tuple[Value, Value]) -> None:
-        """Divide what is fetched among the blocks of some rows, of which so many lie side by side."""
-        e = self.e
+    def begin_fetching(self, whole: Value, single: Value, left: Value, rows: tuple[Value, Value]) -> None:
+        """Divide what is fetched among the blocks of some rows.
+
+        Args:
+            whole: How many blocks of several registers lie side by side.
+            single: The columns of single registers behind them.
+            left: The last columns.
+            rows: The first of the rows, and the one behind them.
+        """
+        e, b, count = self.e, self.e.b, self.e.minus(rows[1], rows[0])
         assert self.ahead is not None
-        blocks = e.b.mul(across, e.ceiling(e.minus(rows[1], rows[0]), self.rows))
+        taller = e.ceiling(count, 2 * self.rows)
+        last = b.mul(e.ceiling(left, _half(e.lanes)), taller)
+        if self.narrow:
+            few = b.icmp_signed("<=", left, I64(narrow.COLUMNS))
+            some = b.select(b.icmp_signed(">", left, I64(0)), NarrowColumns.blocks_along_rows(e, count), I64(0))
+            last = b.select(few, some, last)
+        tall = b.mul(whole, e.ceiling(count, self.rows))
+        blocks = b.add(b.add(tall, b.mul(e.ceiling(single, e.lanes), taller)), last)
         window = [e.b.mul(row, I64(self.dtype.itemsize)) for row in rows]
-        self.ahead.begin(e.b.mul(blocks, e.ceiling(self.k, _FETCHING)), window)
+        self.ahead.begin(b.mul(blocks, e.ceiling(self.k, _FETCHING)), window)
 
     def few_columns(
         self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]
@@ -303,8 +323,8 @@ class Product:
         # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
         # Where an ending gives several results, registers do not suffice for that.
         together = 1 if self.kept else rows
-        for first in range(0, rows, together):
-            own = range(first, first + together)
+        for top in range(0, rows, together):
+            own = range(top, top + together)
             ended = [
                 [self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for v, mask in enumerate(masks)]
                 for r in own

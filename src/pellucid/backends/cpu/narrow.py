@@ -50,6 +50,11 @@ class NarrowColumns:
         self.product, self.e, self.dtype = product, product.e, product.dtype
         self.b, self.c, self.j, self.count = b, c, j, count
 
+    @staticmethod
+    def blocks_along_rows(e: Emitter, rows: Value) -> Value:
+        """How many blocks :meth:`along_rows` computes, but for the last single registers."""
+        return e.ceiling(rows, _ALONG_ROWS * e.lanes)
+
     def along_rows(self, a: Value, rows: tuple[Value, Value]) -> None:
         """Lanes are rows, which lie side by side in the left operand."""
         e, (low, high) = self.e, rows
@@ -140,9 +145,15 @@ class NarrowColumns:
             masks = [e.mask(self.count)] * len(rows)
             if left is not None:
                 masks = [e.b.and_(mask, e.splat(e.b.icmp_signed(">", left, I64(r)))) for r, mask in enumerate(masks)]
-            ended = [m.end(x, n, self.j, 0, mask) for x, n, mask in zip(rows, numbers, masks, strict=True)]
+            read = numbers if left is None else [self._inside(n, i, left) for n in numbers]
+            ended = [m.end(x, n, self.j, 0, mask) for x, n, mask in zip(rows, read, masks, strict=True)]
             for number, values, mask in zip(numbers, ended, masks, strict=True):
                 m.store(self.c, number, self.j, [values], [mask])
+
+    def _inside(self, row: Value, first: Value, count: Value) -> Value:
+        """The row, or the last one that there is: leaves that have one number for a row are read without a mask."""
+        e = self.e
+        return e.smaller(row, e.b.add(first, e.minus(count, I64(1))))
 
 
 def _pick(e: Emitter, x: Value, y: Value, lanes: Sequence[int]) -> Value:

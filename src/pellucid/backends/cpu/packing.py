@@ -15,7 +15,8 @@ from pellucid.backends.cpu.transposing import transposed
 from pellucid.dtypes import DType
 from pellucid.plan.lifetime import aligned
 
-#: Blocks of rows from which on it is worth while; bytes of a thread's memory at most, which its core's cache must hold.
+#: Blocks of rows from which on it is worth while, at least two, as many as the tallest first block has; bytes of a
+#: thread's memory at most, which its core's cache must hold.
 BLOCKS, BYTES = 4, 1 << 19
 #: Elements from which on it is quicker to turn columns for each product than to copy them once.
 LEAST_TURNED = 512

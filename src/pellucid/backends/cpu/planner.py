@@ -157,7 +157,7 @@ class Planner(Assembler):
         """The buffer of an output: the temporary that holds it becomes one, anything else is copied."""
         view = self.views[var]
         whole = view.offset == 0 and view.is_contiguous and self._sizes.get(view.buffer) == byte_size(var.spec)
-        if whole:
+        if whole and view.buffer not in self.staying:
             del self._sizes[view.buffer]
             return view.buffer
         result = self.new_buffer()

@@ -27,8 +27,12 @@ _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, 
 _WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
+@lru_cache(maxsize=1)
 def most() -> int:
-    """The most threads that ever share a plan: as many as there are cores, but up to eight on any machine."""
+    """The most threads that ever share a plan: as many as there are cores, but up to eight on any machine.
+
+    Plans have memory for so many: the number stays what it was, should cores come or go.
+    """
     return min(max(8, os.cpu_count() or 1), Job.MOST_THREADS)
 
 

@@ -11,7 +11,6 @@ from pellucid.plan.plan import Entry, address_of
 from pellucid.plan.rows import COLUMN, SCALAR, WIDE, RowGroup
 from pellucid.shapes import size
 
-
 # Rows enough for some threads to share, and for two; elements of which more threads would not be of use.
 _MANY_ROWS, _SOME_ROWS, _SMALL = 64, 16, 1 << 16
 
