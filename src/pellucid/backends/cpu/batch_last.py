@@ -53,7 +53,7 @@ class Forward:
         blocks = e.ceiling(vectors, self.vectors[0])
         low, high = e.my_share(e.b.mul(blocks, self.out_height))
         with e.loop(low, high) as item:
-            block, o = e.b.sdiv(item, self.out_height), e.b.srem(item, self.out_height)
+            o, block = e.b.sdiv(item, blocks), e.b.srem(item, blocks)
             first = e.b.mul(block, I64(self.vectors[0]))
             last = e.smaller(e.b.add(first, I64(self.vectors[0])), vectors)
             pieces(e, first, last, self.vectors, lambda v, count: self.row(o, v, count))

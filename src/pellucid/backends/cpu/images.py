@@ -20,13 +20,15 @@ from pellucid.backends.cpu.convolution import (
 )
 from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.groups_gradient import bytes_of, suits
 from pellucid.backends.cpu.image_layout import Ints, as_planes, pad_image, padded, samples_together
-from pellucid.backends.cpu.planner import Planner
-from pellucid.backends.cpu.pooling import Pooled, pooled_after
+from pellucid.backends.cpu.planner import Planner, sums_channels
+from pellucid.backends.cpu.pooling import Pooled, pooled_after, spreads
 from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.backends.cpu.views import over_domain
 from pellucid.backends.cpu.winograd import STEP, registers_for
+from pellucid.dtypes import DType
 from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
 from pellucid.plan.layout import View
@@ -246,6 +248,11 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     if size(target.shape) == 0 or size(ct.shape) == 0:
         p.fill(target, 0)
         return target
+    if _can_be_batch_last(p, attributes) and suits(x.shape[0], size(target.shape), x.dtype):
+        spread = p.spread.get(ct.buffer) if spreads(p, node) else None
+        summed = node.inputs[1] if any(map(sums_channels, p.users_of(node.inputs[1]))) else None
+        _kernel_grad_groups(p, x, ct, target, attributes, spread, summed)
+        return target
     if _can_be_batch_last(p, attributes):
         _kernel_grad_last(p, x, ct, target, attributes)
         return target
@@ -282,6 +289,71 @@ def _kernel_grad_last(p: Planner, x: View, ct: View, target: View, attributes: M
     p.emit("conv_kernel_grad", kernels.conv_last_grad_kernel(x.dtype), record, [target])
 
 
+def _kernel_grad_groups(
+    p: Planner,
+    x: View,
+    ct: View,
+    target: View,
+    attributes: Mapping[str, Any],
+    spread: tuple[Node, View, View] | None,
+    summed: Var | None,
+) -> None:
+    """As above, in groups of samples.
+
+    Args:
+        p: The plan in the making.
+        x: The images.
+        ct: Their gradient.
+        target: The gradient by the kernel.
+        attributes: The convolution's.
+        spread: Where the gradient is that of a pooling's windows: the pooling, that gradient, and the winners.
+        summed: The variable whose sums by channels are wanted, too: that of the gradient, or none.
+    """
+    x = as_planes(samples_together(p, pad_image(p, x, attributes["pads"], last=True)))
+    rank, taps, ct = len(attributes["strides"]), size(target.shape), spread[1] if spread else samples_together(p, ct)
+    lead: Ints = (1,) * (2 - rank)
+    strides, gaps, kernel = ((*lead, *n) for n in (attributes["strides"], attributes["dilation"], target.shape[:-2]))
+    ct, rows, outs = as_planes(ct), kernel[1] * x.shape[-1], target.shape[-1]
+    window = (*lead, *spread[0].attributes["window"]) if spread else (2 - ct.shape[1] % 2, 1)
+    places = ct.shape[1:3] if spread else (ct.shape[1] // window[0], ct.shape[2])
+    in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
+    sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
+    record: list[Entry] = [x.shape[0], in_group, groups, rows, outs, *places, kernel[0], *window]
+    record += [address_of(v) for v in (x, sums, ct)]
+    record += [x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0], x.strides[3]]
+    record += [*ct.strides[1:], taps * x.dtype.itemsize]
+    elements, writes = taps, [sums]
+    if spread:
+        won, width = as_planes(samples_together(p, spread[2])), places[1] * window[1]
+        record += [address_of(won), *won.strides[1:], width]
+        elements += window[0] * width * outs
+    if summed is not None:
+        p.channel_sums[summed] = totals = p.temporary(Spec((groups, outs), x.dtype))
+        record.append(address_of(totals))
+        writes.append(totals)
+        elements += outs
+    own, entries = p.scratch(bytes_of(elements, x.dtype))
+    name = "conv_kernel_grad" + (" of windows" if spread else "")
+    address = kernels.groups_grad_kernel(x.dtype, spread is not None, summed is not None)
+    p.emit(name, address, [*record, *entries], writes, own=[own])
+    _add_groups(p, sums, target)
+
+
+def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:
+    """Samples of a group, whole registers of them, and the number of groups, for a gradient of so many elements."""
+    lanes = lanes_for(dtype)
+    registers = -(-batch // lanes)
+    in_group = -(-registers // sample_groups(registers, elements, dtype)) * lanes
+    return in_group, -(-batch // in_group)
+
+
+def _add_groups(p: Planner, sums: View, target: View) -> None:
+    """The sum of what groups of samples give, where it is not one group that has given it."""
+    if sums.buffer != target.buffer:
+        operands = [over_domain(target, sums.shape, (0,)), sums]
+        p.emit("sum", *reduction(Folding(Expression((sums.dtype,), (None,), ()), "sum"), operands, {0}), [target])
+
+
 def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> None:
     x, ct = as_planes(x), as_planes(ct)
     rank = len(attributes["strides"])
@@ -299,9 +371,7 @@ def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [target.strides[0] if rank == 2 else 0, target.strides[-2]]
     kernel = kernels.conv_rows_grad_kernel(x.dtype, row_blocks(rows, outs, x.dtype))
     p.emit("conv_kernel_grad", kernel, record, [sums])
-    if groups > 1:
-        operands = [over_domain(target, sums.shape, (0,)), sums]
-        p.emit("sum", *reduction(Folding(Expression((sums.dtype,), (None,), ()), "sum"), operands, {0}), [target])
+    _add_groups(p, sums, target)
 
 
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {"conv_kernel_grad": _conv_kernel_grad}

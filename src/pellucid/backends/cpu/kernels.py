@@ -13,6 +13,7 @@ from pellucid.backends.cpu import (
     convolution,
     counters,
     elementwise,
+    groups_gradient,
     halves,
     index,
     matmul,
@@ -54,6 +55,7 @@ conv_kernel_grad_kernel = kept(convolution.conv_kernel_grad_kernel)
 conv_rows_grad_kernel = kept(conv_gradient.conv_rows_grad_kernel)
 conv_last_kernel = kept(batch_last.conv_last_kernel)
 conv_last_grad_kernel = kept(batch_last.conv_last_grad_kernel)
+groups_grad_kernel = kept(groups_gradient.groups_grad_kernel)
 conv_pool_kernel = kept(conv_pool.conv_pool_kernel)
 conv_pool_last_kernel = kept(conv_pool.conv_pool_last_kernel)
 unpool_kernel = kept(windows.unpool_kernel)

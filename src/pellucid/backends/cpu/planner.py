@@ -56,6 +56,12 @@ LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {}
 PRODUCTS: dict[str, Callable[[Planner, Node, Finish | None], Finish | None]] = {}
 
 
+def sums_channels(node: Node) -> bool:
+    """Whether a node adds all elements of images up but for their channels."""
+    rank = node.inputs[0].spec.ndim
+    return node.op.name == "sum" and rank > 2 and tuple(node.attributes["axes"]) == tuple(range(rank - 1))
+
+
 Pairs = Sequence[tuple[Var, Var]]
 
 
@@ -87,6 +93,10 @@ class Planner(Assembler):
         #: Batches that products read where they lie: which axis their rows are, and what finds them.
         self.batches: dict[Var, tuple[str, list[Entry]]] = {}
         self._carried: frozenset[Var] = frozenset()
+        #: Buffer of an image's gradient -> the gradient of the windows that are spread over it, and the winners.
+        self.spread: dict[int, tuple[Node, View, View]] = {}
+        #: An image's gradient -> its sums by channels in groups of samples, given with the gradient by the kernel.
+        self.channel_sums: dict[Var, View] = {}
 
     def build(self) -> Plan:
         """The plan of one run of the graph."""
@@ -421,14 +431,16 @@ class Planner(Assembler):
         root = group.root
         expression, leaves = self._expression(group.nodes[:-1], group.inputs)
         domain, axes, name = root.inputs[0].spec.shape, root.attributes["axes"], _name(group)
+        shape = root.output.spec.shape
         if self._is_cut_by_samples(group):
             leaves = [self._sums_of_halves(leaves[0])]
             domain = leaves[0].shape
+        elif (sums := self._channel_sums(group)) is not None:
+            leaves, domain, axes, shape = [sums], sums.shape, (0,), sums.shape[1:]
         ending, others, kept = None, [], []
         if task is None:
-            target = self.place_for(root.output)
+            target = self.place_for(root.output).squeezed_to(shape)
         else:
-            shape = root.output.spec.shape
             ending, views = self._ending(task)
             name += f"+{_name(task.elementwise)}"
             others = [over_domain(view.squeezed_to(shape), domain, axes) for view in views]
@@ -448,6 +460,17 @@ class Planner(Assembler):
         if len(group.nodes) > 1 or root.op.name != "sum" or var.spec.ndim != 2 or root.attributes["axes"] != (0,):
             return False
         return any(self.is_cut_by_samples(user) and user.inputs[1] is var for user in self.users_of(var))
+
+    def _channel_sums(self, group: Group) -> View | None:
+        """The sums of an image's gradient by channels, where the gradient by the kernel gives them in groups."""
+        var, root = group.inputs[0], group.root
+        if len(group.nodes) > 1 or not sums_channels(root):
+            return None
+        for user in self.users_of(var):
+            known = user.output in self.views or not all(v in self.views for v in user.inputs)
+            if user.op.name == "conv_kernel_grad" and user.inputs[1] is var and not known:
+                self.views[user.output] = LOWERINGS[user.op.name](self, user)
+        return self.channel_sums.get(var)
 
     def _sums_of_halves(self, matrix: View) -> View:
         """The sums of a matrix's columns in each half of its rows [2, column]."""

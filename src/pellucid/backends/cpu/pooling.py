@@ -9,8 +9,9 @@ from typing import Any
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.conv_pool import PoolForm, blocks_of
 from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.groups_gradient import can_spread, suits
 from pellucid.backends.cpu.image_layout import Ints, as_planes, samples_together
-from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
@@ -229,12 +230,42 @@ def unpooled(p: Planner, node: Node) -> View | None:
     target = p.temporary(Spec(shape, source.dtype), batch_last=last)
     a = pool.attributes
     apart = all(step >= n for step, n in zip(a["strides"], a["window"], strict=True))
-    whole = zip(shape[1:-1], index.shape[1:-1], a["window"], a["strides"], a["pads"], strict=True)
-    if not apart or not all(n == o * k and k == s and before == 0 for n, o, k, s, (before, _) in whole):
+    axes = zip(shape[1:-1], index.shape[1:-1], a["window"], a["strides"], a["pads"], strict=True)
+    covered = apart and all(n == o * k and k == s and before == 0 for n, o, k, s, (before, _) in axes)
+    if covered and last:
+        p.spread[target.buffer] = pool, source, index
+        if _is_spread_by_others(p, node):
+            return target.reshape(node.output.spec.shape)
+    if not covered:
         p.fill(target, 0)
     kernel = kernels.unpool_kernel(source.dtype, len(shape) - 2, not apart)
     _pooling(p, "unpool", a, [target, source, index], kernel, last, [target])
     return target.reshape(node.output.spec.shape)
+
+
+def _is_spread_by_others(p: Planner, node: Node) -> bool:
+    """Whether all that read the gradient of an image spread it themselves: a gradient by a kernel, and sums with it."""
+    seen = _reshaped(p, node.output)
+    users = p.users_of(seen[-1])
+    if any(p.is_shown(var) for var in seen) or not users:
+        return False
+    gradients = [user for user in users if user.op.name == "conv_kernel_grad" and spreads(p, user)]
+    return bool(gradients) and all(user in gradients or sums_channels(user) for user in users)
+
+
+def spreads(p: Planner, node: Node) -> bool:
+    """Whether the gradient by a convolution's kernel can spread the gradient of its windows itself."""
+    a, (_, ct) = node.attributes, (var.spec for var in node.inputs)
+    plain = a["groups"] == 1 and a["dilation"][-1] == 1 and len(a["strides"]) <= 2
+    record = _unreshaped(node.inputs[1]).record
+    if not p.batch_last or not plain or record is None or record.op.name != "add_along_axis":
+        return False
+    pool = _unreshaped(record.inputs[1]).record
+    if pool is None or pool.op.name != "max_pool_index":
+        return False
+    height = pool.attributes["window"][0] if len(ct.shape) == 4 else 1
+    fits = can_spread(height * ct.shape[-2] * ct.shape[-1], ct.dtype)
+    return fits and suits(ct.shape[0], size(node.output.spec.shape), ct.dtype)
 
 
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {

@@ -24,7 +24,7 @@ def wants_batch_last(graph: Graph) -> bool:
             image = node.inputs[1] if node.op.name == "conv_kernel_grad" else node.output
             samples.append(_filled(image.spec.shape[0], lanes))
             channels.append(_filled(image.spec.shape[-1], lanes))
-    return bool(samples) and min(samples) > min(channels) and min(channels) < 0.75
+    return bool(samples) and min(samples) > min(channels) and min(channels) <= 0.75
 
 
 def _filled(count: int, lanes: int) -> float:

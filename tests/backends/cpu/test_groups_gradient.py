@@ -1,0 +1,143 @@
+"""The gradient by a convolution's kernel from the gradients of the windows of max pooling behind it."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_num_threads, set_seed
+from pellucid.graph import rewrite, trace
+from pellucid.nn import Conv1D, Conv2D, Dense, Flatten, MaxPool1D, MaxPool2D
+
+NAME = "conv_kernel_grad of windows"
+pytestmark = pytest.mark.usefixtures("batch_last", "every_plan_is_shared")
+
+
+@pytest.fixture
+def batch_last(monkeypatch):
+    monkeypatch.setattr("pellucid.backends.cpu.planner.wants_batch_last", lambda graph: True)
+
+
+def gradients(strides, padding, dilation, window, shown=False):
+    """A function of images, kernel and bias: gradients of a convolution with pooling, and that of what is pooled."""
+
+    def function(x, w, b):
+        image = ops.conv(x, w, strides=strides, padding=padding, dilation=dilation)
+
+        def loss(w, b, image_too):
+            out = ops.max_pool(
+                ops.conv(x, w, strides=strides, padding=padding, dilation=dilation) + b + image_too, window
+            )
+            return ops.sum(ops.sin(out * 3.0))
+
+        zero = np.zeros(image.spec.shape, image.spec.dtype)
+        found = autodiff.grad(loss, (0, 1, 2))(w, b, zero)
+        return found if shown else found[:2]
+
+    return function
+
+
+def drawn(n, c, d, size, taps, dtype="float32"):
+    r = np.random.default_rng(n + c)
+    lead = (1,) * (len(size))
+    return [r.normal(size=shape).astype(dtype) for shape in ((n, *size, c), (*taps, c, d), (*lead, 1, d))]
+
+
+def plan(function, args):
+    return backends.get("cpu").compile(rewrite(trace(function, *args).graph)).plan
+
+
+@given(
+    n=st.sampled_from([17, 25, 32, 70]),
+    c=st.sampled_from([1, 2, 3, 5]),
+    d=st.sampled_from([1, 2, 5, 6, 7]),
+    out=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    taps=st.tuples(st.integers(1, 5), st.integers(1, 6)),
+    strides=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    gap=st.integers(1, 2),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_gradient_is_right_and_has_the_same_bits_on_any_threads(n, c, d, out, taps, strides, gap, window, dtype):
+    pads = ((1, 0), (2, 1))
+    reach = [(k - 1) * g + 1 for k, g in zip(taps, (gap, 1), strict=True)]
+    axes = zip(out, window, strides, reach, pads, strict=True)
+    size = [(o * v - 1) * s + k - sum(pad) for o, v, s, k, pad in axes]
+    if min(size) < 1:
+        return
+    args = drawn(n, c, d, size, taps, dtype)
+    function = gradients(strides, pads, (gap, 1), window)
+    assert any(i.name == NAME for i in plan(function, args).instructions)
+    found = []
+    for count in (1, 2, 3, 8):
+        set_num_threads(count)
+        found.append([np.asarray(a) for a in compile(function, backend="cpu")(*args)])
+    expected = [np.asarray(a) for a in compile(function, backend="reference")(*args)]
+    for one, wanted in zip(found[0], expected, strict=True):
+        scale = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(one, wanted, atol=(1e-4 if dtype == "float32" else 1e-11) * scale)
+    assert all(a.tobytes() == b.tobytes() for other in found[1:] for a, b in zip(other, found[0], strict=True))
+
+
+def test_the_spread_gradient_is_not_written_unless_someone_asks_for_it_and_the_bits_are_the_same():
+    args = drawn(40, 1, 6, (12, 12), (5, 5))
+    hidden, shown = (gradients((1, 1), "same", (1, 1), (2, 2), shown) for shown in (False, True))
+    names = [[i.name for i in plan(f, args).instructions] for f in (hidden, shown)]
+    assert NAME in names[0]
+    assert "unpool" not in names[0]
+    assert {NAME, "unpool"} <= set(names[1])
+    one, other = (compile(f, backend="cpu")(*args) for f in (hidden, shown))
+    assert all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in zip(one, other, strict=False))
+
+
+@pytest.mark.parametrize(
+    "case", ["few samples", "windows that overlap", "uncovered elements", "many sums", "activation"]
+)
+def test_other_gradients_read_what_is_spread(case):
+    n, size, outs = 5 if case == "few samples" else 40, 13 if case == "uncovered elements" else 12, 6
+    strides = 1 if case == "windows that overlap" else 2
+    args = drawn(n, 3, 70 if case == "many sums" else outs, (size, size), (5, 5))
+
+    def function(x, w, b):
+        def loss(w, b):
+            z = ops.conv(x, w, padding="same") + b
+            z = ops.tanh(z) if case == "activation" else z
+            return ops.sum(ops.sin(ops.max_pool(z, 2, strides)))
+
+        return autodiff.grad(loss, (0, 1))(w, b)
+
+    assert all(i.name != NAME for i in plan(function, args).instructions)
+    found, expected = (compile(function, backend=name)(*args) for name in ("cpu", "reference"))
+    for one, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, wanted, atol=1e-4 * max(1.0, float(np.abs(np.asarray(wanted)).max())))
+
+
+def test_nan_in_an_image_reaches_the_taps_that_saw_it_and_no_other_sample_s_lanes():
+    x, w, _ = drawn(19, 1, 2, (6, 6), (3, 3))
+    x[18, 0, 0] = np.nan  # seen by the first tap alone, in the last register, which is not full
+
+    def function(x, w):
+        return autodiff.grad(lambda w: ops.sum(ops.max_pool(ops.conv(x, w), 2)))(w)
+
+    assert any(i.name == NAME for i in plan(function, (x, w)).instructions)
+    found, expected = (np.asarray(compile(function, backend=name)(x, w)) for name in ("cpu", "reference"))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.isnan(found).sum() == np.isnan(found[0, 0]).sum() == 2
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_networks_train_to_the_same_bits_on_any_threads_recorded_or_not(rank):
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(90, *(8,) * rank, 2)).astype("float32"), r.integers(0, 3, 90)
+    conv, pool = (Conv1D, MaxPool1D) if rank == 1 else (Conv2D, MaxPool2D)
+    found = []
+    for threads, record in ((1, None), (2, None), (3, None), (2, "full")):
+        set_num_threads(threads)
+        set_seed(0)
+        layers = [conv(5, 3, padding="same", activation="relu"), pool(2), conv(6, 2, activation="relu"), Flatten()]
+        model = Sequential([Input(x.shape[1:]), *layers, Dense(3, "softmax")])
+        model.compile("categorical_crossentropy", "momentum")
+        model.fit(x, y, batch_size=32, epochs=2, seed=1, verbose=0, **({"record": record} if record else {}))
+        found.append([value.tobytes() for value in model.get_weights().values()])
+    assert all(other == found[0] for other in found)
