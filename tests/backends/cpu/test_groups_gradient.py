@@ -6,8 +6,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_num_threads, set_seed
+from pellucid.backends.cpu.assembler import Assembler
+from pellucid.dtypes import float32
 from pellucid.graph import rewrite, trace
 from pellucid.nn import Conv1D, Conv2D, Dense, Flatten, MaxPool1D, MaxPool2D
+from pellucid.op import Spec
+from pellucid.plan.plan import address_of
 
 NAME = "conv_kernel_grad of windows"
 pytestmark = pytest.mark.usefixtures("batch_last", "every_plan_is_shared")
@@ -141,3 +145,52 @@ def test_networks_train_to_the_same_bits_on_any_threads_recorded_or_not(rank):
         model.fit(x, y, batch_size=32, epochs=2, seed=1, verbose=0, **({"record": record} if record else {}))
         found.append([value.tobytes() for value in model.get_weights().values()])
     assert all(other == found[0] for other in found)
+
+
+def of_windows(y):
+    """The gradient of an image that is pooled."""
+    return autodiff.grad(lambda y: ops.sum(ops.max_pool(y, 2) ** 2.0))(y)
+
+
+def by_kernel(x, w, ct):
+    """The gradient by a convolution's kernel."""
+    return autodiff.vjp(lambda w: ops.conv(x, w, padding="same"), w)[1](ct)
+
+
+#: Graphs that read the gradient of a pooled image otherwise than a network does; y and z are images, w is a kernel.
+READERS = {
+    "as the images": lambda y, z, w: by_kernel(of_windows(y), w, of_windows(y)),
+    "as images and gradient": lambda y, z, w: (by_kernel(of_windows(y), w, z), by_kernel(z, w, of_windows(y))),
+    "as another's images": lambda y, z, w: (
+        by_kernel(of_windows(y), w, of_windows(z)),
+        by_kernel(z, w, of_windows(y)),
+    ),
+    "sums before the images": lambda y, z, w: (
+        ops.sum(of_windows(y), (0, 1, 2)),
+        by_kernel(ops.tanh(z * ops.sum(of_windows(y), (0, 1, 2))), w, of_windows(y)),
+    ),
+    "two gradients": lambda y, z, w: (by_kernel(z, w, of_windows(y)), by_kernel(ops.tanh(z), w, of_windows(y))),
+    "no channels": lambda y, z, w: (
+        ops.sum(of_windows(y), (0, 1, 2)),
+        by_kernel(z[..., :0], w[:, :, :0], of_windows(y)),
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_whoever_else_reads_the_gradient_finds_it_written(reader):
+    r = np.random.default_rng(0)
+    y, z, w = (r.normal(size=shape).astype("float32") for shape in ((24, 8, 8, 3), (24, 8, 8, 3), (3, 3, 3, 3)))
+    found, expected = (compile(READERS[reader], backend=name)(y, z, w) for name in ("cpu", "reference"))
+    found, expected = ([a] if reader == "as the images" else a for a in (found, expected))
+    for one, wanted in zip(found, expected, strict=True):
+        scale = max(1.0, float(np.abs(np.asarray(wanted)).max(initial=0)))
+        np.testing.assert_allclose(np.asarray(one), np.asarray(wanted), atol=1e-4 * scale)
+
+
+def test_an_instruction_that_would_touch_what_was_never_computed_is_a_mistake():
+    made = Assembler()
+    view = made.temporary(Spec((4,), float32))
+    made.leave_unwritten(view)
+    with pytest.raises(AssertionError, match="copy would touch an image that was not computed"):
+        made.emit("copy", 0, [address_of(view)], [])

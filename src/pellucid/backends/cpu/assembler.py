@@ -41,6 +41,7 @@ class Assembler:
         self.instructions: list[Instruction] = []
         self.halved: set[Entry] = set()
         self.staying: set[int] = set()
+        self._unwritten: set[int] = set()
         self._buffers = 1
         self._sizes: dict[int, int] = {}
         self._constants: list[tuple[int, np.ndarray]] = []
@@ -68,6 +69,11 @@ class Assembler:
         """The number of a new buffer."""
         self._buffers += 1
         return self._buffers - 1
+
+    def leave_unwritten(self, view: View) -> None:
+        """Say that a temporary is never computed: an instruction that would touch it is a mistake."""
+        self.forget(view)
+        self._unwritten.add(view.buffer)
 
     def forget(self, view: View) -> None:
         """Take back a temporary that nothing uses."""
@@ -128,6 +134,7 @@ class Assembler:
             number: The call that this one replaces; by default, and where it is the next number, none.
         """
         touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
+        assert not self._unwritten & touched.keys(), f"{name} would touch an image that was not computed"
         own = tuple(own)
         known = [*map(by_rows, rows), *map(by_first, numbers), *map(by_each, own), *map(part, parts)]
         access = access_of(touched, {view.buffer for view in (*writes, *own)}, known)

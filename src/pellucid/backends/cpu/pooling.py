@@ -235,6 +235,7 @@ def unpooled(p: Planner, node: Node) -> View | None:
     if covered and last:
         p.spread[target.buffer] = pool, source, index
         if _is_spread_by_others(p, node):
+            p.leave_unwritten(target)
             return target.reshape(node.output.spec.shape)
     if not covered:
         p.fill(target, 0)
@@ -244,12 +245,17 @@ def unpooled(p: Planner, node: Node) -> View | None:
 
 
 def _is_spread_by_others(p: Planner, node: Node) -> bool:
-    """Whether all that read the gradient of an image spread it themselves: a gradient by a kernel, and sums with it."""
+    """Whether nobody needs the gradient of an image in memory: gradients by kernels spread it, and sum it by channels.
+
+    Their images must be there already, since the sums may come first; and the gradient must not be one of them.
+    """
     seen = _reshaped(p, node.output)
     users = p.users_of(seen[-1])
     if any(p.is_shown(var) for var in seen) or not users:
         return False
     gradients = [user for user in users if user.op.name == "conv_kernel_grad" and spreads(p, user)]
+    if any(user.inputs[0] in {*seen} or user.inputs[0] not in p.views for user in gradients):
+        return False
     return bool(gradients) and all(user in gradients or sums_channels(user) for user in users)
 
 
@@ -264,6 +270,8 @@ def spreads(p: Planner, node: Node) -> bool:
     if pool is None or pool.op.name != "max_pool_index":
         return False
     height = pool.attributes["window"][0] if len(ct.shape) == 4 else 1
+    if size(node.output.spec.shape) == 0:
+        return False
     fits = can_spread(height * ct.shape[-2] * ct.shape[-1], ct.dtype)
     return fits and suits(ct.shape[0], size(node.output.spec.shape), ct.dtype)
 
