@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from pellucid.backends.cpu.planner import Planner
 from pellucid.op import Spec
@@ -10,6 +12,12 @@ from pellucid.plan.layout import View, batch_last_strides
 from pellucid.shapes import Pads
 
 Ints = tuple[int, ...]
+
+
+def can_be_batch_last(p: Planner, attributes: Mapping[str, Any]) -> bool:
+    """Whether the batch-last kernels know such a convolution."""
+    plain = attributes["groups"] == 1 and attributes["dilation"][-1] == 1
+    return p.batch_last and plain and len(attributes["strides"]) <= 2
 
 
 def padded(p: Planner, view: View, low: Ints, high: Ints, interior: Ints | None = None, last: bool = False) -> View:

@@ -21,7 +21,7 @@ from pellucid.backends.cpu.convolution import (
 from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.groups_gradient import bytes_of, suits
-from pellucid.backends.cpu.image_layout import Ints, as_planes, pad_image, padded, samples_together
+from pellucid.backends.cpu.image_layout import Ints, as_planes, can_be_batch_last, pad_image, padded, samples_together
 from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.pooling import Pooled, pooled_after, spreads
 from pellucid.backends.cpu.reductions import reduction
@@ -42,12 +42,6 @@ def _image_strides(x: View, attributes: Mapping[str, Any]) -> list[Entry]:
     by_place = [s * step for s, step in zip(spatial, attributes["strides"], strict=True)]
     by_tap = [s * gap for s, gap in zip(spatial, attributes["dilation"], strict=True)]
     return [x.strides[0], *by_place, *by_tap, x.strides[-1]]
-
-
-def _can_be_batch_last(p: Planner, attributes: Mapping[str, Any]) -> bool:
-    """Whether the batch-last kernels know such a convolution."""
-    plain = attributes["groups"] == 1 and attributes["dilation"][-1] == 1
-    return p.batch_last and plain and len(attributes["strides"]) <= 2
 
 
 def _finished(output: Var, finish: Finish | None, last: bool) -> tuple[Var, list[View], Finish | None]:
@@ -185,7 +179,7 @@ def _record_last(x: View, w: View, target: View, leaves: list[View], attributes:
 def conv(p: Planner, node: Node, finish: Finish | None = None) -> Finish | None:
     """The convolution; the ending that the kernel took in."""
     x, w = (p.views[v] for v in node.inputs)
-    if _can_be_batch_last(p, node.attributes):
+    if can_be_batch_last(p, node.attributes):
         return _convolve_last(p, samples_together(p, x), p.contiguous(w), node.output, node.attributes, finish)
     if tiled_images.suited(x.shape[-1], node.output.spec.shape, w.shape[:-2], node.attributes, x.dtype):
         before = tuple(low for low, _ in node.attributes["pads"])
@@ -208,7 +202,7 @@ def conv_input_grad(p: Planner, node: Node, finish: Finish | None = None) -> Fin
     high = [n - s - a + r for n, s, a, r in zip(shape[1:-1], spread, low, reach, strict=True)]
     between = tuple(step - 1 for step in attributes["strides"])
     flipped = p.contiguous(w.flip(range(rank)))
-    if _can_be_batch_last(p, attributes):
+    if can_be_batch_last(p, attributes):
         image = samples_together(p, padded(p, ct, (0,) * rank, (0,) * rank, between, last=True))
         exchanged = p.contiguous(flipped.transpose((*range(rank), rank + 1, rank)))
         wanted = {**attributes, "strides": (1,) * rank, "pads": tuple(zip(low, high, strict=True))}
@@ -248,12 +242,12 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     if size(target.shape) == 0 or size(ct.shape) == 0:
         p.fill(target, 0)
         return target
-    if _can_be_batch_last(p, attributes) and suits(x.shape[0], size(target.shape), x.dtype):
+    if can_be_batch_last(p, attributes) and suits(x.shape[0], size(target.shape), x.dtype):
         spread = p.spread.get(ct.buffer) if spreads(p, node) else None
         summed = node.inputs[1] if any(map(sums_channels, p.users_of(node.inputs[1]))) else None
         _kernel_grad_groups(p, x, ct, target, attributes, spread, summed)
         return target
-    if _can_be_batch_last(p, attributes):
+    if can_be_batch_last(p, attributes):
         _kernel_grad_last(p, x, ct, target, attributes)
         return target
     if tiled_images.suited(x.shape[-1], ct.shape, target.shape[:-2], attributes, x.dtype):
@@ -273,14 +267,18 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     return target
 
 
+def _along_two_axes(*numbers: Ints) -> list[Ints]:
+    """Numbers of each spatial axis for images as planes, whose first axis is of size 1 where there was only one."""
+    return [(*(1,) * (2 - len(own)), *own) for own in numbers]
+
+
 def _kernel_grad_last(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> None:
     pads: Pads = attributes["pads"]
     if any(n for pair in pads for n in pair):
         x = pad_image(p, x, pads, last=True)
     x, ct = as_planes(samples_together(p, x)), as_planes(samples_together(p, ct))
     rank = len(attributes["strides"])
-    lead: Ints = (1,) * (2 - rank)
-    strides, gaps, taps = ((*lead, *n) for n in (attributes["strides"], attributes["dilation"], target.shape[:-2]))
+    strides, gaps, taps = _along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
     rows = taps[1] * x.shape[-1]
     record: list[Entry] = [x.shape[0], rows, target.shape[-1], *ct.shape[1:3], taps[0]]
     record += [address_of(v) for v in (x, ct, target)]
@@ -310,11 +308,10 @@ def _kernel_grad_groups(
         summed: The variable whose sums by channels are wanted, too: that of the gradient, or none.
     """
     x = as_planes(samples_together(p, pad_image(p, x, attributes["pads"], last=True)))
-    rank, taps, ct = len(attributes["strides"]), size(target.shape), spread[1] if spread else samples_together(p, ct)
-    lead: Ints = (1,) * (2 - rank)
-    strides, gaps, kernel = ((*lead, *n) for n in (attributes["strides"], attributes["dilation"], target.shape[:-2]))
+    taps, ct = size(target.shape), spread[1] if spread else samples_together(p, ct)
+    strides, gaps, kernel = _along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
     ct, rows, outs = as_planes(ct), kernel[1] * x.shape[-1], target.shape[-1]
-    window = (*lead, *spread[0].attributes["window"]) if spread else (2 - ct.shape[1] % 2, 1)
+    (window,) = _along_two_axes(spread[0].attributes["window"]) if spread else [(2 - ct.shape[1] % 2, 1)]
     places = ct.shape[1:3] if spread else (ct.shape[1] // window[0], ct.shape[2])
     in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
     sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
@@ -357,8 +354,7 @@ def _add_groups(p: Planner, sums: View, target: View) -> None:
 def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> None:
     x, ct = as_planes(x), as_planes(ct)
     rank = len(attributes["strides"])
-    lead: Ints = (1,) * (2 - rank)
-    strides, gaps, taps = ((*lead, *n) for n in (attributes["strides"], attributes["dilation"], target.shape[:-2]))
+    strides, gaps, taps = _along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
     rows, outs = taps[1] * x.shape[-1], target.shape[-1]
     groups = sample_groups(x.shape[0], size(target.shape), x.dtype)
     in_group = -(-x.shape[0] // groups)

@@ -10,7 +10,7 @@ from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.conv_pool import PoolForm, blocks_of
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.groups_gradient import can_spread, suits
-from pellucid.backends.cpu.image_layout import Ints, as_planes, samples_together
+from pellucid.backends.cpu.image_layout import Ints, as_planes, can_be_batch_last, samples_together
 from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.graph.ir import Node, Var
@@ -250,30 +250,26 @@ def _is_spread_by_others(p: Planner, node: Node) -> bool:
     Their images must be there already, since the sums may come first; and the gradient must not be one of them.
     """
     seen = _reshaped(p, node.output)
-    users = p.users_of(seen[-1])
-    if any(p.is_shown(var) for var in seen) or not users:
-        return False
+    users, own = p.users_of(seen[-1]), set(seen)
     gradients = [user for user in users if user.op.name == "conv_kernel_grad" and spreads(p, user)]
-    if any(user.inputs[0] in {*seen} or user.inputs[0] not in p.views for user in gradients):
+    if not gradients or any(p.is_shown(var) for var in seen):
         return False
-    return bool(gradients) and all(user in gradients or sums_channels(user) for user in users)
+    if any(user.inputs[0] in own or user.inputs[0] not in p.views for user in gradients):
+        return False
+    return all(user in gradients or sums_channels(user) for user in users)
 
 
 def spreads(p: Planner, node: Node) -> bool:
     """Whether the gradient by a convolution's kernel can spread the gradient of its windows itself."""
-    a, (_, ct) = node.attributes, (var.spec for var in node.inputs)
-    plain = a["groups"] == 1 and a["dilation"][-1] == 1 and len(a["strides"]) <= 2
+    ct, taps = node.inputs[1].spec, size(node.output.spec.shape)
     record = _unreshaped(node.inputs[1]).record
-    if not p.batch_last or not plain or record is None or record.op.name != "add_along_axis":
+    if not can_be_batch_last(p, node.attributes) or record is None or record.op.name != "add_along_axis":
         return False
     pool = _unreshaped(record.inputs[1]).record
-    if pool is None or pool.op.name != "max_pool_index":
+    if pool is None or pool.op.name != "max_pool_index" or taps == 0:
         return False
     height = pool.attributes["window"][0] if len(ct.shape) == 4 else 1
-    if size(node.output.spec.shape) == 0:
-        return False
-    fits = can_spread(height * ct.shape[-2] * ct.shape[-1], ct.dtype)
-    return fits and suits(ct.shape[0], size(node.output.spec.shape), ct.dtype)
+    return can_spread(height * ct.shape[-2] * ct.shape[-1], ct.dtype) and suits(ct.shape[0], taps, ct.dtype)
 
 
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {
