@@ -190,6 +190,30 @@ class Emitter:
         self.b.position_at_end(done)
         return carried
 
+    def unrolled_loop(
+        self,
+        start: Value,
+        stop: Value,
+        together: int,
+        initial: list[Value],
+        body: Callable[[Value, list[Value]], list[Value]],
+    ) -> list[Value]:
+        """:meth:`reduce_loop` by single steps of which so many are written out one after the other.
+
+        Counting and jumping take a place among the multiply-adds on processors whose integer and vector units share
+        ports.
+        """
+        if together == 1:
+            return self.reduce_loop(start, stop, 1, initial, body)
+        whole = self.b.add(start, self.b.mul(self.b.sdiv(self.minus(stop, start), I64(together)), I64(together)))
+
+        def several(i: Value, carried: list[Value]) -> list[Value]:
+            for number in range(together):
+                carried = body(self.b.add(i, I64(number)), carried)
+            return carried
+
+        return self.reduce_loop(whole, stop, 1, self.reduce_loop(start, whole, together, initial, several), body)
+
     def my_share(self, count: Value, unit: int = 1) -> tuple[Value, Value]:
         """The part of ``range(count)`` that belongs to this thread, cut at multiples of ``unit``.
 
@@ -207,6 +231,14 @@ class Emitter:
     def smaller(self, x: Value, y: Value) -> Value:
         """The smaller of two int64."""
         return self.b.select(self.b.icmp_signed("<", x, y), x, y)
+
+    def opaque(self, x: Value) -> Value:
+        """The same int64, of which LLVM does not know how it came about.
+
+        Addresses at equal distances it would else compute from each other in every step of a loop, and on processors
+        whose integer and vector units share ports each such addition takes the place of a multiply-add.
+        """
+        return self.b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [x], False)
 
     def minus(self, x: Value, y: Value) -> Value:
         """x - y of int64."""

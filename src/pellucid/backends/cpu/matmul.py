@@ -31,6 +31,8 @@ _HALVED = 8
 _WORTH = 1.03
 # Steps of the inner loop between two looks at the next batch: a processor forgets what it is asked for all at once.
 _FETCHING = 16
+# Steps of the inner loop that are written out one after the other in the blocks that most of the time goes into.
+_TOGETHER = 2
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
 
@@ -314,17 +316,19 @@ class Product:
             ]
 
         zeros = [e.constant(0, dtype)] * (rows * vectors)
+        together = _TOGETHER if rows == self.tallest(masks) else 1
+        steps = lambda: self.inner_loop(zeros, step, together)  # noqa: E731
         if panel is not None and not panel.turned and rows == self.tallest(masks):
             keeping = lambda k, sums: step(k, sums, keep=True)  # noqa: E731
             packs = e.b.and_(panel.packs, first)
-            sums = e.either(packs, lambda: self.inner_loop(zeros, keeping), lambda: self.inner_loop(zeros, step))
+            sums = e.either(packs, lambda: self.inner_loop(zeros, keeping), steps)
         else:
-            sums = self.inner_loop(zeros, step)
+            sums = steps()
         # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
         # Where an ending gives several results, registers do not suffice for that.
-        together = 1 if self.kept else rows
-        for top in range(0, rows, together):
-            own = range(top, top + together)
+        at_once = 1 if self.kept else rows
+        for top in range(0, rows, at_once):
+            own = range(top, top + at_once)
             ended = [
                 [self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for v, mask in enumerate(masks)]
                 for r in own
@@ -344,21 +348,20 @@ class Product:
         """Where the result begins and what the ending keeps, with the bytes from row to row."""
         return [(c, self.c_row), *self.kept]
 
-    def inner_loop(self, zeros: list[Value], step: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
-        """The steps along the inner axis, and where it fetches every few of them some lines of the next batch."""
-        if self.ahead is None:
-            return self.e.reduce_loop(I64(0), self.k, 1, zeros, step)
-        several = lambda k, sums: self.fetching(k, sums, step)  # noqa: E731
-        return self.e.reduce_loop(I64(0), self.k, _FETCHING, zeros, several)
-
-    def fetching(
-        self, start: Value, sums: list[Value], step: Callable[[Value, list[Value]], list[Value]]
+    def inner_loop(
+        self, zeros: list[Value], step: Callable[[Value, list[Value]], list[Value]], together: int = 1
     ) -> list[Value]:
-        """Some steps of the inner loop, and before them a few lines of the next batch."""
-        assert self.ahead is not None
-        self.ahead.some()
-        stop = self.e.smaller(self.e.b.add(start, I64(_FETCHING)), self.k)
-        return self.e.reduce_loop(start, stop, 1, sums, step)
+        """The steps along the inner axis, and where it fetches every few of them some lines of the next batch."""
+        e, ahead = self.e, self.ahead
+        if ahead is None:
+            return e.unrolled_loop(I64(0), self.k, together, zeros, step)
+
+        def several(start: Value, sums: list[Value]) -> list[Value]:
+            ahead.some()
+            stop = e.smaller(e.b.add(start, I64(_FETCHING)), self.k)
+            return e.unrolled_loop(start, stop, together, sums, step)
+
+        return e.reduce_loop(I64(0), self.k, _FETCHING, zeros, several)
 
     def left_of(self, a: Value, row_numbers: Sequence[Value]) -> Callable[[Value], list[Value]]:
         """What gives the addresses of the elements of some rows of A that follow each other, by their inner number.
@@ -370,7 +373,7 @@ class Product:
         a_row = beside if self.dense == "rows" else self.a_row
         a_inner = beside if self.dense == "inner" else self.a_inner
         own = rows if self.batch == "rows" else None
-        starts = [e.advance(a, own.number(number) if own else number, a_row) for number in row_numbers]
+        starts = [e.opaque(e.advance(a, own.number(number) if own else number, a_row)) for number in row_numbers]
 
         def addresses(inner: Value) -> list[Value]:
             inside = rows.number(e.b.add(self.first_inner, inner)) if rows and self.batch == "inner" else inner

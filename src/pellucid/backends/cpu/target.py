@@ -26,6 +26,9 @@ _lock = threading.Lock()
 _compiled: dict[str, tuple[Any, int]] = {}
 #: The function that a kernel's module has, and a module that stands for one whose machine code is known.
 KERNEL = "kernel"
+#: Characters of a module from which on its text is so long because its blocks are written out: all of LLVM's passes
+#: would take most of the time and find hardly anything.
+_LARGE = 100_000
 _STUB = f"define void @{KERNEL}(ptr %record, i64 %thread, i64 %threads) {{\n  ret void\n}}\n"
 
 
@@ -224,7 +227,7 @@ def _link(
     module = llvm.parse_assembly(module_text)
     if known is None:
         module.verify()
-        _optimize(module)
+        _optimize(module, len(module_text))
     engine = llvm.create_mcjit_compiler(module, machine())
     engine.set_object_cache(
         notify_func=lambda module, code: keep(code) if keep and known is None else None,
@@ -234,10 +237,22 @@ def _link(
     return engine, engine.get_function_address(function)
 
 
-def _optimize(module: Any) -> None:
+def _optimize(module: Any, size: int) -> None:
+    """Improve a module whose text has so many characters."""
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     # The kernels are vectorised by hand; LLVM's own vectorisers would only add variants of their tails.
     options.loop_vectorization = False
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine(), options)
-    builder.getModulePassManager().run(module, builder)
+    if size < _LARGE:
+        builder.getModulePassManager().run(module, builder)
+        return
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_simplify_cfg_pass()
+    passes.add_new_gvn_pass()
+    passes.add_loop_rotate_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_reassociate_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
