@@ -117,7 +117,7 @@ class Forward:
             w_row = e.advance(w_first, k, self.w_h)
 
             def element(r: Value, sums: list[Value]) -> list[Value]:
-                x_here, w_here = e.advance(x_row, r, self.x_c), e.advance(w_row, r, self.w_r)
+                x_here, w_here = e.opaque(e.advance(x_row, r, self.x_c)), e.advance(w_row, r, self.w_r)
                 left = [e.load(e.beside(x_here, v, dtype), dtype, masks[v] if self.exact else None) for v in vectors]
                 right = [e.splat(e.load_scalar(e.b.add(w_here, I64(d * dtype.itemsize)), dtype)) for d in range(outs)]
                 return [
@@ -232,11 +232,11 @@ class _KernelGrad:
             o, p = indices
             x_here = e.advance(e.advance(x_first, o, self.x_o), p, self.x_p)
             ct_here = e.advance(e.advance(ct_first, o, self.ct_o), p, self.ct_p)
-            x_rows = [e.advance(x_here, I64(i), self.x_r) for i in range(row_count)]
-            ct_rows = [e.advance(ct_here, I64(i), self.ct_d) for i in range(out_count)]
+            x_rows = [e.opaque(e.advance(x_here, I64(i), self.x_r)) for i in range(row_count)]
+            ct_rows = [e.opaque(e.advance(ct_here, I64(i), self.ct_d)) for i in range(out_count)]
 
             def vector(n: Value, sums: list[Value], mask: Value | None) -> list[Value]:
-                moved = e.b.mul(n, size)
+                moved = e.opaque(e.b.mul(n, size))
                 left, right = ([e.load(e.b.add(row, moved), dtype, mask) for row in own] for own in (x_rows, ct_rows))
                 pairs = [(a, b) for a in left for b in right]
                 return [e.multiply_add(a, b, s) for (a, b), s in zip(pairs, sums, strict=True)]

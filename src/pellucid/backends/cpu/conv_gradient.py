@@ -48,8 +48,8 @@ class _RowsGrad:
     by batch, O and P; of dw by group, tap k and row.
     """
 
-    def __init__(self, dtype: DType, blocks: tuple[int, ...]) -> None:
-        self.dtype, self.row_blocks = dtype, blocks
+    def __init__(self, dtype: DType, blocks: tuple[int, ...], whole: bool) -> None:
+        self.dtype, self.row_blocks, self.whole = dtype, blocks, whole
         self.e = e = Emitter(lanes_for(dtype))
         self.batch, self.in_group, self.groups = (e.field() for _ in range(3))
         self.rows, self.outs, self.out_height, self.out_width, self.taps = (e.field() for _ in range(5))
@@ -93,7 +93,7 @@ class _RowsGrad:
         """count x registers accumulators over the positions of one image, added to those of the images before."""
         e, size, (n, k, r) = self.e, I64(self.dtype.itemsize), place
         channels = [e.b.mul(e.b.add(v, I64(i)), I64(e.lanes)) for i in range(registers)]
-        masks = [e.mask(e.minus(self.outs, d)) for d in channels] * count
+        masks = [None if self.whole else e.mask(e.minus(self.outs, d)) for d in channels] * count
         targets = [e.advance(e.advance(target, I64(i), self.dw_r), d, size) for i in range(count) for d in channels]
         zero = e.constant(0, self.dtype)
         before = [e.b.select(begins, zero, e.load(a, self.dtype, mask)) for a, mask in zip(targets, masks, strict=True)]
@@ -103,14 +103,14 @@ class _RowsGrad:
             e.store(address, total, self.dtype, mask)
 
     def positions(
-        self, x: Value, ct: Value, lanes: tuple[list[Value], list[Value]], count: int, start: list[Value]
+        self, x: Value, ct: Value, lanes: tuple[list[Value], list[Value | None]], count: int, start: list[Value]
     ) -> list[Value]:
         """The accumulators after all positions of an image."""
         e, dtype = self.e, self.dtype
 
         def position(indices: list[Value], sums: list[Value]) -> list[Value]:
             o, p = indices
-            x_here = e.advance(e.advance(x, o, self.x_o), p, self.x_p)
+            x_here = e.opaque(e.advance(e.advance(x, o, self.x_o), p, self.x_p))
             ct_here = e.advance(e.advance(ct, o, self.ct_o), p, self.ct_p)
             places = [e.advance(ct_here, d, I64(dtype.itemsize)) for d in lanes[0]]
             # Every thread reads all images: the next one is on its way while this one is worked on.
@@ -124,9 +124,10 @@ class _RowsGrad:
         return carry(e, [self.out_height, self.out_width], start, position)
 
 
-def conv_rows_grad_kernel(dtype: DType, blocks: tuple[int, ...]) -> int:
+def conv_rows_grad_kernel(dtype: DType, blocks: tuple[int, ...], whole: bool = False) -> int:
     """The address of dw[g, k, r, d] = sum over n, o, p of x[n, o, k, p, r] ct[n, o, p, d], n in group g.
 
-    ``blocks``: how many rows are computed at once, as :func:`row_blocks` says. The record is :class:`_RowsGrad`'s.
+    ``blocks``: how many rows are computed at once, as :func:`row_blocks` says. ``whole``: whether the output channels
+    fill their registers. The record is :class:`_RowsGrad`'s.
     """
-    return _RowsGrad(dtype, blocks).write()
+    return _RowsGrad(dtype, blocks, whole).write()

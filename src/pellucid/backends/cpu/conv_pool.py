@@ -63,7 +63,7 @@ class Stored:
         return self.e.advance(column, row, self.width)
 
     def store(
-        self, target: Value, place: list[Value], lane: Value, won: tuple[Value, Value | None], mask: Value
+        self, target: Value, place: list[Value], lane: Value, won: tuple[Value, Value | None], mask: Value | None
     ) -> None:
         """A register of winners, ended, and their places; ``target`` is where the results' axis in lanes begins."""
         e, after, (value, where) = self.e, self.pooling.after, won
@@ -93,11 +93,10 @@ class _Pooled(convolution.Forward):
         dtype: DType,
         ending: Ending | None,
         motions: tuple[str, ...],
-        lanes: int,
-        unrolled: int,
+        form: convolution.Form,
         pooling: PoolForm,
     ) -> None:
-        super().__init__(dtype, 2, ending, motions, lanes, unrolled)
+        super().__init__(dtype, 2, ending, motions, form)
         self.pooling = pooling
         self.stored = Stored(self.e, pooling, self.result, 3)
 
@@ -123,7 +122,7 @@ class _Pooled(convolution.Forward):
         leaves = [e.advance(address, n, batch) for address, batch, _ in self.leaves]
         target = e.advance(e.advance(self.target, n, self.o_batch), o, self.o_place[0])
         with e.loop(I64(0), self.outs, e.lanes) as d:
-            mask = e.mask(e.minus(self.outs, d))
+            mask = self.mask(d)
             lane = e.b.add(e.b.mul(group, self.outs), d)
             won = self.chosen((x_start, leaves), place, count, lane, mask)
             for i, result in enumerate(won):
@@ -132,7 +131,7 @@ class _Pooled(convolution.Forward):
                 self.stored.store(here, [n, o, column], lane, result, mask)
 
     def chosen(
-        self, image: tuple[Value, list[Value]], place: tuple[Value, Value], count: int, lane: Value, mask: Value
+        self, image: tuple[Value, list[Value]], place: tuple[Value, Value], count: int, lane: Value, mask: Value | None
     ) -> list[tuple[Value, Value | None]]:
         """The winners of some windows for a register of output channels."""
         e, (x, leaves), (o, p) = self.e, image, place
@@ -212,10 +211,10 @@ class _PooledLast(batch_last.Forward):
 
 
 def conv_pool_kernel(
-    dtype: DType, ending: Ending | None, motions: tuple[str, ...], lanes: int, unrolled: int, pooling: PoolForm
+    dtype: DType, ending: Ending | None, motions: tuple[str, ...], form: convolution.Form, pooling: PoolForm
 ) -> int:
     """The address of a convolution of two spatial axes with its pooling; the record is :class:`_Pooled`'s."""
-    return _Pooled(dtype, ending, motions, lanes, unrolled, pooling).write()
+    return _Pooled(dtype, ending, motions, form, pooling).write()
 
 
 def conv_pool_last_kernel(

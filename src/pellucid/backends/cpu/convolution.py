@@ -9,6 +9,7 @@ with the flipped kernel, and so needs no kernel of its own. Output channels lie 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
@@ -20,11 +21,33 @@ from pellucid.dtypes import DType
 # Output positions along the last axis that share one load of a register, at most: registers of 64 bytes are 32, shorter
 # ones may be 16; fewer where each has two registers of channels. Taps of the gradient that share one.
 _POSITIONS, _POSITIONS_OF_TWO, _TAPS = {64: 14}, 12, 5
-# Steps of a long loop over a run of channels that are written out at most, and what is long: how short ones
-# end is foreseen by processors.
-_UNROLLED, _LONG = 8, 20
+# Steps of a loop over a run of channels that are written out at most, where it is long and where it is short.
+_UNROLLED, _LONG, _OF_SHORT = 8, 20, 4
 # Output channels of the narrow convolution that share one load of the image.
 _OUTPUTS = 6
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the loops of a convolution's kernel are written for.
+
+    Attributes:
+        lanes: Output channels in a register.
+        whole: Whether the channels of each group fill their registers.
+        unrolled: Steps of a run of channels that are written out: :func:`unrolled_steps`.
+        apart: Bytes between neighbouring positions of the image and between its channels, and between input channels
+            of the kernel. Known in advance, they cost nothing in a load; computed, each sum would take the place of a
+            multiply-add on processors whose integer and vector units share ports.
+        blocks: Positions of a row that are computed at once: :func:`position_blocks`.
+        registers: Registers of output channels at once: :func:`registers_of_channels`.
+    """
+
+    lanes: int
+    whole: bool
+    unrolled: int
+    apart: tuple[int, int, int]
+    blocks: tuple[int, ...] = ()
+    registers: int = 1
 
 
 class _Convolution:
@@ -92,14 +115,10 @@ class Forward(_Convolution):
         rank: int,
         ending: Ending | None,
         motions: tuple[str, ...],
-        lanes: int,
-        unrolled: int,
-        blocks: tuple[int, ...] = (),
-        registers: int = 1,
+        form: Form,
     ) -> None:
-        super().__init__(dtype, rank, lanes)
-        self.unrolled, self.registers = unrolled, registers
-        self.ending, self.motions, self.row_blocks = ending, motions, blocks
+        super().__init__(dtype, rank, form.lanes)
+        self.ending, self.motions, self.form = ending, motions, form
         self.x, self.w, self.target = self.fields(3)
         self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
         self.x_tap, self.x_channel = self.fields(rank), self.fields(1)[0]
@@ -125,22 +144,22 @@ class Forward(_Convolution):
         out_row = element(e, e.advance(self.target, n, self.o_batch), self.o_place[:-1], heads)
         rows = [element(e, e.advance(a, n, batch), place[:-1], heads) for a, batch, place in self.leaves]
         pieces(
-            e, I64(0), self.out[-1], self.row_blocks,
+            e, I64(0), self.out[-1], self.form.blocks,
             lambda first, count: self.positions((x_row, out_row, rows), group, first, count),
         )  # fmt: skip
 
     def positions(self, places: tuple[Value, Value, list[Value]], group: Value, start: Value, count: int) -> None:
         """count accumulators for each register of output channels, then the ending."""
-        e, (x_row, out_row, rows) = self.e, places
+        e, (x_row, out_row, rows), registers = self.e, places, self.form.registers
         x_start = e.advance(x_row, start, self.x_place[-1])
-        with e.loop(I64(0), self.outs, self.registers * e.lanes) as d:
-            masks = [None] * self.registers if self.registers > 1 else [e.mask(e.minus(self.outs, d))]
+        with e.loop(I64(0), self.outs, registers * e.lanes) as d:
+            masks = [self.mask(d)] * registers
             lane = e.b.add(e.b.mul(group, self.outs), d)
-            lanes = [e.b.add(lane, I64(r * e.lanes)) for r in range(self.registers)]
+            lanes = [e.b.add(lane, I64(r * e.lanes)) for r in range(registers)]
             w_lane = e.advance(self.w, lane, I64(self.dtype.itemsize))
             totals = self.taps_of(x_start, count, w_lane, masks)
             targets = self.places(out_row, start, self.o_place[-1], count)
-            where = [(i, r) for i in range(count) for r in range(self.registers)]
+            where = [(i, r) for i in range(count) for r in range(registers)]
             values = [
                 self.ended(t, rows, e.b.add(start, I64(i)), lanes[r], masks[r])
                 for t, (i, r) in zip(totals, where, strict=True)
@@ -148,27 +167,28 @@ class Forward(_Convolution):
             for value, (i, r) in zip(values, where, strict=True):
                 e.store(e.advance(targets[i], lanes[r], I64(self.result.itemsize)), value, self.result, masks[r])
 
+    def mask(self, d: Value) -> Value | None:
+        """The lanes of a register of output channels that are some; None: all of them."""
+        return None if self.form.whole else self.e.mask(self.e.minus(self.outs, d))
+
     def taps_of(self, x_start: Value, count: int, w_lane: Value, masks: Sequence[Value | None]) -> list[Value]:
         """The sums over taps and input channels for some positions, each with a register of channels for every mask."""
         e = self.e
-        # One address moves; the distances between the positions stay, and cost nothing in a load.
-        distances = [e.b.mul(self.x_place[-1], I64(number)) for number in range(count)]
+        position, x_channel, w_channel = self.form.apart
 
         def tap(taps: list[Value], sums: list[Value]) -> list[Value]:
             w_here, x_here = element(e, w_lane, self.w_tap, taps), element(e, x_start, self.x_tap, taps)
 
-            def channel(c: Value, sums: list[Value]) -> list[Value]:
-                w_now = e.advance(w_here, c, self.w_channel)
-                right = [e.load(e.beside(w_now, r, self.dtype), self.dtype, mask) for r, mask in enumerate(masks)]
-                x_now = e.advance(x_here, c, self.x_channel)
-                return self.multiply_each([e.b.add(x_now, d) for d in distances], right, sums)
-
             def several(c: Value, sums: list[Value]) -> list[Value]:
-                for number in range(self.unrolled):
-                    sums = channel(e.b.add(c, I64(number)), sums)
+                w_now, x_now = e.advance(w_here, c, I64(w_channel)), e.advance(x_here, c, I64(x_channel))
+                for number in range(self.form.unrolled):
+                    w = e.b.add(w_now, I64(number * w_channel))
+                    right = [e.load(e.beside(w, r, self.dtype), self.dtype, mask) for r, mask in enumerate(masks)]
+                    left = [e.b.add(x_now, I64(number * x_channel + i * position)) for i in range(count)]
+                    sums = self.multiply_each(left, right, sums)
                 return sums
 
-            return e.reduce_loop(I64(0), self.channels, self.unrolled, sums, several)
+            return e.reduce_loop(I64(0), self.channels, self.form.unrolled, sums, several)
 
         return carry(e, self.taps, [e.constant(0, self.dtype)] * (count * len(masks)), tap)
 
@@ -216,31 +236,19 @@ def unrolled_steps(run: int) -> int:
     """How many steps of a loop over a run of channels are written out: a divisor of it.
 
     >>> unrolled_steps(9), unrolled_steps(30), unrolled_steps(64), unrolled_steps(31)
-    (1, 6, 8, 1)
+    (3, 6, 8, 1)
     """
-    if run < _LONG:
-        return 1
-    return next((n for n in range(_UNROLLED, _UNROLLED // 2 - 1, -1) if run % n == 0), 1)
+    most = _UNROLLED if run >= _LONG else _OF_SHORT
+    return next(n for n in range(most, 0, -1) if run % n == 0)
 
 
-def conv_kernel(
-    dtype: DType,
-    rank: int,
-    ending: Ending | None,
-    motions: tuple[str, ...],
-    lanes: int,
-    unrolled: int,
-    blocks: tuple[int, ...],
-    registers: int = 1,
-) -> int:
+def conv_kernel(dtype: DType, rank: int, ending: Ending | None, motions: tuple[str, ...], form: Form) -> int:
     """The address of the convolution: out[n, o, g, d] = sum over k, c of x[n, o s + k t, g, c] w[k, c, g, d].
 
     The record is :class:`Forward`'s. ``motions`` says how each leaf of the ending moves along the channels:
-    ``"stays"`` or ``"next"``. ``lanes``: channels in a register. ``unrolled``: what :func:`unrolled_steps` says
-    of a run of channels. ``blocks``: positions of a row that are computed at once, which are those of
-    :func:`position_blocks`. ``registers``: what :func:`registers_of_channels` says. The image has two axes or more.
+    ``"stays"`` or ``"next"``. The image has two axes or more.
     """
-    return Forward(dtype, rank, ending, motions, lanes, unrolled, blocks, registers).write()
+    return Forward(dtype, rank, ending, motions, form).write()
 
 
 def narrow_conv_kernel(dtype: DType, rank: int) -> int:

@@ -13,18 +13,21 @@ those of the spread gradient, in the same order: whether someone else asks for i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
-from pellucid.backends.cpu.windows import carry, over, pieces
+from pellucid.backends.cpu.windows import carry, element, over, pieces
 from pellucid.dtypes import DType, int32, int64
 
 # Register blocks: rows of taps, by output channels by the number of registers.
 _ROWS, _OUTS = (5, 3, 1), {32: (4, 2, 1), 16: (2, 1)}
 # Bytes of the sums, and of a row of windows, at most: they should stay in a core's first caches.
 _BYTES = 3 << 15
+# Elements of a window that is spread without loops, at most.
+_WRITTEN_OUT = 9
 
 
 def bytes_of(elements: int, dtype: DType) -> int:
@@ -42,6 +45,15 @@ def can_spread(row: int, dtype: DType) -> bool:
     return bytes_of(row, dtype) <= _BYTES
 
 
+def without_loops(high: int, wide: int) -> tuple[int, int] | None:
+    """The height and width of a window that is spread without loops; none where it is large.
+
+    >>> without_loops(2, 2), without_loops(7, 7)
+    ((2, 2), None)
+    """
+    return (high, wide) if high * wide <= _WRITTEN_OUT else None
+
+
 class _GroupsGrad:
     """The kernel in the making.
 
@@ -51,8 +63,8 @@ class _GroupsGrad:
     is summed the address of these sums; the thread's own memory. Without pooling a window is some rows of one element.
     """
 
-    def __init__(self, dtype: DType, pooled: bool, summed: bool) -> None:
-        self.dtype, self.pooled, self.summed = dtype, pooled, summed
+    def __init__(self, dtype: DType, pooled: bool, summed: bool, window: tuple[int, int] | None) -> None:
+        self.dtype, self.pooled, self.summed, self.window = dtype, pooled, summed, window
         self.e = e = Emitter(lanes_for(dtype))
         self.blocks = _OUTS[target.vector_registers()]
         self.batch, self.in_group, self.groups = (e.field() for _ in range(3))
@@ -62,7 +74,7 @@ class _GroupsGrad:
         self.x_o, self.x_p, self.x_k, self.x_r = (e.field() for _ in range(4))
         self.ct_strides = [e.field() for _ in range(3)]
         self.dw_group = e.field()
-        if pooled:
+        if self.pooled:
             self.won, *self.won_strides = (e.field() for _ in range(4))
             self.width = e.field()
         self.totals = e.field() if summed else None
@@ -124,22 +136,24 @@ class _GroupsGrad:
     def spread_window(self, place: list[Value], lane: Value, mask: Value | None) -> None:
         """The gradient of a window's elements, in memory of the thread's own."""
         e, (o, p, d) = self.e, place
-        ct, won = self.ct, self.won
-        for index, ct_stride, won_stride in zip(place, self.ct_strides, self.won_strides, strict=True):
-            ct, won = e.advance(ct, index, ct_stride), e.advance(won, index, won_stride)
+        ct, won = element(e, self.ct, self.ct_strides, place), element(e, self.won, self.won_strides, place)
         value = e.load(e.advance(ct, lane, I64(self.dtype.itemsize)), self.dtype, mask)
         winner = e.b.trunc(e.load(e.advance(won, lane, I64(8)), int64, mask), e.vector_type(int32))
-        top, left = e.b.mul(o, self.high), e.b.mul(p, self.wide)
+        left = e.b.mul(p, self.wide)
+        first = e.b.add(e.b.mul(e.b.mul(o, self.high), self.width), left)
+        winner = e.b.sub(winner, e.splat(e.b.trunc(first, I32)))  # its number, if the window's first element had 0
 
-        def element(taps: list[Value]) -> None:
+        def spread(taps: list[Value]) -> None:
             i, j = taps
-            column = e.b.add(left, j)
-            number = e.b.add(e.b.mul(e.b.add(top, i), self.width), column)
-            won = e.b.icmp_signed("==", winner, e.splat(e.b.trunc(number, I32)))
-            kept = e.b.select(won, value, e.constant(0, self.dtype))
-            e.store(self.spread_at(i, column, d), kept, self.dtype)
+            number = e.splat(e.b.trunc(e.b.add(e.b.mul(i, self.width), j), I32))
+            kept = e.b.select(e.b.icmp_signed("==", winner, number), value, e.constant(0, self.dtype))
+            e.store(self.spread_at(i, e.b.add(left, j), d), kept, self.dtype)
 
-        over(e, [self.high, self.wide], element)
+        if self.window is None:
+            over(e, [self.high, self.wide], spread)
+        else:
+            for i, j in itertools.product(*map(range, self.window)):
+                spread([I64(i), I64(j)])
 
     def spread_at(self, row: Value, column: Value, d: Value) -> Value:
         """Where the gradient of an image's element lies in the row of windows."""
@@ -153,9 +167,8 @@ class _GroupsGrad:
         if self.pooled:
             here = self.spread_at(i, q, d)
             return [e.load(e.beside(here, j, dtype), dtype) for j in range(count)]
-        for index, stride in zip(place, self.ct_strides, strict=True):
-            ct = e.advance(ct, index, stride)
-        return [e.load(e.advance(ct, I64(j), self.ct_strides[2]), dtype, mask) for j in range(count)]
+        here = element(e, ct, self.ct_strides, place)
+        return [e.load(e.advance(here, I64(j), self.ct_strides[2]), dtype, mask) for j in range(count)]
 
     def add_channels(self, ct: Value, d: Value, count: int, mask: Value | None) -> None:
         """Add the row of windows up by some output channels."""
@@ -190,11 +203,12 @@ class _GroupsGrad:
         numbers = [e.b.add(e.b.mul(e.b.add(e.b.mul(k, self.rows), r), self.outs), d)]
         numbers += [e.b.add(numbers[0], e.b.mul(I64(i), self.outs)) for i in range(1, row_count)]
         places = [e.beside(self.sum_at(n), j, dtype) for n in numbers for j in range(out_count)]
+        below = [e.opaque(e.b.mul(I64(n), self.x_r)) for n in range(row_count)]
 
         def position(indices: list[Value], sums: list[Value]) -> list[Value]:
             i, q = indices
-            x_here = e.advance(e.advance(first, i, self.x_o), q, self.x_p)
-            left = [e.load(e.advance(x_here, I64(n), self.x_r), dtype, mask) for n in range(row_count)]
+            x_here = e.opaque(e.advance(e.advance(first, i, self.x_o), q, self.x_p))
+            left = [e.load(e.b.add(x_here, distance) if n else x_here, dtype, mask) for n, distance in enumerate(below)]
             right = self.gradients(ct, (i, q, d), out_count, mask)
             pairs = [(a, b) for a in left for b in right]
             return [e.multiply_add(a, b, s) for (a, b), s in zip(pairs, sums, strict=True)]
@@ -209,11 +223,14 @@ class _GroupsGrad:
             e.store_scalar(e.advance(result, e.minus(n, first), I64(self.dtype.itemsize)), total, self.dtype)
 
 
-def groups_grad_kernel(dtype: DType, pooled: bool, summed: bool) -> int:
+def groups_grad_kernel(
+    dtype: DType, pooled: bool = False, summed: bool = False, window: tuple[int, int] | None = None
+) -> int:
     """The address of dw[k, r, d] = sum over o, p, n of x[o, p, k, r, n] g[o, p, d, n], for each group of samples.
 
     g is the gradient ct, or (``pooled``) that of windows, at the places where the winners lie, and zero elsewhere;
     these windows lie side by side and cover the image. x comes padded. ``summed`` gives the sums of g by channels, too:
-    the gradient by a bias. Each thread owns some groups. The record is :class:`_GroupsGrad`'s.
+    the gradient by a bias. ``window``: what :func:`without_loops` says. Each thread owns some groups. The record is
+    :class:`_GroupsGrad`'s.
     """
-    return _GroupsGrad(dtype, pooled, summed).write()
+    return _GroupsGrad(dtype, pooled, summed, window).write()

@@ -13,6 +13,7 @@ from typing import Any
 from pellucid.backends.cpu import elementwise, kernels, tiled_images
 from pellucid.backends.cpu.conv_gradient import row_blocks, sample_groups
 from pellucid.backends.cpu.convolution import (
+    Form,
     lanes_of_channels,
     position_blocks,
     registers_of_channels,
@@ -20,7 +21,7 @@ from pellucid.backends.cpu.convolution import (
 )
 from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.groups_gradient import bytes_of, suits
+from pellucid.backends.cpu.groups_gradient import bytes_of, suits, without_loops
 from pellucid.backends.cpu.image_layout import Ints, as_planes, can_be_batch_last, pad_image, padded, samples_together
 from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.pooling import Pooled, pooled_after, spreads
@@ -69,26 +70,34 @@ def _convolve(
     """The convolution of a padded image, and its pooling where that follows; the ending that it took in."""
     result, leaves, taken = _finished(output, finish, last=False)
     ending, motions = taken.ending if taken else None, _motions(leaves, last=False)
-    lanes = lanes_of_channels(w.shape[-1] // attributes["groups"], x.dtype)
     pooled = pooled_after(p, result, last=False)
     lead = (1,) * (4 - len(x.shape))
     attributes = {**attributes, **{key: (*lead, *attributes[key]) for key in ("strides", "dilation")}}
     w = replace(w, shape=(*lead, *w.shape), strides=(*(0 for _ in lead), *w.strides))
     x, leaves = as_planes(x), [as_planes(v) for v in leaves]
-    unrolled = unrolled_steps(w.shape[-2] * (w.shape[-3] if _in_one_run(x, w, attributes) else 1))
+    form = _form(x, w, attributes)
     if pooled is None:
         target = p.place_for(result)
         registers = registers_of_channels(w.shape[-1] // attributes["groups"], x.dtype)
-        blocks = position_blocks(result.spec.shape[-2], registers)
-        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, lanes, unrolled, blocks, registers)
+        form = replace(form, registers=registers, blocks=position_blocks(result.spec.shape[-2], registers))
+        kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, form)
         p.emit(_name(taken), kernel, _record(x, w, as_planes(target), leaves, attributes), [target])
         return taken
     value, index = pooled.places(p, last=False)
     record = _record(x, w, as_planes(value), leaves, attributes)
     record += pooled.entries(result.spec.shape, index, (0, 1, 2))
-    kernel = kernels.conv_pool_kernel(x.dtype, ending, motions, lanes, unrolled, pooled.form)
+    kernel = kernels.conv_pool_kernel(x.dtype, ending, motions, form, pooled.form)
     p.emit(_name(taken, pooled), kernel, record, [value, *index])
     return taken
+
+
+def _form(x: View, w: View, attributes: Mapping[str, Any]) -> Form:
+    """What the kernel of a padded image's convolution is written for, one position at a time."""
+    outs = w.shape[-1] // attributes["groups"]
+    lanes = lanes_of_channels(outs, x.dtype)
+    run = w.shape[-2] * (w.shape[-3] if _in_one_run(x, w, attributes) else 1)
+    apart = x.strides[-2] * attributes["strides"][-1], x.strides[-1], w.strides[-2]
+    return Form(lanes, outs % lanes == 0, unrolled_steps(run), apart)
 
 
 def _record(x: View, w: View, target: View, leaves: list[View], attributes: Mapping[str, Any]) -> list[Entry]:
@@ -321,9 +330,9 @@ def _kernel_grad_groups(
     record += [*ct.strides[1:], taps * x.dtype.itemsize]
     elements, writes = taps, [sums]
     if spread:
-        won, width = as_planes(samples_together(p, spread[2])), places[1] * window[1]
-        record += [address_of(won), *won.strides[1:], width]
-        elements += window[0] * width * outs
+        won = as_planes(samples_together(p, spread[2]))
+        record += [address_of(won), *won.strides[1:], places[1] * window[1]]
+        elements += window[0] * places[1] * window[1] * outs
     if summed is not None:
         p.channel_sums[summed] = totals = p.temporary(Spec((groups, outs), x.dtype))
         record.append(address_of(totals))
@@ -331,7 +340,8 @@ def _kernel_grad_groups(
         elements += outs
     own, entries = p.scratch(bytes_of(elements, x.dtype))
     name = "conv_kernel_grad" + (" of windows" if spread else "")
-    address = kernels.groups_grad_kernel(x.dtype, spread is not None, summed is not None)
+    written_out = without_loops(window[0], window[1]) if spread else None
+    address = kernels.groups_grad_kernel(x.dtype, spread is not None, summed is not None, written_out)
     p.emit(name, address, [*record, *entries], writes, own=[own])
     _add_groups(p, sums, target)
 
@@ -365,7 +375,8 @@ def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [x.strides[0], x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0]]
     record += [*ct.strides[:-1], size(target.shape) * x.dtype.itemsize]
     record += [target.strides[0] if rank == 2 else 0, target.strides[-2]]
-    kernel = kernels.conv_rows_grad_kernel(x.dtype, row_blocks(rows, outs, x.dtype))
+    whole = outs % lanes_for(x.dtype) == 0
+    kernel = kernels.conv_rows_grad_kernel(x.dtype, row_blocks(rows, outs, x.dtype), whole)
     p.emit("conv_kernel_grad", kernel, record, [sums])
     _add_groups(p, sums, target)
 
