@@ -59,7 +59,7 @@ def plan(function, args):
     taps=st.tuples(st.integers(1, 5), st.integers(1, 6)),
     strides=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     gap=st.integers(1, 2),
-    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    window=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     dtype=st.sampled_from(["float32", "float64"]),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,5 +1,6 @@
 """What kernels are compiled for, what compiling costs, and the line that says so."""
 
+import ctypes
 import logging
 import os
 import subprocess
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from pellucid.backends.cpu import target
+from pellucid.backends.cpu.matmul import matmul_kernel
 from pellucid.backends.cpu.target import Effort, Processor
+from pellucid.dtypes import float32
 from pellucid.errors import ConfigurationError
 
 PROGRAM = """
@@ -17,6 +20,7 @@ import logging
 import numpy as np
 from pellucid import compile, ops
 from pellucid.backends.cpu import target
+from pellucid.backends.cpu.matmul import matmul_kernel
 target.Effort.PATIENCE = 0.01
 {before}
 x = np.linspace(-1, 1, 72, dtype="float32").reshape(8, 9)
@@ -149,3 +153,25 @@ def test_kernels_of_a_family_lie_beside_those_of_the_processor(tmp_path, family,
     assert (kernels >= 3, found_width) == (True, width)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert run(tmp_path, PELLUCID_PROGRESS="off", PELLUCID_CPU_FEATURES=family)[:3] == (0, width, found)
+
+
+@pytest.mark.parametrize(("rows", "inner", "columns"), [(19, 5, 70), (8, 1, 48), (33, 37, 20), (3, 16, 1)])
+def test_a_long_kernel_gives_the_bits_that_all_passes_of_llvm_would_give(monkeypatch, rows, inner, columns):
+    texts, address_of = [], target.address_of
+    monkeypatch.setattr(target, "address_of", lambda text, function: texts.append(text) or 0)
+    monkeypatch.setattr(target.CACHE, "load", lambda key: None)
+    matmul_kernel(float32, 0)
+    assert len(texts[0]) > target._LARGE
+    r = np.random.default_rng(0)
+    a, b = (r.normal(size=shape).astype("float32") for shape in [(rows, inner), (inner, columns)])
+    found = []
+    for large in (0, 10**9):
+        monkeypatch.setattr(target, "_LARGE", large)
+        address = address_of(f"{texts[0]}; {large}\n", target.KERNEL)
+        c = np.zeros((rows, columns), "float32")
+        strides = [*a.strides, b.strides[0], c.strides[0]]
+        record = np.array([rows, columns, inner, *(x.ctypes.data for x in (a, b, c)), *strides], np.int64)
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)(record.ctypes.data, 0, 1)
+        found.append(c)
+    np.testing.assert_allclose(found[0], a @ b, rtol=1e-4, atol=1e-5)
+    assert found[0].tobytes() == found[1].tobytes()

@@ -19,7 +19,7 @@ from pellucid.dtypes import DType
 # Register blocks: output channels by vectors of samples (forward; these by the number of registers), rows of taps by
 # output channels (gradient).
 OUTS, VECTORS = (6, 4, 2, 1), {32: (4, 2, 1), 16: (2, 1)}
-_ROWS, _GRAD_OUTS = (5, 3, 1), (4, 2, 1)
+_ROWS, _GRAD_OUTS = {32: 6, 16: 5}, {32: (4, 2, 1), 16: (2, 1)}
 # Vectors of samples that the gradient by the kernel goes through all taps with, so that they stay in the second cache.
 _CHUNK = 8
 
@@ -179,8 +179,9 @@ class _KernelGrad:
     dw by tap along H and row.
     """
 
-    def __init__(self, dtype: DType) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: DType, row_blocks: tuple[int, ...]) -> None:
+        self.dtype, self.row_blocks = dtype, row_blocks
+        self.out_blocks = _GRAD_OUTS[target.vector_registers()]
         self.e = e = Emitter(lanes_for(dtype))
         self.batch, self.rows, self.outs, self.out_height, self.out_width, self.taps = (e.field() for _ in range(6))
         self.x, self.ct, self.dw = (e.field() for _ in range(3))
@@ -191,15 +192,15 @@ class _KernelGrad:
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
-        row_blocks, out_blocks = e.ceiling(self.rows, _ROWS[0]), e.ceiling(self.outs, _GRAD_OUTS[0])
+        row_blocks, out_blocks = e.ceiling(self.rows, self.row_blocks[0]), e.ceiling(self.outs, self.out_blocks[0])
         low, high = e.my_share(e.b.mul(e.b.mul(self.taps, row_blocks), out_blocks))
         chunk = _CHUNK * e.lanes
         with e.loop(I64(0), self.batch, chunk) as start:
             samples = (start, e.smaller(e.b.add(start, I64(chunk)), self.batch))
             with e.loop(low, high) as item:
                 rest = e.b.sdiv(item, out_blocks)
-                outs = self.piece(e.b.srem(item, out_blocks), _GRAD_OUTS[0], self.outs)
-                rows = self.piece(e.b.srem(rest, row_blocks), _ROWS[0], self.rows)
+                outs = self.piece(e.b.srem(item, out_blocks), self.out_blocks[0], self.outs)
+                rows = self.piece(e.b.srem(rest, row_blocks), self.row_blocks[0], self.rows)
                 self.item(e.b.sdiv(rest, row_blocks), rows, outs, samples)
         return e.finish()
 
@@ -214,8 +215,8 @@ class _KernelGrad:
         """Some rows of one tap by some output channels, in blocks that fit the registers."""
         e = self.e
         pieces(
-            e, *rows, _ROWS,
-            lambda r, rs: pieces(e, *outs, _GRAD_OUTS, lambda d, ds: self.block((k, r, d), rs, ds, samples)),
+            e, *rows, self.row_blocks,
+            lambda r, rs: pieces(e, *outs, self.out_blocks, lambda d, ds: self.block((k, r, d), rs, ds, samples)),
         )  # fmt: skip
 
     def block(
@@ -264,10 +265,21 @@ class _KernelGrad:
                 e.store_scalar(target, e.b.fadd(before, total), dtype)
 
 
-def conv_last_grad_kernel(dtype: DType) -> int:
+def grad_row_blocks(rows: int) -> tuple[int, ...]:
+    """How many rows of taps the gradient by the kernel computes at once: blocks as equal as can be.
+
+    >>> sum(grad_row_blocks(5)), max(grad_row_blocks(100)) <= 6
+    (5, True)
+    """
+    most = _ROWS[target.vector_registers()]
+    block = -(-rows // -(-rows // most))
+    return tuple(n for n in (block, rows % block) if n)
+
+
+def conv_last_grad_kernel(dtype: DType, row_blocks: tuple[int, ...]) -> int:
     """The address of the gradient by the kernel: dw[k, r, d] = sum over o, p, n of x[o, p, k, r, n] ct[o, p, d, n].
 
     Images come padded. Each thread owns some taps and channels; registers run along the samples, and are joined after
-    each chunk of them. The record is :class:`_KernelGrad`'s.
+    each chunk of them. ``row_blocks``: what :func:`grad_row_blocks` says. The record is :class:`_KernelGrad`'s.
     """
-    return _KernelGrad(dtype).write()
+    return _KernelGrad(dtype, row_blocks).write()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import elementwise, kernels, tiled_images
+from pellucid.backends.cpu.batch_last import grad_row_blocks
 from pellucid.backends.cpu.conv_gradient import row_blocks, sample_groups
 from pellucid.backends.cpu.convolution import (
     Form,
@@ -293,7 +294,7 @@ def _kernel_grad_last(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [address_of(v) for v in (x, ct, target)]
     record += [x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0], x.strides[3]]
     record += [*ct.strides[1:], target.strides[0] if rank == 2 else 0, target.strides[-2]]
-    p.emit("conv_kernel_grad", kernels.conv_last_grad_kernel(x.dtype), record, [target])
+    p.emit("conv_kernel_grad", kernels.conv_last_grad_kernel(x.dtype, grad_row_blocks(rows)), record, [target])
 
 
 def _kernel_grad_groups(
