@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import llvm_version_info
 
 from pellucid.backends.cpu import target
 from pellucid.dtypes import DType
@@ -20,6 +21,8 @@ POINTER = ir.PointerType()
 # llvmlite fills a table when it first writes a name of metadata; done here, two threads cannot do it at once.
 ir.MetaDataString(ir.Module(), "").get_reference()
 KERNEL = target.KERNEL
+# Before LLVM 22 masked loads and stores were told their alignment by an argument.
+_ALIGNMENT_IS_AN_ARGUMENT = llvm_version_info < (22,)
 
 Value = Any
 
@@ -298,19 +301,29 @@ class Emitter:
 
     def gather(self, address: Value, stride: Value, dtype: DType, mask: Value) -> Value:
         """Elements at equal distances; lanes outside the mask are 0."""
-        kind = ir.VectorType(element_type(dtype), self.lanes)
         addresses = self.b.add(self.splat(address), self.b.mul(self.lane_numbers(), self.splat(stride)))
+        return self.gather_at(addresses, dtype, mask)
+
+    def gather_at(self, addresses: Value, dtype: DType, mask: Value) -> Value:
+        """The elements at a register of addresses; lanes outside the mask are 0."""
+        kind = ir.VectorType(element_type(dtype), self.lanes)
         pointers = self.b.inttoptr(addresses, ir.VectorType(POINTER, self.lanes))
         name = f"llvm.masked.gather.v{self.lanes}{_suffix(dtype)}.v{self.lanes}p0"
         return self._from_memory(self._masked(name, kind, dtype, pointers, mask), dtype)
 
     def _masked(self, name: str, kind: ir.VectorType, dtype: DType, source: Value, mask: Value) -> Value:
         nothing = ir.Constant(kind, [ir.Constant(kind.element, 0)] * self.lanes)
-        known = self.module.globals.get(name)
-        if known is None:
-            types = [source.type, mask.type, kind]
-            known = ir.Function(self.module, ir.FunctionType(kind, types), name)
-        return _aligned(self.b.call(known, [source, mask, nothing]), 0, dtype)
+        return self._call_aligned(name, kind, [source], [mask, nothing], dtype)
+
+    def _call_aligned(self, name: str, result: ir.Type, place: list[Value], others: list[Value], dtype: DType) -> Value:
+        """Call a built-in function of memory, whose last argument in ``place`` is aligned to an element and no more."""
+        args = [*place, *([I32(dtype.itemsize)] if _ALIGNMENT_IS_AN_ARGUMENT else []), *others]
+        call = self.intrinsic(name, result, *args)
+        if not _ALIGNMENT_IS_AN_ARGUMENT:
+            attributes = ir.values.ArgumentAttributes()
+            attributes.align = dtype.itemsize
+            call.arg_attributes[len(place) - 1] = attributes
+        return call
 
     def store(self, address: Value, value: Value, dtype: DType, mask: Value | None = None) -> None:
         """Neighbouring elements; those outside the mask stay as they are."""
@@ -319,11 +332,7 @@ class Emitter:
             self.b.store(stored, self.pointer(address), align=dtype.itemsize)
             return
         name = f"llvm.masked.store.v{self.lanes}{_suffix(dtype)}.p0"
-        known = self.module.globals.get(name)
-        if known is None:
-            types = [stored.type, POINTER, mask.type]
-            known = ir.Function(self.module, ir.FunctionType(ir.VoidType(), types), name)
-        _aligned(self.b.call(known, [stored, self.pointer(address), mask]), 1, dtype)
+        self._call_aligned(name, ir.VoidType(), [stored, self.pointer(address)], [mask], dtype)
 
     def scatter(self, address: Value, stride: Value, value: Value, dtype: DType, mask: Value) -> None:
         """Elements at equal distances; those outside the mask stay as they are."""
@@ -331,11 +340,7 @@ class Emitter:
         addresses = self.b.add(self.splat(address), self.b.mul(self.lane_numbers(), self.splat(stride)))
         pointers: Value = self.b.inttoptr(addresses, ir.VectorType(POINTER, self.lanes))
         name = f"llvm.masked.scatter.v{self.lanes}{_suffix(dtype)}.v{self.lanes}p0"
-        known = self.module.globals.get(name)
-        if known is None:
-            types = [stored.type, pointers.type, mask.type]
-            known = ir.Function(self.module, ir.FunctionType(ir.VoidType(), types), name)
-        _aligned(self.b.call(known, [stored, pointers, mask]), 1, dtype)
+        self._call_aligned(name, ir.VoidType(), [stored, pointers], [mask], dtype)
 
     def join_lanes(self, value: Value, join: Callable[[Value, Value], Value]) -> Value:
         """All lanes joined in a fixed tree: halves with halves, until one is left."""
@@ -367,14 +372,6 @@ class Emitter:
         if dtype.kind != "b":
             return value
         return self.b.zext(value, ir.VectorType(I8, self.lanes) if isinstance(value.type, ir.VectorType) else I8)
-
-
-def _aligned(call: Value, argument: int, dtype: DType) -> Value:
-    """Say that a pointer argument is aligned to an element, and to no more."""
-    attributes = ir.values.ArgumentAttributes()
-    attributes.align = dtype.itemsize
-    call.arg_attributes[argument] = attributes
-    return call
 
 
 def _suffix(dtype: DType) -> str:

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from llvmlite import ir
 
-from pellucid.backends.cpu.emit import I1, I32, I64, POINTER, Emitter, Value, lanes_for
+from pellucid.backends.cpu.emit import I1, I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.threads import POOL, Job
 from pellucid.backends.scans import CascadeTable, Corners, WindowScan
 from pellucid.dtypes import float32, float64, int32, int64
@@ -136,18 +136,7 @@ class _Cuts:
         e, b = self.e, self.e.b
         numbers = b.zext(b.lshr(entries, _all(e, I32, 1)), ir.VectorType(I64, e.lanes))
         addresses = b.add(e.splat(self.signed), b.shl(numbers, _all(e, I64, 3)))
-        pointers: Value = b.inttoptr(addresses, ir.VectorType(POINTER, e.lanes))
-        kind = ir.VectorType(ir.DoubleType(), e.lanes)
-        name = f"llvm.masked.gather.v{e.lanes}f64.v{e.lanes}p0"
-        known = e.module.globals.get(name)
-        if known is None:
-            types = [pointers.type, ir.VectorType(I1, e.lanes), kind]
-            known = ir.Function(e.module, ir.FunctionType(kind, types), name)
-        call = b.call(known, [pointers, _all(e, I1, 1), e.constant(0.0, float64)])
-        attributes = ir.values.ArgumentAttributes()
-        attributes.align = 8
-        call.arg_attributes[0] = attributes
-        return call
+        return e.gather_at(addresses, float64, _all(e, I1, 1))
 
 
 def _all(e: Emitter, kind: ir.IntType, value: int) -> Value:
