@@ -300,9 +300,7 @@ class Product:
         row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
         left_of = self.left_of(a, row_numbers)
         panel = self.panel if first is not None else None
-        b_start, b_stride = b, self.b_row
-        if panel is not None:
-            b_start, b_stride = panel.where(first, b, b_stride, vectors)
+        b_start, b_stride = panel.where(first, b, self.b_row, vectors) if panel else (b, self.b_row)
         whole = panel is not None and panel.turned  # whatever lies outside the masks there
 
         def step(inner: Value, sums: list[Value], keep: bool = False) -> list[Value]:
@@ -316,12 +314,11 @@ class Product:
             ]
 
         zeros = [e.constant(0, dtype)] * (rows * vectors)
-        together = _TOGETHER if rows == self.tallest(masks) else 1
-        steps = lambda: self.inner_loop(zeros, step, together)  # noqa: E731
-        if panel is not None and not panel.turned and rows == self.tallest(masks):
+        tall = rows == self.tallest(masks)
+        steps = lambda: self.inner_loop(zeros, step, _TOGETHER if tall else 1)  # noqa: E731
+        if panel is not None and not panel.turned and tall:
             keeping = lambda k, sums: step(k, sums, keep=True)  # noqa: E731
-            packs = e.b.and_(panel.packs, first)
-            sums = e.either(packs, lambda: self.inner_loop(zeros, keeping), steps)
+            sums = e.either(e.b.and_(panel.packs, first), lambda: self.inner_loop(zeros, keeping), steps)
         else:
             sums = steps()
         # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
