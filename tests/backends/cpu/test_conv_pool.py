@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pellucid import Input, Sequential, backends, compile, ops, set_seed
+from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_seed
 from pellucid.backends.cpu.conv_pool import blocks_of
 from pellucid.backends.cpu.planner import Planner
 from pellucid.graph import FORWARD_PASSES, rewrite, trace
@@ -179,3 +179,23 @@ def test_the_pass_leaves_the_values_of_any_graph():
     assert names.index("max_pool_index") < names.index("relu")
     reference = backends.get("reference").compile(graph)
     np.testing.assert_array_equal(reference.run([x, w])[0], np.asarray(function(x, w)[0]))
+
+
+@given(
+    n=st.sampled_from([1, 2, 5, 17]),
+    d=st.sampled_from([2, 6, 16, 18]),
+    gap=st.sampled_from([(1, 1), (2, 1), (1, 2), (2, 3)]),
+    groups=st.sampled_from([1, 2]),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    size=st.tuples(st.integers(7, 12), st.integers(9, 12)),
+    padding=st.sampled_from(["valid", "same"]),
+)
+def test_gradients_where_images_by_samples_meet_convolutions_by_channels(n, d, gap, groups, window, size, padding):
+    """Dilation along the last axis and groups are by channels in any graph; the places of winners lie so, too."""
+    x, w, first = images(n + d, (n, *size, 2), (3, 3, 2 // groups, d), (1, 1, 2, 2))
+
+    def loss(x, w, first):
+        z = ops.conv(ops.conv(x, first), w, padding=padding, dilation=gap, groups=groups)
+        return ops.sum(ops.sin(ops.max_pool(z, window)))
+
+    same(*instructions(autodiff.grad(loss, (0, 1, 2)), x, w, first)[1:], atol=1e-4)

@@ -217,7 +217,7 @@ def unpooled(p: Planner, node: Node) -> View | None:
     pool = _unreshaped(places).record
     if pool is None or pool.op.name != "max_pool_index" or node.attributes["axis"] != 1:
         return None
-    index, shape = p.views[pool.output], pool.inputs[0].spec.shape
+    index, shape = _in_lanes(p, p.views[pool.output]), pool.inputs[0].spec.shape
     source = p.views[ct].reshape(index.shape)
     if (
         source is None
