@@ -122,7 +122,7 @@ class Forward(_Convolution):
         self.x, self.w, self.target = self.fields(3)
         self.x_batch, self.x_place = self.fields(1)[0], self.fields(rank)
         self.x_tap, self.x_channel = self.fields(rank), self.fields(1)[0]
-        self.w_tap, self.w_channel = self.fields(rank), self.fields(1)[0]
+        self.w_tap, _ = self.fields(rank), self.fields(1)  # the stride by channels is the form's
         self.o_batch, self.o_place = self.fields(1)[0], self.fields(rank)
         self.leaf_types = ending.memory_types if ending else []
         self.leaves = [(*self.fields(2), self.fields(rank)) for _ in self.leaf_types]
