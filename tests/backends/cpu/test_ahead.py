@@ -1,9 +1,8 @@
 """While a product is computed nearly all of the next batch is asked for, a little at a time."""
 
-import ctypes
-
 import numpy as np
 import pytest
+from tests.backends.cpu.calls import call
 
 from pellucid.backends.cpu import matmul
 from pellucid.backends.cpu.ahead import EVERYTHING
@@ -43,8 +42,7 @@ def fetched(monkeypatch, rows, columns, inner, batch, width):
     cursors[0, STEPS_LEFT] = 1
     product = [rows, columns, inner, *(x.ctypes.data for x in (a, b, c)), 4, 4 * rows, 4 * columns, 4 * columns]
     ahead = [cursors.ctypes.data, batch, order.ctypes.data, data.ctypes.data, width, EVERYTHING]
-    record = np.array([*product, *ahead], np.int64)
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(kernel)(record.ctypes.data, 0, 1)
+    call(kernel, [*product, *ahead])
     lines = {data.ctypes.data + int(row) * width + at for row in order[batch:] for at in range(0, width, LINE)}
     return [int(n) for n in asked[1 : 1 + asked[0]]], int(blocks[0]), lines
 

@@ -1,19 +1,11 @@
 """Loops and numbers of a kernel in the making."""
 
-import ctypes
-
 import numpy as np
 import pytest
+from tests.backends.cpu.calls import call
 
 from pellucid.backends.cpu.emit import I64, Emitter
 from pellucid.dtypes import int64
-
-
-def called(address, record):
-    """The record after a kernel has run in one thread."""
-    numbers = np.array(record, np.int64)
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)(numbers.ctypes.data, 0, 1)
-    return numbers
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 5])
@@ -25,7 +17,7 @@ def test_a_loop_with_steps_written_out_makes_every_step_once_and_in_order(togeth
     kernel = e.finish()
     for first, end in [(0, 9), (3, 9), (1, 2), (4, 4), (7, 3), (0, 1), (2, 7)]:
         result = np.full(1, -1, np.int64)
-        called(kernel, [first, end, result.ctypes.data])
+        call(kernel, [first, end, result.ctypes.data])
         assert result[0] == int("0" + "".join(map(str, range(first, end))))
 
 
@@ -34,5 +26,5 @@ def test_a_number_of_unknown_origin_is_the_same_number():
     number, address = e.field(), e.field()
     e.store_scalar(address, e.opaque(e.b.mul(number, I64(3))), int64)
     result = np.zeros(1, np.int64)
-    called(e.finish(), [-(1 << 40), result.ctypes.data])
+    call(e.finish(), [-(1 << 40), result.ctypes.data])
     assert result[0] == -3 * (1 << 40)

@@ -7,14 +7,13 @@ import ctypes
 
 import numpy as np
 import pytest
+from tests.backends.cpu.calls import KERNEL
 
 from pellucid import Input, Sequential, set_seed
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
 from pellucid.backends.cpu.runner import JOB_SIZE, ROW
 from pellucid.backends.cpu.threads import POOL
 from pellucid.nn import LSTM, BatchNorm, Conv2D, Dense, Dropout, Embedding, Flatten, LayerNorm, MaxPool2D
-
-KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 def numbers_at(address, count):

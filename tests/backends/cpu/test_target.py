@@ -1,6 +1,5 @@
 """What kernels are compiled for, what compiling costs, and the line that says so."""
 
-import ctypes
 import logging
 import os
 import subprocess
@@ -8,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from tests.backends.cpu.calls import call
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.matmul import matmul_kernel
@@ -20,7 +20,6 @@ import logging
 import numpy as np
 from pellucid import compile, ops
 from pellucid.backends.cpu import target
-from pellucid.backends.cpu.matmul import matmul_kernel
 target.Effort.PATIENCE = 0.01
 {before}
 x = np.linspace(-1, 1, 72, dtype="float32").reshape(8, 9)
@@ -170,8 +169,7 @@ def test_a_long_kernel_gives_the_bits_that_all_passes_of_llvm_would_give(monkeyp
         address = address_of(f"{texts[0]}; {large}\n", target.KERNEL)
         c = np.zeros((rows, columns), "float32")
         strides = [*a.strides, b.strides[0], c.strides[0]]
-        record = np.array([rows, columns, inner, *(x.ctypes.data for x in (a, b, c)), *strides], np.int64)
-        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)(record.ctypes.data, 0, 1)
+        call(address, [rows, columns, inner, *(x.ctypes.data for x in (a, b, c)), *strides])
         found.append(c)
     np.testing.assert_allclose(found[0], a @ b, rtol=1e-4, atol=1e-5)
     assert found[0].tobytes() == found[1].tobytes()

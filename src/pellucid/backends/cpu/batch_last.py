@@ -13,7 +13,7 @@ from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
-from pellucid.backends.cpu.windows import carry, pieces
+from pellucid.backends.cpu.windows import carry, even_blocks, pieces
 from pellucid.dtypes import DType
 
 # Register blocks: output channels by vectors of samples (forward; these by the number of registers), rows of taps by
@@ -271,9 +271,7 @@ def grad_row_blocks(rows: int) -> tuple[int, ...]:
     >>> sum(grad_row_blocks(5)), max(grad_row_blocks(100)) <= 6
     (5, True)
     """
-    most = _ROWS[target.vector_registers()]
-    block = -(-rows // -(-rows // most))
-    return tuple(n for n in (block, rows % block) if n)
+    return even_blocks(rows, _ROWS[target.vector_registers()])
 
 
 def conv_last_grad_kernel(dtype: DType, row_blocks: tuple[int, ...]) -> int:

@@ -10,7 +10,7 @@ group has sums of its own: so a thread finds its own images. It adds image by im
 from __future__ import annotations
 
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
-from pellucid.backends.cpu.windows import carry, pieces
+from pellucid.backends.cpu.windows import carry, even_blocks, pieces
 from pellucid.dtypes import DType
 
 # Accumulators: rows by registers of output channels.
@@ -26,9 +26,7 @@ def row_blocks(rows: int, outs: int, dtype: DType) -> tuple[int, ...]:
     >>> row_blocks(9, 1000, float32), row_blocks(30, 1, float32)
     ((9,), (15,))
     """
-    most = _MOST // min(_REGISTERS[0], -(-outs // lanes_for(dtype)))
-    block = -(-rows // -(-rows // most))
-    return tuple(n for n in (block, rows % block) if n)
+    return even_blocks(rows, _MOST // min(_REGISTERS[0], -(-outs // lanes_for(dtype))))
 
 
 def sample_groups(batch: int, elements: int, dtype: DType) -> int:
@@ -124,7 +122,7 @@ class _RowsGrad:
         return carry(e, [self.out_height, self.out_width], start, position)
 
 
-def conv_rows_grad_kernel(dtype: DType, blocks: tuple[int, ...], whole: bool = False) -> int:
+def conv_rows_grad_kernel(dtype: DType, blocks: tuple[int, ...], whole: bool) -> int:
     """The address of dw[g, k, r, d] = sum over n, o, p of x[n, o, k, p, r] ct[n, o, p, d], n in group g.
 
     ``blocks``: how many rows are computed at once, as :func:`row_blocks` says. ``whole``: whether the output channels

@@ -15,7 +15,7 @@ from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
-from pellucid.backends.cpu.windows import carry, element, over, pieces
+from pellucid.backends.cpu.windows import carry, element, even_blocks, over, pieces
 from pellucid.dtypes import DType
 
 # Output positions along the last axis that share one load of a register, at most: registers of 64 bytes are 32, shorter
@@ -228,8 +228,7 @@ def position_blocks(width: int, registers: int = 1) -> tuple[int, ...]:
     """
     most = _POSITIONS.get(target.vector_bytes(), 8)
     most = min(most, _POSITIONS_OF_TWO) if registers == 2 else most
-    block = -(-width // max(1, -(-width // most)))
-    return tuple(n for n in (block, width % block) if n) if block else (1,)
+    return even_blocks(width, most) if width else (1,)
 
 
 def unrolled_steps(run: int) -> int:

@@ -26,10 +26,10 @@ _lock = threading.Lock()
 _compiled: dict[str, tuple[Any, int]] = {}
 #: The function that a kernel's module has, and a module that stands for one whose machine code is known.
 KERNEL = "kernel"
+_STUB = f"define void @{KERNEL}(ptr %record, i64 %thread, i64 %threads) {{\n  ret void\n}}\n"
 #: Characters of a module from which on its text is so long because its blocks are written out: all of LLVM's passes
 #: would take most of the time and find hardly anything.
 _LARGE = 100_000
-_STUB = f"define void @{KERNEL}(ptr %record, i64 %thread, i64 %threads) {{\n  ret void\n}}\n"
 
 
 class _Last(threading.local):

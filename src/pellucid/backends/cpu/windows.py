@@ -61,6 +61,16 @@ def pieces(e: Emitter, start: Value, stop: Value, sizes: tuple[int, ...], body: 
         start = end
 
 
+def even_blocks(count: int, most: int) -> tuple[int, ...]:
+    """Sizes for :func:`pieces` by which a range of so many is cut into blocks as equal as can be.
+
+    >>> even_blocks(30, 14), even_blocks(13, 6), even_blocks(4, 6)
+    ((10,), (5, 3), (4,))
+    """
+    block = -(-count // -(-count // most))
+    return tuple(n for n in (block, count % block) if n)
+
+
 def carry(
     e: Emitter, sizes: Sequence[Value], start: list[Value], body: Callable[[list[Value], list[Value]], list[Value]]
 ) -> list[Value]:
