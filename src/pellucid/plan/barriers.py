@@ -7,7 +7,7 @@ the same way need no wait between them: a thread finds its rows as it left them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -90,6 +90,14 @@ class Access:
     def touches(self) -> tuple[Touch, ...]:
         """All of it."""
         return (*self.reads, *self.writes)
+
+    def renamed(self, names: Mapping[int, int]) -> Access:
+        """The same in other buffers, where they have another number."""
+        reads, writes = (
+            tuple(replace(t, buffer=names.get(t.buffer, t.buffer)) for t in touches)
+            for touches in (self.reads, self.writes)
+        )
+        return Access(reads, writes)
 
 
 def access_of(touched: Iterable[int], written: Iterable[int], known: Iterable[Touch] = ()) -> Access:

@@ -10,10 +10,12 @@ import pytest
 from tests.backends.cpu.calls import KERNEL
 
 from pellucid import Input, Sequential, set_seed
+from pellucid.backends.cpu import memory
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
 from pellucid.backends.cpu.runner import JOB_SIZE, ROW
 from pellucid.backends.cpu.threads import POOL
 from pellucid.nn import LSTM, BatchNorm, Conv2D, Dense, Dropout, Embedding, Flatten, LayerNorm, MaxPool2D
+from pellucid.plan.plan import When
 
 
 def numbers_at(address, count):
@@ -25,17 +27,18 @@ def one_thread_after_the_other(order):
     """A way to run scripts: all that a thread does in a phase, then the next thread; ``order`` of the threads."""
     count = len(order)
 
-    def make(job, step, left):
+    def make(job, step, left, now):
         table, rows, cursors, _ = numbers_at(job, JOB_SIZE).tolist()
         cursor = numbers_at(cursors, count * CURSOR_STRIDE // 8).reshape(count, -1)
         cursor[:, 0], cursor[:, STEPS_LEFT] = step, left
         phase = []
-        for kernel, record, waits in numbers_at(table, rows * ROW).reshape(-1, ROW).tolist():
-            phase.append((KERNEL(kernel), record))
+        for kernel, record, waits, apart, alone, when in numbers_at(table, rows * ROW).reshape(-1, ROW).tolist():
+            if when & now:
+                phase.append((KERNEL(kernel), record, apart, alone))
             if waits:
                 for thread in order:
-                    for call, place in phase:
-                        call(place, thread, count)
+                    for call, place, far, single in phase:
+                        call(place + thread * far, *((0, 1) if single else (thread, count)))
                 phase = []
         assert not phase
         cursor[0, 0] = step + 1
@@ -43,7 +46,8 @@ def one_thread_after_the_other(order):
     def run(script, threads):
         for job, first, steps, ahead in script.tolist():
             for step in range(first, first + steps):
-                make(job, step, first + steps - 1 - step + ahead)
+                ends = [When.FIRST * (step == first), When.LAST * (step == first + steps - 1)]
+                make(job, step, first + steps - 1 - step + ahead, When.ALWAYS | ends[0] | ends[1])
 
     return run
 
@@ -76,8 +80,10 @@ def trained(layers, batch, x, y):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_order_of_threads_between_waits_changes_a_bit(name, monkeypatch):
+@pytest.mark.parametrize("large", [False, True])  # as threads share it, or as if it were too small for that
+def test_no_order_of_threads_between_waits_changes_a_bit(name, large, monkeypatch):
     layers, batch, shape = NETWORKS[name]
+    monkeypatch.setattr(memory, "_WORTH_SHARING", 0 if large else 10**9)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3 * batch, *shape)).astype("float32")
     if name == "embedding":

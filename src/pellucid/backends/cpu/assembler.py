@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +16,9 @@ from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, part, 
 from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
 from pellucid.plan.lifetime import aligned, chains, place
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
+
+# Bytes of a page: what each thread has for itself begins on one, since a core fetches neighbouring lines, too.
+_PAGE = 4096
 
 
 class _Fetcher(NamedTuple):
@@ -47,16 +50,23 @@ class Assembler:
         self._constants: list[tuple[int, np.ndarray]] = []
         self._outputs: list[tuple[int, Spec]] = []
         self._fetchers: list[_Fetcher] = []
+        self._order: list[int] = []
+        self._own: dict[int, int] = {}
+        self._lasting: frozenset[int] = frozenset()
 
     def freeze(self, inputs: tuple[int, ...]) -> Plan:
         """The plan of the instructions so far."""
-        parts = phases([i.access for i in self.instructions])
-        placed = chains([[self.instructions[i].access for i in part] for part in parts], self._sizes)
-        starts, arena = place([lifetime for _, lifetime in placed])
-        offsets = {buffer: start for (own, _), start in zip(placed, starts, strict=True) for buffer in own}
+        sequence = self._order or range(len(self.instructions))
+        parts = [[sequence[n] for n in part] for part in phases([self.instructions[i].access for i in sequence])]
+        offsets, arena = self._placed(parts, {b: n for b, n in self._sizes.items() if b not in self._own})
+        within, region = self._placed(parts, self._own)
+        region = -(-region // _PAGE) * _PAGE
+        offsets.update({buffer: arena + start for buffer, start in within.items()})
+        arena += region * threads.most()
+        apart = lambda e: replace(e, apart=region) if e.buffer in self._own else e  # noqa: E731
         ordered = [(i, i == part[-1]) for part in parts for i in part]
         return Plan(
-            tuple(replace(self.instructions[i], number=i, waits=last) for i, last in ordered),
+            tuple(replace(self.instructions[i], number=i, waits=last).with_places(apart) for i, last in ordered),
             inputs,
             tuple(self._constants),
             tuple(sorted(offsets.items())),
@@ -64,6 +74,33 @@ class Assembler:
             tuple(self._outputs),
             self._buffers,
         )
+
+    def _placed(self, parts: list[list[int]], sizes: Mapping[int, int]) -> tuple[dict[int, int], int]:
+        """Where some temporaries lie, and the bytes that they need, if phases are made of these instructions."""
+        placed = chains([[self.instructions[i].access for i in part] for part in parts], sizes)
+        always = [self._lasting.intersection(own) for own, _ in placed]
+        lifetimes = [lifetime for _, lifetime in placed]
+        starts, needed = place([
+            replace(lifetime, first=0, last=len(parts)) if lasts else lifetime
+            for lifetime, lasts in zip(lifetimes, always, strict=True)
+        ])  # fmt: skip
+        return {buffer: start for (own, _), start in zip(placed, starts, strict=True) for buffer in own}, needed
+
+    @property
+    def temporaries(self) -> Mapping[int, int]:
+        """The buffers of the arena, and their bytes."""
+        return self._sizes
+
+    def repeat(self, order: Sequence[int], own: Mapping[int, int | None], lasting: Collection[int]) -> None:
+        """Let each thread have some temporaries for itself.
+
+        Args:
+            order: The numbers of all instructions in the order in which they are to be made.
+            own: The temporaries, with the bytes that a thread needs, where these are fewer than so far.
+            lasting: Those of them that keep what they hold from step to step.
+        """
+        self._own = {buffer: least or self._sizes[buffer] for buffer, least in own.items()}
+        self._order, self._lasting = list(order), frozenset(lasting)
 
     def new_buffer(self) -> int:
         """The number of a new buffer."""
@@ -119,6 +156,7 @@ class Assembler:
         own: Iterable[View] = (),
         parts: Iterable[View] = (),
         number: int | None = None,
+        work: int | None = None,
     ) -> None:
         """Append a call, or put it in the place of another one.
 
@@ -132,6 +170,7 @@ class Assembler:
             own: Memory of which each thread has a row for itself; it is written, too.
             parts: Of the buffers that these lie in nothing else is touched, but what is among the above.
             number: The call that this one replaces; by default, and where it is the next number, none.
+            work: About how many numbers it computes, where every thread could as well compute all of them.
         """
         touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
         assert not self._unwritten & touched.keys(), f"{name} would touch an image that was not computed"
@@ -140,7 +179,7 @@ class Assembler:
         access = access_of(touched, {view.buffer for view in (*writes, *own)}, known)
         entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
         number = self.next_number if number is None else number
-        self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access)]
+        self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access, work=work)]
 
     def may_fetch(self, elements: int, sharing: str, batch: str, kernel: Callable[[], int]) -> None:
         """Say that the next instruction, a product, can fetch rows meanwhile.
@@ -166,5 +205,5 @@ class Assembler:
             how = rows.wanted(best.elements, shared=best.sharing == "columns")
         record = (*plain.record, *rows.record(how))
         self.instructions[best.number] = replace(
-            plain, name=f"{plain.name}, fetching", kernel=best.kernel(), record=record
+            plain, name=f"{plain.name}, fetching", kernel=best.kernel(), record=record, work=None
         )

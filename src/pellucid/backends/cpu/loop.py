@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pellucid.backends.cpu import kernels
-from pellucid.backends.cpu.memory import Memory, work_of
+from pellucid.backends.cpu.memory import Memory, is_worth_sharing, work_of
 from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.repeating import repeat_small
 from pellucid.backends.cpu.script import run_script
 from pellucid.backends.cpu.sources import Source
 from pellucid.backends.loop import Loop, LoopData, LoopForm, LoopRun, Script, Stops
@@ -85,6 +86,8 @@ class LoopPlan:
         p.fetch([source.rows for source in sources])
         self.logs = self._write_logs(form.logs(graph))
         p.replace_state(carried)
+        if is_worth_sharing(work):
+            repeat_small(p, [p.views[var] for var in state], self._cursors)
         self.plan: Plan = p.freeze((*self.fixed, *self.state))
         self._work = work
         self._idle: list[Memory] = []
@@ -118,7 +121,7 @@ class LoopPlan:
             target = self._p.views[var] = self._p.temporary(var.spec)
             targets.append(target)
             items.append([Address(tables[-1], 0), byte_size(var.spec), address_of(target), 0, byte_size(var.spec)])
-        self._move("series", items, targets, targets)
+        self._move("series", items, targets, targets, len(items))
         return tables
 
     def _write_logs(self, logs: Sequence[Var]) -> list[int]:
@@ -132,10 +135,12 @@ class LoopPlan:
         self._move("logs", items, targets, [*sources, *targets])
         return tables
 
-    def _move(self, name: str, items: list[list[Entry]], writes: list[View], touched: list[View]) -> None:
+    def _move(
+        self, name: str, items: list[list[Entry]], writes: list[View], touched: list[View], work: int | None = None
+    ) -> None:
         if items:
             record = [Address(self._cursors, 0), len(items), *(entry for item in items for entry in item)]
-            self._p.emit(name, kernels.move_kernel(), record, writes, numbers=touched)
+            self._p.emit(name, kernels.move_kernel(), record, writes, numbers=touched, work=work)
 
 
 class _CpuRun(LoopRun):

@@ -86,7 +86,7 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         return finish
     record = _product_record(operands, loops, [*leaves, *kept], turned)
     form, dense = (a.dtype, len(loops.sizes), finish.ending if finish else None, motions), _dense_axis(operands[0])
-    name, by_rows, own, parts = "matmul" + (f"+{finish.name}" if finish else ""), [], [], []
+    name, by_rows, own, parts, work = "matmul" + (f"+{finish.name}" if finish else ""), [], [], [], None
     batch, found = p.batches.get(node.inputs[0], ("", []))
     record += found
     if loops.sizes:
@@ -101,11 +101,11 @@ def _matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
         by_rows, parts = ([], matrices) if by_columns else (matrices, [])
         parts = [*parts, _matrix(operands[1])]
         packs, own = _packing(p, record, operands, turned)
-        shared = ("columns" if by_columns else "rows", batch)
+        shared, work = ("columns" if by_columns else "rows", batch), None if batch else rows * columns * inner
         kernel = kernels.matmul_kernel(*form, False, *shared, dense, packs)
         fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense, packs)  # noqa: E731
         p.may_fetch(rows * columns, *shared, fetching)
-    p.emit(name, kernel, record, [target, *kept], by_rows, own=own, parts=parts)
+    p.emit(name, kernel, record, [target, *kept], by_rows, own=own, parts=parts, work=work)
     return finish
 
 
@@ -197,7 +197,8 @@ def _in_halves(
     own = [*leaves, *kept]
     record += [entry for view in own for entry in (address_of(view), view.strides[0])]
     kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves))
-    p.emit("join" + (f"+{finish.name}" if finish else ""), kernel, record, [target, *kept], [target, *own])
+    name = "join" + (f"+{finish.name}" if finish else "")
+    p.emit(name, kernel, record, [target, *kept], [target, *own], work=size(target.shape))
 
 
 def _dense_axis(matrix: View) -> str:

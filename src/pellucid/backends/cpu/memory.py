@@ -9,8 +9,8 @@ import numpy as np
 
 from pellucid.alignment import ALIGNMENT, aligned_bytes
 from pellucid.backends.cpu.planner import FLAG
-from pellucid.backends.cpu.runner import ROW
-from pellucid.backends.cpu.threads import POOL, Job, Pace
+from pellucid.backends.cpu.runner import ROW, ROW_RECORD, table_row
+from pellucid.backends.cpu.threads import POOL, Job, Pace, most
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
 from pellucid.plan.plan import Address, Plan
@@ -18,6 +18,11 @@ from pellucid.shapes import size
 
 # Below this many elementary operations one thread is faster than two.
 _WORTH_SHARING = 500_000
+
+
+def is_worth_sharing(work: int) -> bool:
+    """Whether threads may share a plan of so many elementary operations."""
+    return work >= _WORTH_SHARING
 
 
 class Memory:
@@ -48,18 +53,28 @@ class Memory:
         self._lay_out_records(flush)
 
     def _lay_out_records(self, flush: bool) -> None:
-        """All records in one row, and where addresses must be filled in."""
-        entries = [entry for i in self.plan.instructions for entry in i.record]
-        self._records = np.array([0 if isinstance(e, Address) else e for e in entries], np.int64)
-        open_entries = [(n, e) for n, e in enumerate(entries) if isinstance(e, Address)]
-        self._places = np.array([n for n, _ in open_entries], np.intp)
-        self._buffer_of = np.array([e.buffer for _, e in open_entries], np.intp)
-        self._offset_of = np.array([e.offset for _, e in open_entries], np.int64)
-        starts = np.cumsum([0, *(len(i.record) for i in self.plan.instructions)])
-        first = self._records.ctypes.data
-        numbered = zip(self.plan.instructions, starts, strict=False)
-        rows = [(i.kernel, first + 8 * int(s), i.waits) for i, s in numbered]
-        self.job = Job(np.array(rows, np.int64).reshape(-1, ROW), flush)
+        """All records in one row, where addresses must be filled in, and the table.
+
+        An instruction has a record for each thread where places in it are each thread's own.
+        """
+        entries: list[int] = []
+        rows: list[tuple[int, ...]] = []
+        open_entries: list[tuple[int, int, int]] = []
+        for i in self.plan.instructions:
+            first = len(entries)
+            own = any(isinstance(entry, Address) and entry.apart for entry in i.record)
+            for thread in range(most() if own else 1):
+                for entry in i.record:
+                    if isinstance(entry, Address):
+                        open_entries.append((len(entries), entry.buffer, entry.offset + thread * entry.apart))
+                    entries.append(0 if isinstance(entry, Address) else entry)
+            apart = 8 * len(i.record) if own else 0
+            rows.append(table_row(i.kernel, 8 * first, waits=i.waits, apart=apart, alone=i.alone, when=i.when))
+        self._records = np.array(entries, np.int64)
+        self._places, self._buffer_of, self._offset_of = np.array(open_entries, np.int64).reshape(-1, 3).T.copy()
+        table = np.array(rows, np.int64).reshape(-1, ROW)
+        table[:, ROW_RECORD] += self._records.ctypes.data
+        self.job = Job(table, flush)
 
     def bind(self, buffers: list[int], addresses: list[int]) -> None:
         """Say where buffers outside of the arena lie."""
@@ -69,7 +84,7 @@ class Memory:
     @property
     def may_share(self) -> bool:
         """Whether several threads may be faster than one."""
-        return self.work >= _WORTH_SHARING and len(self.plan.instructions) > 0
+        return is_worth_sharing(self.work) and len(self.plan.instructions) > 0
 
     @property
     def done(self) -> int:

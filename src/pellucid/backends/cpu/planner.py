@@ -294,7 +294,8 @@ class Planner(Assembler):
         record += [s for pair in zip(*outer.strides, strict=True) for s in pair][: 2 * loops]
         # Threads that share the first axis (the samples of images) find it as neighbouring kernels left it.
         by_rows = row == 0 and target.shape[0] >= ROWS_TO_SHARE
-        self.emit("transpose", kernels.transposing_kernel(target.dtype, loops, by_rows), record, [target])
+        kernel = kernels.transposing_kernel(target.dtype, loops, by_rows)
+        self.emit("transpose", kernel, record, [target], work=size(target.shape))
 
     def fill(self, target: View, number: float) -> None:
         """Write one number everywhere."""
@@ -338,13 +339,13 @@ class Planner(Assembler):
         record, written = loop_record(loops, operands), [target, *kept]
         if by_rows and len(loops.sizes) == 1:
             record[:1] = operands[0].shape
-        kernel = kernels.map_kernel(expression, shape)
+        kernel, work = kernels.map_kernel(expression, shape), size(target.shape) * max(len(expression.terms), 1)
         if by_rows:
-            self.emit(name, kernel, record, written, operands)
+            self.emit(name, kernel, record, written, operands, work=work)
         elif size(target.shape) == 1:
-            self.emit(name, kernel, record, written, numbers=operands)
+            self.emit(name, kernel, record, written, numbers=operands, work=work)
         else:
-            self.emit(name, kernel, record, written, parts=operands)
+            self.emit(name, kernel, record, written, parts=operands, work=work)
 
     def _expression(
         self, nodes: Sequence[Node], inputs: Sequence[Var], kept: Sequence[Var] = ()
@@ -401,7 +402,8 @@ class Planner(Assembler):
         record += [entry for view in tables for entry in (address_of(view), *view.strides)]
         program = RowProgram(leaves, tuple(steps), tuple(number[v] for v in group.outputs))
         name = "rows: " + "+".join(n.op.name for n in group.nodes)
-        self.emit(name, kernels.rows_kernel(program), record, [FLAG_VIEW, *tables[-len(group.outputs) :]], tables)
+        written, work = [FLAG_VIEW, *tables[-len(group.outputs) :]], rows * group.width * len(group.nodes)
+        self.emit(name, kernels.rows_kernel(program), record, written, tables, work=work)
 
     def _ending(self, task: Task) -> tuple[Ending, list[View]]:
         """What becomes of a task's product, and the leaves for it, in the shape of the result."""
@@ -452,7 +454,8 @@ class Planner(Assembler):
         operands = [over_domain(target, domain, axes), *(leaf.broadcast(domain) for leaf in leaves), *others]
         alone = [v for n, v in enumerate(operands) if n == 0 or n > len(leaves)] if size(target.shape) == 1 else ()
         kernel, record = reduction(Folding(expression, root.op.name, ending), operands, set(axes))
-        self.emit(name, kernel, record, [target, *kept], numbers=alone)
+        work = size(domain) * max(len(group.nodes), 1)
+        self.emit(name, kernel, record, [target, *kept], numbers=alone, work=work)
 
     def _is_cut_by_samples(self, group: Group) -> bool:
         """Whether a group is the sum over samples of a matrix that a product over samples reads in halves of them."""

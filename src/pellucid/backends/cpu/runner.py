@@ -14,6 +14,7 @@ from llvmlite import ir
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I32, I64, POINTER, Value
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
+from pellucid.plan.plan import When
 
 # Places in the shared array, a cache line (8 int64) apart.
 GENERATION, ARRIVED, RELEASED, STOP, SCRIPT, LENGTH, THREADS = (8 * i for i in range(7))
@@ -23,8 +24,11 @@ SHARED = 8 * 7
 TABLE, COUNT, CURSORS, FLUSH = range(4)
 JOB_SIZE = 4
 
-#: Numbers in a row of a job's table: a kernel, its record, and whether threads wait for each other after it.
-ROW = 3
+# Places in a row of a job's table: a kernel, its record, whether threads wait for each other after it, the bytes from
+# one thread's record to the next one's, whether each thread makes all of it, and in which steps of a line it is made.
+ROW_KERNEL, ROW_RECORD, ROW_WAITS, ROW_APART, ROW_ALONE, ROW_WHEN = range(6)
+#: Numbers in such a row.
+ROW = 6
 
 # Places in a line of a script: the address of a job, the number of its first step, how many to make, and how many steps
 # come after them whose rows are worth fetching.
@@ -40,6 +44,13 @@ _ARM_EXACT, _ARM_FLUSH = 0, 1 << 24
 # then yields for some milliseconds, then goes to sleep in Python.
 _SPINS = 4_000
 _YIELDS = 3_000
+
+
+def table_row(
+    kernel: int, record: int, *, waits: bool = True, apart: int = 0, alone: bool = False, when: When = When.ALWAYS
+) -> tuple[int, ...]:
+    """A row of a job's table."""
+    return kernel, record, waits, apart, alone, when
 
 
 class _Writer:
@@ -175,18 +186,26 @@ class _Writer:
         cursor = self.b.inttoptr(self.b.add(cursors, self.b.mul(thread, I64(CURSOR_STRIDE))), POINTER)
         signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
 
-        def call(i: Value) -> None:
+        def call(i: Value, now: Value) -> None:
             row = self.b.inttoptr(self.b.add(table, self.b.mul(i, I64(ROW * 8))), POINTER)
-            kernel = self.b.inttoptr(self.b.load(row, typ=I64), signature.as_pointer())
-            self.b.call(kernel, [self.b.inttoptr(self.number(row, 1), POINTER), thread, threads])
-            with self.b.if_then(self.b.icmp_signed("!=", self.number(row, 2), I64(0))):
+            kernel = self.b.inttoptr(self.number(row, ROW_KERNEL), signature.as_pointer())
+            apart, alone = self.number(row, ROW_APART), self.b.icmp_signed("!=", self.number(row, ROW_ALONE), I64(0))
+            record = self.b.add(self.number(row, ROW_RECORD), self.b.mul(thread, apart))
+            one, all_ = self.b.select(alone, I64(0), thread), self.b.select(alone, I64(1), threads)
+            with self.b.if_then(self.b.icmp_signed("!=", self.b.and_(self.number(row, ROW_WHEN), now), I64(0))):
+                self.b.call(kernel, [self.b.inttoptr(record, POINTER), one, all_])
+            with self.b.if_then(self.b.icmp_signed("!=", self.number(row, ROW_WAITS), I64(0))):
                 self.barrier(shared, threads)
 
         def step(i: Value) -> None:
             self.b.store(self.b.add(first, i), cursor)
             left = self.b.add(ahead, self.b.sub(self.b.sub(steps, i), I64(1)))
             self.b.store(left, self.b.gep(cursor, [I64(STEPS_LEFT)], source_etype=I64))
-            self.repeat(count, call)
+            now = I64(When.ALWAYS)
+            for when, place in ((When.FIRST, I64(0)), (When.LAST, self.b.sub(steps, I64(1)))):
+                here = self.b.icmp_signed("==", i, place)
+                now = self.b.or_(now, self.b.select(here, I64(when), I64(0)))
+            self.repeat(count, lambda n: call(n, now))
             # After the last barrier only the calling thread may touch the job: it may be used for other steps by now.
             with self.b.if_then(self.b.icmp_signed("==", thread, I64(0))):
                 self.b.store(self.b.add(self.b.add(first, i), I64(1)), cursor)
@@ -198,7 +217,7 @@ class _Writer:
 def runner() -> int:
     """The address of ``run(shared, script, length, thread, threads)``: the share of one thread in a script of jobs.
 
-    Each row of a job's table is a kernel, its record, and whether threads wait for each other after it.
+    Each row of a job's table is an instruction: see :data:`ROW`.
     """
     w = _Writer("run", ir.VoidType(), [POINTER, POINTER, I64, I64, I64])
     w.run(*w.function.args)

@@ -15,6 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from pellucid.backends.cpu.emit import I1, I32, I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.runner import table_row
 from pellucid.backends.cpu.threads import POOL, Job
 from pellucid.backends.scans import CascadeTable, Corners, WindowScan
 from pellucid.dtypes import float32, float64, int32, int64
@@ -95,7 +96,7 @@ def _run(kernel: int, *entries: int | np.ndarray) -> None:
     """Call a kernel on all threads; its record holds numbers, and addresses of arrays."""
     values = [e.ctypes.data if isinstance(e, np.ndarray) else int(e) for e in entries]
     record = np.array(values, np.int64)
-    job = Job(np.array([[kernel, record.ctypes.data, 1]], np.int64), flush=False)
+    job = Job(np.array([table_row(kernel, record.ctypes.data)], np.int64), flush=False)
     POOL.run(job.script(0, 1), POOL.size())
 
 

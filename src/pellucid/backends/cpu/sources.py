@@ -82,7 +82,8 @@ class Source:
         )
         flat = View(target.buffer, 0, (self._rows, width), (width * item, item), target.dtype)
         name = "gather_rows" + (f"+{finish.name}" if finish else "")
-        self._p.emit(name, kernel, record, [target], [flat], number=self._number)
+        work = self._rows * width
+        self._p.emit(name, kernel, record, [target], [flat], number=self._number, work=work)
 
 
 def _products_of(p: Planner, var: Var) -> dict[Var, str]:

@@ -139,7 +139,7 @@ class Job:
     """A plan as the native loop sees it.
 
     Args:
-        table: A row for each kernel: its address, that of its record, and whether threads wait for each other after it.
+        table: A row for each instruction; see :data:`~pellucid.backends.cpu.runner.ROW`.
         flush: Whether denormal numbers count as 0, which is fast; else they are what IEEE 754 says.
 
     Attributes:
