@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pellucid import Input, Model, Sequential, Tensor
+from pellucid import Input, Model, Sequential, Tensor, set_num_threads
 from pellucid.errors import DataError
 from pellucid.nn import Concatenate, Dense, Embedding, Flatten
 from pellucid.train.checks import as_array, check_finite
@@ -200,6 +200,20 @@ def test_large_finite_numbers_pass():
     check_finite(np.full(3, 1e300), "x", np.dtype("float64"))
     check_finite(np.zeros((0, 3)), "x")
     check_finite(np.array([1, 2]), "x")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_place_is_told_whoever_finds_it(threads, monkeypatch):
+    monkeypatch.setattr("pellucid.train.checks._CHUNK", 10)
+    set_num_threads(threads)
+    try:
+        array = np.ones((50, 2))
+        check_finite(array, "x")
+        array[[41, 17, 33], [0, 1, 1]] = np.nan, np.inf, np.nan
+        with pytest.raises(DataError, match=r"x holds inf at index \[17, 1\] \(1 such"):
+            check_finite(array, "x")
+    finally:
+        set_num_threads(None)
 
 
 def test_a_list_of_one_array_is_the_data_of_the_one_input_and_output():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pellucid import backends
 from pellucid.dtypes import DType, is_float
 from pellucid.errors import DataError
 from pellucid.nn import Embedding
@@ -17,7 +20,8 @@ from pellucid.nn.symbol import Symbol
 from pellucid.op import Value
 from pellucid.shapes import Shape, show
 
-# A memory-mapped array is checked in slices of about this many elements, so that it is never in memory whole.
+# A memory-mapped array is checked in slices of about this many elements, so that it is never in memory whole; threads
+# share them.
 _CHUNK = 1 << 22
 
 
@@ -173,20 +177,33 @@ def check_finite(array: np.ndarray, what: str, dtype: DType | None = None) -> No
         return
     narrow = dtype if dtype is not None and is_float(dtype) and dtype.itemsize < array.dtype.itemsize else array.dtype
     rows = max(1, _CHUNK // max(1, array[0].size))
-    for start in range(0, len(array), rows):
-        part = np.asarray(array[start : start + rows])
-        # The sum is finite unless an element is not (or it overflows): one pass for good data, as fast as memory.
-        with np.errstate(all="ignore"):
-            used = part.astype(narrow, copy=False)
-            total = used.sum(dtype=np.result_type(narrow, np.float32))
-        if np.isfinite(total):
-            continue
-        bad = np.argwhere(~np.isfinite(used))
-        if len(bad):
-            place = [int(i) for i in bad[0]]
-            value = part[tuple(place)]
-            place[0] += start
-            raise _not_finite(f"{what} holds {value} at index {place}", value, narrow, len(bad))
+    starts = range(0, len(array), rows)
+    threads = min(backends.num_threads(), len(starts))
+    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
+        found = (pool.map if pool else map)(lambda start: _is_finite(array[start : start + rows], narrow), starts)
+        first = next((start for start, finite in zip(starts, found, strict=True) if not finite), None)
+    if first is not None:
+        part = np.asarray(array[first : first + rows])
+        bad = np.argwhere(~np.isfinite(_as_type(part, narrow)))
+        place = [int(i) for i in bad[0]]
+        value = part[tuple(place)]
+        place[0] += first
+        raise _not_finite(f"{what} holds {value} at index {place}", value, narrow, len(bad))
+
+
+def _is_finite(part: np.ndarray, dtype: DType) -> bool:
+    """Whether all elements are finite as a type."""
+    used = _as_type(part, dtype)
+    # The sum is finite unless an element is not (or it overflows): one pass for good data, as fast as memory.
+    with np.errstate(all="ignore"):
+        total = used.sum(dtype=np.result_type(dtype, np.float32))
+    return bool(np.isfinite(total) or np.isfinite(used).all())
+
+
+def _as_type(part: np.ndarray, dtype: DType) -> np.ndarray:
+    """Elements as a type, in which some may be infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(part).astype(dtype, copy=False)
 
 
 def _not_finite(found: str, value: Any, dtype: DType, count: int) -> DataError:
