@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -76,6 +77,46 @@ class Instruction:
 
 
 @dataclass(frozen=True)
+class Records:
+    """The records of all instructions in one row, an instruction's once for each thread where it has places of its own.
+
+    Attributes:
+        entries: The row; 0 where an address must be filled in.
+        places: Where in the row that is.
+        buffers: The buffer of each such address.
+        offsets: Bytes from the buffer's beginning.
+        starts: Where the first record of each instruction begins.
+        apart: Entries from one thread's record of it to the next one's; 0 where all threads read the same.
+    """
+
+    entries: np.ndarray
+    places: np.ndarray
+    buffers: np.ndarray
+    offsets: np.ndarray
+    starts: tuple[int, ...]
+    apart: tuple[int, ...]
+
+    @classmethod
+    def of(cls, instructions: Sequence[Instruction], threads: int) -> Records:
+        """The records of some instructions for so many threads."""
+        entries: list[int] = []
+        addresses: list[tuple[int, int, int]] = []
+        starts, apart = [], []
+        for instruction in instructions:
+            record = instruction.record
+            own = any(isinstance(entry, Address) and entry.apart for entry in record)
+            starts.append(len(entries))
+            apart.append(len(record) if own else 0)
+            for thread in range(threads if own else 1):
+                for entry in record:
+                    if isinstance(entry, Address):
+                        addresses.append((len(entries), entry.buffer, entry.offset + thread * entry.apart))
+                    entries.append(0 if isinstance(entry, Address) else entry)
+        places, buffers, offsets = np.array(addresses, np.int64).reshape(-1, 3).T.copy()
+        return cls(np.array(entries, np.int64), places, buffers, offsets, tuple(starts), tuple(apart))
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything about a run but the memory.
 
@@ -87,6 +128,7 @@ class Plan:
         arena: Bytes of the arena.
         outputs: Buffer and spec of each output.
         buffers: How many buffers there are.
+        threads: How many threads it has memory for.
     """
 
     instructions: tuple[Instruction, ...]
@@ -96,6 +138,12 @@ class Plan:
     arena: int
     outputs: tuple[tuple[int, Spec], ...]
     buffers: int
+    threads: int
+
+    @cached_property
+    def records(self) -> Records:
+        """The records of its instructions."""
+        return Records.of(self.instructions, self.threads)
 
     def __str__(self) -> str:
         lines = [f"{len(self.instructions)} instructions, arena of {self.arena:,} bytes"]

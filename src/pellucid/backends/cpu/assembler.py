@@ -73,6 +73,7 @@ class Assembler:
             max(arena, aligned(1)),
             tuple(self._outputs),
             self._buffers,
+            threads.most(),
         )
 
     def _placed(self, parts: list[list[int]], sizes: Mapping[int, int]) -> tuple[dict[int, int], int]:

@@ -9,11 +9,11 @@ import numpy as np
 
 from pellucid.alignment import ALIGNMENT, aligned_bytes
 from pellucid.backends.cpu.planner import FLAG
-from pellucid.backends.cpu.runner import ROW, ROW_RECORD, table_row
-from pellucid.backends.cpu.threads import POOL, Job, Pace, most
+from pellucid.backends.cpu.runner import ROW, table_row
+from pellucid.backends.cpu.threads import POOL, Job, Pace
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
-from pellucid.plan.plan import Address, Plan
+from pellucid.plan.plan import Plan
 from pellucid.shapes import size
 
 # Below this many elementary operations one thread is faster than two.
@@ -50,36 +50,19 @@ class Memory:
             self._bases[buffer] = value.ctypes.data
         for buffer, offset in plan.temporaries:
             self._bases[buffer] = base + offset
-        self._lay_out_records(flush)
-
-    def _lay_out_records(self, flush: bool) -> None:
-        """All records in one row, where addresses must be filled in, and the table.
-
-        An instruction has a record for each thread where places in it are each thread's own.
-        """
-        entries: list[int] = []
-        rows: list[tuple[int, ...]] = []
-        open_entries: list[tuple[int, int, int]] = []
-        for i in self.plan.instructions:
-            first = len(entries)
-            own = any(isinstance(entry, Address) and entry.apart for entry in i.record)
-            for thread in range(most() if own else 1):
-                for entry in i.record:
-                    if isinstance(entry, Address):
-                        open_entries.append((len(entries), entry.buffer, entry.offset + thread * entry.apart))
-                    entries.append(0 if isinstance(entry, Address) else entry)
-            apart = 8 * len(i.record) if own else 0
-            rows.append(table_row(i.kernel, 8 * first, waits=i.waits, apart=apart, alone=i.alone, when=i.when))
-        self._records = np.array(entries, np.int64)
-        self._places, self._buffer_of, self._offset_of = np.array(open_entries, np.int64).reshape(-1, 3).T.copy()
-        table = np.array(rows, np.int64).reshape(-1, ROW)
-        table[:, ROW_RECORD] += self._records.ctypes.data
-        self.job = Job(table, flush)
+        self._records = plan.records.entries.copy()
+        first = self._records.ctypes.data
+        rows = [
+            table_row(i.kernel, first + 8 * start, waits=i.waits, apart=8 * apart, alone=i.alone, when=i.when)
+            for i, start, apart in zip(plan.instructions, plan.records.starts, plan.records.apart, strict=True)
+        ]
+        self.job = Job(np.array(rows, np.int64).reshape(-1, ROW), flush)
 
     def bind(self, buffers: list[int], addresses: list[int]) -> None:
         """Say where buffers outside of the arena lie."""
         self._bases[buffers] = addresses
-        self._records[self._places] = self._bases[self._buffer_of] + self._offset_of
+        records = self.plan.records
+        self._records[records.places] = self._bases[records.buffers] + records.offsets
 
     @property
     def may_share(self) -> bool:
