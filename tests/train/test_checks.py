@@ -1,9 +1,14 @@
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
 from pellucid import Input, Model, Sequential, Tensor, set_num_threads
 from pellucid.errors import DataError
 from pellucid.nn import Concatenate, Dense, Embedding, Flatten
+from pellucid.train import checks
 from pellucid.train.checks import as_array, check_finite
 
 SCIKIT_HINT = "\nHint: remove these rows, or fill the gaps, for instance with scikit-learn's SimpleImputer"
@@ -214,6 +219,71 @@ def test_the_first_place_is_told_whoever_finds_it(threads, monkeypatch):
             check_finite(array, "x")
     finally:
         set_num_threads(None)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_comes_long_after_a_bad_element_is_not_read(threads, monkeypatch):
+    read, plain = [], checks._is_finite
+
+    def slowly(part, dtype):
+        read.append(len(part))
+        time.sleep(0.002)
+        return plain(part, dtype)
+
+    monkeypatch.setattr(checks, "_CHUNK", 100)
+    monkeypatch.setattr(checks, "_is_finite", slowly)
+    set_num_threads(threads)
+    try:
+        array = np.ones(20_000)
+        array[0] = np.nan
+        with pytest.raises(DataError, match=r"x holds nan at index \[0\]"):
+            check_finite(array, "x")
+        assert len(read) < 100  # of 200
+    finally:
+        set_num_threads(None)
+
+
+def test_the_users_error_settings_of_numpy_play_no_part(recwarn):
+    signalling = np.array([0x7FF0000000000001], np.uint64).view(np.float64)
+    with np.errstate(all="raise"):
+        check_finite(np.array([1e-60, 1.0]), "x", np.dtype("float32"))
+        with pytest.raises(DataError, match=r"holds 1e\+300 at index \[0\], which is too large for float32"):
+            check_finite(np.array([1e300, 1.0]), "x", np.dtype("float32"))
+    with pytest.raises(DataError, match="holds nan"):
+        check_finite(signalling, "x", np.dtype("float32"))
+    assert not recwarn.list
+
+
+def test_data_are_checked_while_the_interpreter_ends():
+    text = """
+import atexit
+import numpy as np
+from pellucid import set_num_threads
+from pellucid.train import checks
+set_num_threads(2)
+checks._CHUNK = 10
+atexit.register(lambda: (checks.check_finite(np.ones((50, 2)), "x"), print("checked")))
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout == "checked\n", done.stderr
+
+
+def test_a_machine_without_the_engines_compiler_trains_with_the_reference():
+    text = """
+import sys
+sys.modules["llvmlite"] = None
+import numpy as np
+from pellucid import Sequential, Input, backends
+from pellucid.nn import Dense
+from pellucid.train import checks
+checks._CHUNK = 10
+model = Sequential([Input((3,)), Dense(2), Dense(1)])
+model.compile("mse", "sgd")
+model.fit(np.random.rand(20, 3), np.random.rand(20), epochs=1, verbose=0)
+print("fitted on", backends.num_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout == "fitted on 1\n", done.stderr
 
 
 def test_a_list_of_one_array_is_the_data_of_the_one_input_and_output():

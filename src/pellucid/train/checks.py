@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,10 +178,9 @@ def check_finite(array: np.ndarray, what: str, dtype: DType | None = None) -> No
     narrow = dtype if dtype is not None and is_float(dtype) and dtype.itemsize < array.dtype.itemsize else array.dtype
     rows = max(1, _CHUNK // max(1, array[0].size))
     starts = range(0, len(array), rows)
-    threads = min(backends.num_threads(), len(starts))
-    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-        found = (pool.map if pool else map)(lambda start: _is_finite(array[start : start + rows], narrow), starts)
-        first = next((start for start, finite in zip(starts, found, strict=True) if not finite), None)
+    finite = _in_turn(lambda start: _is_finite(array[start : start + rows], narrow), starts)
+    with closing(finite):
+        first = next((start for start, good in zip(starts, finite, strict=True) if not good), None)
     if first is not None:
         part = np.asarray(array[first : first + rows])
         bad = np.argwhere(~np.isfinite(_as_type(part, narrow)))
@@ -189,6 +188,21 @@ def check_finite(array: np.ndarray, what: str, dtype: DType | None = None) -> No
         value = part[tuple(place)]
         place[0] += first
         raise _not_finite(f"{what} holds {value} at index {place}", value, narrow, len(bad))
+
+
+def _in_turn(check: Callable[[int], bool], numbers: Sequence[int]) -> Generator[bool]:
+    """What a check gives for some numbers, one after the other; threads share them, but none that nobody asks for."""
+    threads = min(backends.num_threads(), len(numbers)) if len(numbers) > 1 else 1
+    if threads == 1:
+        yield from map(check, numbers)
+        return
+    pool, found = ThreadPoolExecutor(threads), map(check, numbers)
+    with suppress(RuntimeError):  # when the interpreter is ending it starts no more threads
+        found = pool.map(check, numbers)
+    try:
+        yield from found
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _is_finite(part: np.ndarray, dtype: DType) -> bool:
@@ -202,7 +216,7 @@ def _is_finite(part: np.ndarray, dtype: DType) -> bool:
 
 def _as_type(part: np.ndarray, dtype: DType) -> np.ndarray:
     """Elements as a type, in which some may be infinite."""
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return np.asarray(part).astype(dtype, copy=False)
 
 
