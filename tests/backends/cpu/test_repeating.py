@@ -87,6 +87,8 @@ def test_memory_of_its_own_lies_on_pages_of_its_own(made):
     own = {e.apart for e in addresses if e.buffer in dict(plan.temporaries)}
     (apart,) = own
     assert apart % 4096 == 0
+    starts = [dict(plan.temporaries)[e.buffer] for e in addresses if e.buffer in dict(plan.temporaries)]
+    assert max(starts) + 4096 < min(starts) + apart  # a page at least from a thread's last array to the next one's
     assert plan.arena >= threads.most() * apart
 
 

@@ -17,7 +17,7 @@ from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
 from pellucid.plan.lifetime import aligned, chains, place
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
 
-# Bytes of a page: what each thread has for itself begins on one, since a core fetches neighbouring lines, too.
+# Bytes of a page: one is left free before what each thread has for itself, for a core fetches neighbouring lines, too.
 _PAGE = 4096
 
 
@@ -60,8 +60,8 @@ class Assembler:
         parts = [[sequence[n] for n in part] for part in phases([self.instructions[i].access for i in sequence])]
         offsets, arena = self._placed(parts, {b: n for b, n in self._sizes.items() if b not in self._own})
         within, region = self._placed(parts, self._own)
-        region = -(-region // _PAGE) * _PAGE
-        offsets.update({buffer: arena + start for buffer, start in within.items()})
+        region = (-(-region // _PAGE) + 1) * _PAGE if within else 0
+        offsets.update({buffer: arena + _PAGE + start for buffer, start in within.items()})
         arena += region * threads.most()
         apart = lambda e: replace(e, apart=region) if e.buffer in self._own else e  # noqa: E731
         ordered = [(i, i == part[-1]) for part in parts for i in part]
@@ -78,13 +78,12 @@ class Assembler:
 
     def _placed(self, parts: list[list[int]], sizes: Mapping[int, int]) -> tuple[dict[int, int], int]:
         """Where some temporaries lie, and the bytes that they need, if phases are made of these instructions."""
-        placed = chains([[self.instructions[i].access for i in part] for part in parts], sizes)
-        always = [self._lasting.intersection(own) for own, _ in placed]
-        lifetimes = [lifetime for _, lifetime in placed]
-        starts, needed = place([
-            replace(lifetime, first=0, last=len(parts)) if lasts else lifetime
-            for lifetime, lasts in zip(lifetimes, always, strict=True)
-        ])  # fmt: skip
+        whole = {"first": 0, "last": len(parts)}
+        placed = [
+            (own, replace(lifetime, **whole) if self._lasting.intersection(own) else lifetime)
+            for own, lifetime in chains([[self.instructions[i].access for i in part] for part in parts], sizes)
+        ]
+        starts, needed = place([lifetime for _, lifetime in placed])
         return {buffer: start for (own, _), start in zip(placed, starts, strict=True) for buffer in own}, needed
 
     @property
