@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pellucid.graph.ir import Var
+from pellucid.shapes import size
 
 # Operations whose result may be a window on their operand's memory.
 _WINDOWS = frozenset({"reshape", "transpose", "flip", "broadcast_to", "slice"})
+
+#: Elements of a state from which on its place in a cache counts.
+_LARGE = 1 << 14
 
 
 def owner(var: Var) -> Var:
@@ -43,6 +47,8 @@ def order(tasks: Sequence[Access], carried: Mapping[Var, Var]) -> tuple[list[int
     """The order in which tasks run, and which new states may lie where the old ones do.
 
     A task that makes a new state waits, where nothing that it must precede forbids it, for all readers of the old one.
+    Large states are made last, and in turned order: back-propagation has just read those of the last layers, and the
+    next step will begin with those of the first one, which the caches then still hold.
 
     Args:
         tasks: In an order in which each can run.
@@ -58,7 +64,8 @@ def order(tasks: Sequence[Access], carried: Mapping[Var, Var]) -> tuple[list[int
     for new, old in carried.items():
         if new in writer:
             extra[writer[new]] |= set(readers.get(old, ())) - {writer[new]}
-    sequence = _sorted(waits, extra)
+    late = {writer[new] for new, old in carried.items() if new in writer and size(old.spec.shape) >= _LARGE}
+    sequence = _sorted(waits, extra, late)
     place = {number: position for position, number in enumerate(sequence)}
     inside: dict[Var, Var] = {}
     taken: set[Var] = set()
@@ -87,8 +94,8 @@ def _waits(tasks: Sequence[Access], writer: Mapping[Var, int]) -> list[set[int]]
     return [{writer[v] for v in t.reads if v in writer and writer[v] != n} for n, t in enumerate(tasks)]
 
 
-def _sorted(waits: Sequence[set[int]], extra: Sequence[set[int]]) -> list[int]:
-    """Tasks after those they wait for; of several that can run, the one that came first.
+def _sorted(waits: Sequence[set[int]], extra: Sequence[set[int]], late: Collection[int] = ()) -> list[int]:
+    """Tasks after those they wait for; of several that can run, the one that came first, but late ones in turned order.
 
     Where the extra waits go in a circle, the first task that is held up by them alone goes ahead.
     """
@@ -97,7 +104,8 @@ def _sorted(waits: Sequence[set[int]], extra: Sequence[set[int]]) -> list[int]:
     for number, wait in enumerate(left):
         for other in wait:
             followers.setdefault(other, []).append(number)
-    ready = [n for n, wait in enumerate(left) if not wait]
+    turns = [2 * len(waits) - n if n in late else n for n in range(len(waits))]
+    ready = [(turns[n], n) for n, wait in enumerate(left) if not wait]
     heapq.heapify(ready)
     sequence: list[int] = []
     done: set[int] = set()
@@ -105,13 +113,13 @@ def _sorted(waits: Sequence[set[int]], extra: Sequence[set[int]]) -> list[int]:
         if not ready:
             free = next(n for n in range(len(waits)) if n not in done and not waits[n] - done)
             left[free].clear()
-            heapq.heappush(ready, free)
-        number = heapq.heappop(ready)
+            heapq.heappush(ready, (turns[free], free))
+        _, number = heapq.heappop(ready)
         sequence.append(number)
         done.add(number)
         for follower in followers.get(number, ()):
             if number in left[follower]:
                 left[follower].discard(number)
                 if not left[follower] and follower not in done:
-                    heapq.heappush(ready, follower)
+                    heapq.heappush(ready, (turns[follower], follower))
     return sequence

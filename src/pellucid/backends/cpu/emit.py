@@ -235,6 +235,10 @@ class Emitter:
         """The smaller of two int64."""
         return self.b.select(self.b.icmp_signed("<", x, y), x, y)
 
+    def larger(self, x: Value, y: Value) -> Value:
+        """The larger of two int64."""
+        return self.b.select(self.b.icmp_signed(">", x, y), x, y)
+
     def opaque(self, x: Value) -> Value:
         """The same int64, of which LLVM does not know how it came about.
 
@@ -282,10 +286,10 @@ class Emitter:
         """One element."""
         self.b.store(self._to_memory(value, dtype), self.pointer(address), align=dtype.itemsize)
 
-    def prefetch(self, address: Value) -> None:
-        """Ask for a cache line that will be read soon; the address may lie anywhere."""
-        read, second_level, data = I32(0), I32(2), I32(1)
-        self.intrinsic("llvm.prefetch.p0", ir.VoidType(), self.pointer(address), read, second_level, data)
+    def prefetch(self, address: Value, write: bool = False) -> None:
+        """Ask for a cache line that will soon be read, or replaced; the address may lie anywhere."""
+        level, data = I32(3 if write else 2), I32(1)
+        self.intrinsic("llvm.prefetch.p0", ir.VoidType(), self.pointer(address), I32(int(write)), level, data)
 
     def beside(self, address: Value, vector: int, dtype: DType) -> Value:
         """The address of the v-th register from an address on."""

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pellucid.backends.cpu import narrow, target
 from pellucid.backends.cpu.ahead import Ahead
+from pellucid.backends.cpu.block import Block, Masks, Place
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import BatchRows
 from pellucid.backends.cpu.narrow import NarrowColumns
-from pellucid.backends.cpu.packing import Panel
+from pellucid.backends.cpu.packing import Panel, Strips
 from pellucid.backends.cpu.windows import pieces
 from pellucid.dtypes import DType
 from pellucid.plan.barriers import ROW_BLOCK
@@ -31,8 +33,8 @@ _HALVED = 8
 _WORTH = 1.03
 # Steps of the inner loop between two looks at the next batch: a processor forgets what it is asked for all at once.
 _FETCHING = 16
-# Steps of the inner loop that are written out one after the other in the blocks that most of the time goes into.
-_TOGETHER = 2
+# The same where it only asks for the next columns.
+_ASKING = 64
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
 
@@ -84,7 +86,27 @@ def _column_cost(columns: int, lanes: int) -> float:
     return (wide * VECTORS + pair * (VECTORS - 1)) * rows + single * (rows + 1) + narrow * (rows + 2)
 
 
-Masks = Sequence[Value | None]
+@dataclass(frozen=True)
+class _Cut:
+    """How columns are cut into blocks.
+
+    Attributes:
+        wide_end: Behind the whole wide blocks.
+        third: Whether there is one more of which the third register is not full.
+        pair_end: Behind the blocks of two whole registers, or behind the third register.
+        second: Whether there is one more of which the second register is not full.
+        single_end: Behind the single registers, or behind the second one.
+        end: Behind half of a register.
+        few: The columns after it, which are computed across.
+    """
+
+    wide_end: Value
+    third: Value
+    pair_end: Value
+    second: Value
+    single_end: Value
+    end: Value
+    few: Value
 
 
 class Product:
@@ -109,6 +131,9 @@ class Product:
         batch: str = "",
         dense: str = "",
         packing: str = "",
+        across: bool = False,
+        strips: bool = False,
+        large: bool = False,
     ) -> None:
         self.dtype, self.ending, self.motions, self.dense = dtype, ending, motions, dense
         self.rows = block_rows()
@@ -126,12 +151,14 @@ class Product:
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
         self.halved = (e.field(), e.field()) if sharing == "halves" else None
         self.panel = Panel(e, dtype, packing == "turned") if packing else None
-        #: Which axis lanes run along where few columns are left: that of the left operand which is dense, if one.
-        self.narrow = dense if dense == "rows" or (sharing == "halves" and packing) else ""
-        if not narrow.is_possible(dtype) or packing == "turned":
-            self.narrow = ""
+        self.large = large
+        self.strips = Strips(e, dtype, self.rows) if strips else None
+        #: Which axis lanes run along where few columns are left, and memory for them where it is the inner one.
+        self.narrow = dense if across or (dense == "rows" and narrow.is_possible(dtype) and packing != "turned") else ""
+        self.few_memory = e.own_memory() if self.narrow == "inner" else I64(0)
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
         self.ahead = Ahead(e) if fetching else None
+        self.chunk = _FETCHING if fetching or strips else _ASKING
         self.by_columns = sharing == "columns"
 
     def write(self) -> int:
@@ -148,13 +175,20 @@ class Product:
         if loop == len(self.batches):
             alone = loop > 0 or self.by_columns
             rows = (I64(0), self.m) if alone else e.my_share(self.m, ROW_BLOCK)
-            columns = e.my_share(self.n, _half(e.lanes)) if self.by_columns and loop == 0 else (I64(0), self.n)
+            columns = self.own_columns() if self.by_columns and loop == 0 else (I64(0), self.n)
             self.product(a, b, c, rows, columns)
             return
         share = e.my_share(self.batches[loop]) if loop == 0 else (I64(0), self.batches[loop])
         with e.loop(*share) as i:
             moved = (e.advance(x, i, s) for x, s in zip((a, b, c), self.batch_strides[loop], strict=True))
             self.nest(loop + 1, *moved)
+
+    def own_columns(self) -> tuple[Value, Value]:
+        """The columns of this thread; what is left over by the smallest registers is the last one's."""
+        e, half = self.e, _half(self.e.lanes)
+        low, high = e.my_share(e.minus(self.n, e.b.srem(self.n, I64(half))), half)
+        last = e.b.icmp_signed("==", e.thread, e.minus(e.threads, I64(1)))
+        return low, e.b.select(last, self.n, high)
 
     def halves(self, cut: Value, apart: Value) -> None:
         """The products of the two halves of the inner axis; threads share the blocks of rows of one after the other."""
@@ -181,68 +215,95 @@ class Product:
         return e.smaller(e.b.mul(inside, I64(self.rows)), self.m)
 
     def product(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]) -> None:
-        """Some columns of some rows: wide blocks first, then single registers, half of one where that is enough."""
-        e = self.e
-        wide = e.lanes * VECTORS
+        """Some columns of some rows: wide blocks first, then narrower ones, the last few columns across."""
+        e, lanes, half = self.e, self.e.lanes, _half(self.e.lanes)
         start, stop = columns
-        count = e.minus(stop, start)
-        wide_end = e.b.add(start, e.b.mul(e.b.sdiv(count, I64(wide)), I64(wide)))
-        # Two whole registers that are left.
-        pair, half = e.lanes * (VECTORS - 1), _half(e.lanes)
-        pair_end = e.b.add(wide_end, e.b.mul(e.b.sdiv(e.minus(stop, wide_end), I64(pair)), I64(pair)))
-        # As many whole registers as leave no more than half of one.
-        single = e.b.sdiv(e.b.add(e.minus(stop, pair_end), I64(half - 1)), I64(e.lanes))
-        single_end = e.b.add(pair_end, e.b.mul(single, I64(e.lanes)))
+        cut = self.cut(start, stop)
+        end = cut.end
         if self.panel is not None:
             self.panel.decide(rows)
+        if self.strips is not None:
+            self.strips.begin(rows[0], start, self.k)
         if self.ahead is not None:
-            whole = e.b.add(
-                e.b.sdiv(e.minus(wide_end, start), I64(wide)), e.b.sdiv(e.minus(pair_end, wide_end), I64(pair))
-            )
-            self.begin_fetching(whole, e.minus(single_end, pair_end), e.minus(stop, single_end), rows)
-        with e.loop(start, wide_end, wide) as j:
-            self.columns(a, b, c, rows, j, [None] * VECTORS, stop)
-        with e.loop(wide_end, pair_end, pair) as j:
-            self.columns(a, b, c, rows, j, [None] * (VECTORS - 1), stop)
-        with e.loop(pair_end, single_end, e.lanes) as j:
-            self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))], stop)
+            self.begin_fetching(cut, start, rows)
 
-        def last_columns() -> None:
-            with e.narrowed(half), e.loop(single_end, stop, half) as j:
-                self.columns(a, b, c, rows, j, [e.mask(e.minus(stop, j))], stop)
+        def blocks(low: Value, high: Value, vectors: int, masked: bool) -> None:
+            """Blocks of so many registers; the last register of masked ones has what is left."""
+            full = vectors - 1 if masked else vectors
+            with e.loop(low, high, vectors * lanes) as j:
+                last = [e.mask(e.minus(e.minus(end, j), I64(full * lanes)))] if masked else []
+                self.columns(a, b, c, rows, j, [*[None] * full, *last], stop)
 
+        blocks(start, cut.wide_end, VECTORS, masked=False)
+        with e.b.if_else(cut.third) as (then, otherwise):
+            with then:
+                blocks(cut.wide_end, end, VECTORS, masked=True)
+            with otherwise:
+                blocks(cut.wide_end, cut.pair_end, VECTORS - 1, masked=False)
+        with e.b.if_else(cut.second) as (then, otherwise):
+            with then:
+                blocks(cut.pair_end, end, VECTORS - 1, masked=True)
+            with otherwise:
+                blocks(cut.pair_end, cut.single_end, 1, masked=True)
+        with e.narrowed(half), e.loop(cut.single_end, end, half) as j:
+            self.columns(a, b, c, rows, j, [e.mask(e.minus(end, j))], stop)
         if self.narrow:
-            left = e.minus(stop, single_end)
-            few = e.b.icmp_signed("<=", left, I64(narrow.COLUMNS))
-            with e.b.if_else(few) as (then, otherwise):
-                with then, e.b.if_then(e.b.icmp_signed(">", left, I64(0))):
-                    self.few_columns(a, b, c, rows, (single_end, left))
-                with otherwise:
-                    last_columns()
-        else:
-            last_columns()
+            with e.b.if_then(e.b.icmp_signed(">", cut.few, I64(0))):
+                self.few_columns(a, b, c, rows, (end, cut.few))
 
-    def begin_fetching(self, whole: Value, single: Value, left: Value, rows: tuple[Value, Value]) -> None:
-        """Divide what is fetched among the blocks of some rows.
+    def cut(self, start: Value, stop: Value) -> _Cut:
+        """How some columns are cut into blocks."""
+        e, lanes, half = self.e, self.e.lanes, _half(self.e.lanes)
+        wide, pair = lanes * VECTORS, lanes * (VECTORS - 1)
+        few = self.few_of(start, stop)
+        end = e.minus(stop, few)
+        count = e.minus(end, start)
+        left = e.b.srem(count, I64(wide))
+        # A single register after a wide block: two pairs take less time than both.
+        spare = e.b.and_(e.b.icmp_signed(">", count, I64(wide)), self.between(left, half, lanes))
+        left = e.b.select(spare, e.b.add(left, I64(wide)), left)
+        wide_end = e.minus(end, left)
+        third = self.between(left, pair + half, wide)
+        pair_end = e.b.add(wide_end, e.b.mul(e.b.sdiv(left, I64(pair)), I64(pair)))
+        pair_end = e.b.select(third, end, pair_end)
+        rest = e.minus(end, pair_end)
+        second = self.between(rest, lanes + half, pair)
+        # As many whole registers as leave no more than half of one.
+        single = e.b.sdiv(e.b.add(rest, I64(half - 1)), I64(lanes))
+        single_end = e.b.select(second, end, e.b.add(pair_end, e.b.mul(single, I64(lanes))))
+        return _Cut(wide_end, third, pair_end, second, single_end, end, few)
 
-        Args:
-            whole: How many blocks of several registers lie side by side.
-            single: The columns of single registers behind them.
-            left: The last columns.
-            rows: The first of the rows, and the one behind them.
-        """
-        e, b, count = self.e, self.e.b, self.e.minus(rows[1], rows[0])
+    def between(self, x: Value, low: int, high: int) -> Value:
+        """Whether low < x <= high."""
+        b = self.e.b
+        return b.and_(b.icmp_signed(">", x, I64(low)), b.icmp_signed("<=", x, I64(high)))
+
+    def few_of(self, start: Value, stop: Value) -> Value:
+        """How many of these columns are the last few of all: however threads share columns, the same ones."""
+        e = self.e
+        if not self.narrow:
+            return I64(0)
+        over = e.b.srem(self.n, I64(e.lanes))
+        own = e.b.and_(e.b.icmp_signed("<", start, stop), e.b.icmp_signed("==", stop, self.n))
+        return e.b.select(e.b.and_(own, e.b.icmp_signed("<=", over, I64(narrow.COLUMNS))), over, I64(0))
+
+    def begin_fetching(self, cut: _Cut, start: Value, rows: tuple[Value, Value]) -> None:
+        """Divide what is fetched among the blocks of some rows and of columns from the first one on."""
+        e, b, count, wide = self.e, self.e.b, self.e.minus(rows[1], rows[0]), self.e.lanes * VECTORS
         assert self.ahead is not None
-        taller = e.ceiling(count, 2 * self.rows)
-        last = b.mul(e.ceiling(left, _half(e.lanes)), taller)
-        if self.narrow:
-            few = b.icmp_signed("<=", left, I64(narrow.COLUMNS))
-            some = b.select(b.icmp_signed(">", left, I64(0)), NarrowColumns.blocks_along_rows(e, count), I64(0))
-            last = b.select(few, some, last)
-        tall = b.mul(whole, e.ceiling(count, self.rows))
-        blocks = b.add(b.add(tall, b.mul(e.ceiling(single, e.lanes), taller)), last)
-        window = [e.b.mul(row, I64(self.dtype.itemsize)) for row in rows]
-        self.ahead.begin(b.mul(blocks, e.ceiling(self.k, _FETCHING)), window)
+        several = b.add(
+            e.ceiling(e.minus(cut.wide_end, start), wide), e.ceiling(e.minus(cut.pair_end, cut.wide_end), wide)
+        )
+        several = b.add(several, b.select(cut.second, I64(1), I64(0)))
+        single = b.select(cut.second, I64(0), e.minus(cut.single_end, cut.pair_end))
+        half = e.minus(cut.end, cut.single_end)
+        narrower = b.add(e.ceiling(single, e.lanes), e.ceiling(half, _half(e.lanes)))
+        blocks = b.mul(several, e.ceiling(count, self.rows))
+        blocks = b.add(blocks, b.mul(narrower, e.ceiling(count, 2 * self.rows)))
+        some = b.icmp_signed(">", cut.few, I64(0))
+        across = b.select(some, NarrowColumns.blocks_along_rows(e, count), I64(0))
+        window = [b.mul(row, I64(self.dtype.itemsize)) for row in rows]
+        self.ahead.begin(b.mul(b.add(blocks, across), e.ceiling(self.k, _FETCHING)), window)
 
     def few_columns(
         self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]
@@ -253,21 +314,26 @@ class Product:
         if self.narrow == "rows":
             part.along_rows(a, rows)
         else:
-            assert self.panel is not None
-            part.along_inner(a, rows, self.panel.memory)
+            part.along_inner(a, rows, self.few_memory)
 
     def single_row(self, a: Value, b: Value, c: Value) -> None:
         """All columns of the only row; threads share them."""
         e = self.e
         low, high = e.my_share(self.n, e.lanes)
-        vectors = e.ceiling(e.minus(high, low), e.lanes)
+        few = self.few_of(low, high)
+        end = e.minus(high, few)
+        vectors = e.ceiling(e.minus(end, low), e.lanes)
 
         def piece(first: Value, count: int) -> None:
             j = e.b.add(low, e.b.mul(first, I64(e.lanes)))
-            masks = [e.mask(e.minus(high, e.b.add(j, I64(v * e.lanes)))) for v in range(count)]
-            self.block(a, e.advance(b, j, I64(self.dtype.itemsize)), c, I64(0), j, 1, masks)
+            masks = [e.mask(e.minus(end, e.b.add(j, I64(v * e.lanes)))) for v in range(count)]
+            here = e.advance(b, j, I64(self.dtype.itemsize))
+            Block(self, (a, here, c), Place(I64(0), j, 1, masks)).write()
 
         pieces(e, I64(0), vectors, _SINGLE, piece)
+        if self.narrow:
+            with e.b.if_then(e.b.icmp_signed(">", few, I64(0))):
+                NarrowColumns(self, e.advance(b, end, I64(self.dtype.itemsize)), c, end, few).single_row(a)
 
     def columns(
         self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], j: Value, masks: Masks, stop: Value
@@ -285,53 +351,12 @@ class Product:
                 continue
             end = e.b.add(start, e.b.mul(e.b.sdiv(e.minus(high, start), I64(size)), I64(size)))
             with e.loop(start, end, size) as i:
-                self.block(a, b, c, i, j, size, masks, e.b.icmp_signed("==", i, rows[0]))
+                Block(self, (a, b, c), Place(i, j, size, masks, rows, stop)).write()
             start = end
 
     def tallest(self, masks: Masks) -> int:
         """Rows of the first blocks: the sums of fewer rows of a single register would wait for each other."""
         return 2 * self.rows if len(masks) == 1 else self.rows
-
-    def block(
-        self, a: Value, b: Value, c: Value, i: Value, j: Value, rows: int, masks: Masks, first: Value = None
-    ) -> None:
-        """Accumulators for some rows by a register of columns per mask, K fused multiply-adds each, then the ending."""
-        e, dtype, vectors = self.e, self.dtype, len(masks)
-        row_numbers = [e.b.add(i, I64(r)) for r in range(rows)]
-        left_of = self.left_of(a, row_numbers)
-        panel = self.panel if first is not None else None
-        b_start, b_stride = panel.where(first, b, self.b_row, vectors) if panel else (b, self.b_row)
-        whole = panel is not None and panel.turned  # whatever lies outside the masks there
-
-        def step(inner: Value, sums: list[Value], keep: bool = False) -> list[Value]:
-            b_row = e.advance(b_start, inner, b_stride)
-            right = [e.load(e.beside(b_row, v, dtype), dtype, None if whole else masks[v]) for v in range(vectors)]
-            if keep and panel is not None:
-                panel.keep(inner, right)
-            left = [e.splat(e.load_scalar(address, dtype)) for address in left_of(inner)]
-            return [
-                e.multiply_add(left[r], right[v], sums[r * vectors + v]) for r in range(rows) for v in range(vectors)
-            ]
-
-        zeros = [e.constant(0, dtype)] * (rows * vectors)
-        tall = rows == self.tallest(masks)
-        steps = lambda: self.inner_loop(zeros, step, _TOGETHER if tall else 1)  # noqa: E731
-        if panel is not None and not panel.turned and tall:
-            keeping = lambda k, sums: step(k, sums, keep=True)  # noqa: E731
-            sums = e.either(e.b.and_(panel.packs, first), lambda: self.inner_loop(zeros, keeping), steps)
-        else:
-            sums = steps()
-        # All leaves are read before anything is stored: rows that overlap in a register would wait for each other.
-        # Where an ending gives several results, registers do not suffice for that.
-        at_once = 1 if self.kept else rows
-        for top in range(0, rows, at_once):
-            own = range(top, top + at_once)
-            ended = [
-                [self.end(sums[r * vectors + v], row_numbers[r], j, v, mask) for v, mask in enumerate(masks)]
-                for r in own
-            ]
-            for r, values in zip(own, ended, strict=True):
-                self.store(c, row_numbers[r], j, values, masks)
 
     def store(self, c: Value, row_number: Value, j: Value, ended: Sequence[Sequence[Value]], masks: Masks) -> None:
         """Write a row's registers of everything that an ending gives."""
@@ -346,19 +371,33 @@ class Product:
         return [(c, self.c_row), *self.kept]
 
     def inner_loop(
-        self, zeros: list[Value], step: Callable[[Value, list[Value]], list[Value]], together: int = 1
+        self,
+        zeros: list[Value],
+        step: Callable[[Value, list[Value]], list[Value]],
+        together: int = 1,
+        asking: Sequence[Callable[[Value], None]] = (),
     ) -> list[Value]:
-        """The steps along the inner axis, and where it fetches every few of them some lines of the next batch."""
+        """The steps along the inner axis; every few of them it asks for lines of the next batch and for other ones.
+
+        Args:
+            zeros: What the sums begin with.
+            step: One step: its number and the sums so far.
+            together: How many are written out one after the other.
+            asking: What asks for some lines before each :attr:`chunk` of steps, by the number of the first of them.
+        """
         e, ahead = self.e, self.ahead
-        if ahead is None:
+        if ahead is None and not asking:
             return e.unrolled_loop(I64(0), self.k, together, zeros, step)
 
         def several(start: Value, sums: list[Value]) -> list[Value]:
-            ahead.some()
-            stop = e.smaller(e.b.add(start, I64(_FETCHING)), self.k)
+            if ahead is not None:
+                ahead.some()
+            for ask in asking:
+                ask(start)
+            stop = e.smaller(e.b.add(start, I64(self.chunk)), self.k)
             return e.unrolled_loop(start, stop, together, sums, step)
 
-        return e.reduce_loop(I64(0), self.k, _FETCHING, zeros, several)
+        return e.reduce_loop(I64(0), self.k, self.chunk, zeros, several)
 
     def left_of(self, a: Value, row_numbers: Sequence[Value]) -> Callable[[Value], list[Value]]:
         """What gives the addresses of the elements of some rows of A that follow each other, by their inner number.
@@ -392,10 +431,14 @@ class Product:
 
 
 def single_row_kernel(
-    dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = (), dense: str = ""
+    dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = (), dense: str = "", across: bool = False
 ) -> int:
-    """The address of the product of one row with a matrix; arguments and record are those of :func:`matmul_kernel`."""
+    """The address of the product of one row with a matrix; arguments and record are those of :func:`matmul_kernel`.
+
+    It needs no memory for what it computes across.
+    """
     kernel = Product(dtype, 0, ending, motions, dense=dense)
+    kernel.narrow = dense if across else ""
     kernel.single_row(*kernel.addresses)
     return kernel.e.finish()
 
@@ -410,6 +453,9 @@ def matmul_kernel(
     batch: str = "",
     dense: str = "",
     packing: str = "",
+    across: bool = False,
+    strips: bool = False,
+    large: bool = False,
 ) -> int:
     """The address of a matrix product, inside ``batch_loops`` loops over batches; the record is :class:`Product`'s.
 
@@ -427,4 +473,6 @@ def matmul_kernel(
         packing: How threads put columns of B side by side: ``"rows"`` as its rows are read, ``"turned"`` where it lies
             column by column; by default they do not.
     """
-    return Product(dtype, batch_loops, ending, motions, fetching, sharing, batch, dense, packing).write()
+    return Product(
+        dtype, batch_loops, ending, motions, fetching, sharing, batch, dense, packing, across, strips, large
+    ).write()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: So many columns at most, in registers of so many lanes.
 COLUMNS, _LANES = 4, 16
+#: The inner size from which on it is worth adding the lanes at the end.
+LEAST_INNER = 64
 # Registers of rows that share the columns' numbers; rows whose sums along the inner axis are computed at once.
 _ALONG_ROWS, _ROWS = 4, 4
 
@@ -97,6 +99,38 @@ class NarrowColumns:
             with e.loop(start, end, size) as i:
                 self._dots(a, i, size, whole, memory)
             start = end
+
+    def single_row(self, a: Value) -> None:
+        """The only row, by the sums of :meth:`along_inner`: one register of columns for each of their lanes."""
+        e, m, dtype = self.e, self.product, self.dtype
+        left_of, inner = m.left_of(a, [I64(0)]), m.k
+        whole = e.b.mul(e.b.sdiv(inner, I64(_LANES)), I64(_LANES))
+        with e.narrowed(COLUMNS):
+            mask = e.mask(self.count)
+
+            def step(k: Value, sums: list[Value], inside: Sequence[Value | None] = (None,) * _LANES) -> list[Value]:
+                found = []
+                for lane, here in enumerate(inside):
+                    at = (
+                        e.b.add(k, I64(lane))
+                        if here is None
+                        else e.smaller(e.b.add(k, I64(lane)), e.minus(inner, I64(1)))
+                    )
+                    number = e.load_scalar(left_of(at)[0], dtype)
+                    number = number if here is None else e.b.select(here, number, e.scalar(0, dtype))
+                    right = e.load(e.advance(self.b, at, m.b_row), dtype, mask)
+                    right = right if here is None else e.b.select(here, right, e.constant(0, dtype))
+                    found.append(e.multiply_add(e.splat(number), right, sums[lane]))
+                return found
+
+            def rest(k: Value, sums: list[Value]) -> list[Value]:
+                return step(k, sums, [e.b.icmp_signed(">", e.minus(inner, k), I64(lane)) for lane in range(_LANES)])
+
+            sums = e.reduce_loop(I64(0), whole, _LANES, [e.constant(0, dtype)] * _LANES, step)
+            sums = e.reduce_loop(whole, inner, _LANES, sums, rest)
+            while len(sums) > 1:
+                sums = [e.b.fadd(x, y) for x, y in zip(sums[: len(sums) // 2], sums[len(sums) // 2 :], strict=True)]
+        self._finish(I64(0), sums, None)
 
     def _turn(self, memory: Value, k: Value) -> None:
         """Put some rows of the columns into memory, column by column."""

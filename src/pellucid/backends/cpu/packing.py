@@ -8,7 +8,7 @@ the blocks of rows below find it. Where the right operand lies column by column,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pellucid.backends.cpu.emit import I64, Emitter, Value
 from pellucid.backends.cpu.transposing import transposed
@@ -20,6 +20,10 @@ from pellucid.plan.lifetime import aligned
 BLOCKS, BYTES = 4, 1 << 19
 #: Elements from which on it is quicker to turn columns for each product than to copy them once.
 LEAST_TURNED = 512
+# Blocks of columns, and the inner size, from which on a left operand's columns are put side by side.
+_BLOCKS_BESIDE, _LEAST_INNER = 4, 64
+# How far below the rows of a block it asks for those of another one, in bytes.
+_BELOW = 128
 
 
 def bytes_beside(inner: int, columns: int, width: int, dtype: DType) -> int:
@@ -48,6 +52,20 @@ def bytes_turned(inner: int, columns: int, width: int, lanes: int, dtype: DType)
     rows, across = (-(-count // lanes) * lanes for count in (inner, min(columns, width)))
     needed = rows * across * dtype.itemsize
     return aligned(needed) if needed <= BYTES and dtype.kind == "f" else 0
+
+
+def strips_are_worth_it(rows: int, inner: int, columns: int, width: int, dtype: DType) -> bool:
+    """Whether a left operand whose rows lie side by side had better be put beside itself, as :class:`Strips` does.
+
+    Args:
+        rows: Rows of the left operand.
+        inner: The inner size.
+        columns: Columns of the right operand.
+        width: Columns that a block reads.
+        dtype: The type of the elements.
+    """
+    fits = rows * inner * dtype.itemsize <= BYTES
+    return fits and columns >= _BLOCKS_BESIDE * width and inner >= _LEAST_INNER
 
 
 class Panel:
@@ -122,3 +140,51 @@ class Panel:
     def _row(self, vectors: int) -> Value:
         """Bytes of a row of so many registers."""
         return I64(vectors * self.e.lanes * self.dtype.itemsize)
+
+
+class Strips:
+    """The part of a product's kernel that puts what its blocks of rows read of the left operand side by side.
+
+    Where the rows of the left operand lie side by side, every step along the inner axis reads a few elements of another
+    line, and often of another page. So the first columns' blocks store what they read, block behind block, where those
+    of the following columns find it.
+
+    Record: the thread's own memory.
+    """
+
+    def __init__(self, e: Emitter, dtype: DType, rows: int) -> None:
+        self.e, self.dtype, self.rows = e, dtype, rows
+        self.memory = e.own_memory()
+        self.first = self.first_row = self.inner = I64(0)
+
+    def begin(self, first_row: Value, first: Value, inner: Value) -> None:
+        """This thread's rows begin at one, its columns at another number."""
+        self.first_row, self.first, self.inner = first_row, first, inner
+
+    def _place(self, row: Value) -> Value:
+        e = self.e
+        return e.advance(self.memory, e.minus(row, self.first_row), e.b.mul(self.inner, I64(self.dtype.itemsize)))
+
+    def _groups(self, rows: int) -> list[tuple[int, int]]:
+        """The first row of each group of rows whose elements lie side by side, and their number."""
+        return [(first, min(rows, self.rows)) for first in range(0, rows, self.rows)]
+
+    def left_of(self, i: Value, rows: int) -> Callable[[Value], list[Value]]:
+        """What gives the addresses of the elements of a block's rows by their inner number."""
+        e, item = self.e, self.dtype.itemsize
+        starts = [(e.opaque(self._place(e.b.add(i, I64(first)))), count) for first, count in self._groups(rows)]
+
+        def addresses(inner: Value) -> list[Value]:
+            places = [(e.b.add(start, e.b.mul(inner, I64(count * item))), count) for start, count in starts]
+            return [e.b.add(place, I64(r * item)) for place, count in places for r in range(count)]
+
+        return addresses
+
+    def keep(self, i: Value, inner: Value, addresses: Sequence[Value]) -> None:
+        """Store the elements of a block's rows, and ask for those of some blocks below."""
+        e, item = self.e, self.dtype.itemsize
+        e.prefetch(e.b.add(addresses[0], I64(_BELOW)))
+        for first, count in self._groups(len(addresses)):
+            place = e.advance(self._place(e.b.add(i, I64(first))), inner, I64(count * item))
+            with e.narrowed(count):
+                e.store(place, e.load(addresses[first], self.dtype), self.dtype)

@@ -1,0 +1,257 @@
+"""How matrix products are carried out: what threads share, what each of them puts side by side for itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.backends.cpu import halves, kernels, narrow, packing
+from pellucid.backends.cpu import matmul as product
+from pellucid.backends.cpu.elementwise import motion
+from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.tasks import Finish
+from pellucid.dtypes import DType
+from pellucid.graph.ir import Node
+from pellucid.op import Spec
+from pellucid.plan.layout import Loops, View, merge_loops
+from pellucid.plan.order import owner
+from pellucid.plan.plan import Address, Entry, address_of
+from pellucid.shapes import size
+
+# How many times the columns may be the lanes that an ending with several results computes them in.
+_FULL = 1.5
+# Bytes of a right operand from which on no core's cache keeps it from one product to the next.
+_LARGE = 1 << 19
+
+
+def matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
+    """Carry out a product of matrices, or of stacks of them; gives the ending that it took in."""
+    a, b = (p.views[v] for v in node.inputs)
+    turned, beside = _is_turned(p, node, a, b), b.strides[-1] == b.dtype.itemsize
+    b = b if turned else p.densely(b)
+    if size(node.output.spec.shape) == 0:
+        p.place_for(node.output)
+        return None
+    finish, leaves, kept, target = _ended(p, node, finish)
+    lead = target.shape[:-2]
+    operands = [a.broadcast((*lead, *a.shape[-2:])), b.broadcast((*lead, *b.shape[-2:])), target]
+    rows, columns, inner = target.shape[-2], target.shape[-1], a.shape[-1]
+    with_weights = p.is_carried(node.inputs[1]) and halves.are_worth_it(rows, columns, inner, a.dtype)
+    if not lead and not turned and (with_weights or p.is_cut_by_samples(node)):
+        _in_halves(p, node, finish, (leaves, kept), operands)
+    else:
+        across = beside and _is_across(operands[0], columns)
+        _whole(p, node, finish, (leaves, kept), operands, turned=turned, across=across)
+    return finish
+
+
+def _whole(
+    p: Planner,
+    node: Node,
+    finish: Finish | None,
+    ended: tuple[list[View], list[View]],
+    operands: list[View],
+    *,
+    turned: bool,
+    across: bool,
+) -> None:
+    """A product along the whole inner axis, with the ending, its leaves and results."""
+    (leaves, kept), (a, _, target) = ended, operands
+    lead, (rows, columns), inner = target.shape[:-2], target.shape[-2:], a.shape[-1]
+    loops = merge_loops(lead, [v.strides[:-2] for v in operands]) if size(lead) > 1 else Loops((), ((), (), ()))
+    record = _product_record(operands, loops, [*leaves, *kept], turned)
+    form = (a.dtype, len(loops.sizes), finish.ending if finish else None, _motions(leaves))
+    dense, name = _dense_axis(a), "matmul" + (f"+{finish.name}" if finish else "")
+    by_rows, own, parts, work = [], [], [], None
+    batch, found = p.batches.get(node.inputs[0], ("", []))
+    record += found
+    if loops.sizes:
+        own = _memory(p, record, narrow.bytes_of_columns(inner, a.dtype)) if across else []
+        kernel = kernels.matmul_kernel(*form, dense=dense, across=across)
+    elif rows == 1:
+        kernel = kernels.single_row_kernel(a.dtype, *form[2:], dense=dense, across=across)
+    else:
+        by_columns = _is_by_columns(p, node, finish)
+        matrices = [_matrix(v) for v in (target, *leaves, *kept, *(() if batch else operands[:1]))]
+        # Every thread reads the whole right operand.
+        by_rows, parts = ([], matrices) if by_columns else (matrices, [])
+        parts = [*parts, _matrix(operands[1])]
+        own, options = _side_by_side(p, record, operands, turned, across)
+        shared, work = ("columns" if by_columns else "rows", batch), None if batch else rows * columns * inner
+        kernel = kernels.matmul_kernel(*form, False, *shared, dense, **options)
+        fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense, **options)  # noqa: E731
+        p.may_fetch(rows * columns, *shared, fetching)
+    p.emit(name, kernel, record, [target, *kept], by_rows, own=own, parts=parts, work=work)
+
+
+def _is_by_columns(p: Planner, node: Node, finish: Finish | None) -> bool:
+    """Whether threads share the columns of a product of matrices, because of the weights that are in it."""
+    (rows, inner), columns, dtype = node.inputs[0].spec.shape[-2:], node.output.spec.shape[-1], node.output.spec.dtype
+    rows *= size(node.output.spec.shape[:-2])
+    replaced = p.is_replaced(finish.output if finish else node.output)
+    in_halves = replaced and halves.are_worth_it(inner, columns, rows, dtype)  # where they are multiplied with
+    weights = "right" if p.is_input(owner(node.inputs[1])) else "result" if replaced else ""
+    return not in_halves and product.by_columns(rows, columns, inner, dtype, weights=weights)
+
+
+def _is_turned(p: Planner, node: Node, a: View, b: View) -> bool:
+    """Whether the columns of a product's right operand lie side by side, to be turned where they are multiplied with.
+
+    What several products read, or just one row, is turned once for all.
+    """
+    (_, columns), rows = b.shape[-2:], size(node.output.spec.shape[:-1])
+    inner = a.shape[-1]
+    lies = b.strides[-2] == b.dtype.itemsize != b.strides[-1] and columns > 1
+    lies = lies and inner * columns >= packing.LEAST_TURNED
+    alone = len(b.shape) == 2 == node.output.spec.ndim and len(p.users_of(node.inputs[1])) == 1
+    return lies and alone and rows > 1 and _turned_bytes(inner, columns, b.dtype) > 0
+
+
+def _turned_bytes(inner: int, columns: int, dtype: DType) -> int:
+    return packing.bytes_turned(inner, columns, product.block_columns(dtype), lanes_for(dtype), dtype)
+
+
+def _side_by_side(
+    p: Planner, record: list[Entry], operands: list[View], turned: bool, across: bool
+) -> tuple[list[View], dict[str, Any]]:
+    """What threads put side by side for themselves: memory for it, of which the record tells, and the kernel's form.
+
+    Args:
+        p: The plan in the making.
+        record: The product's record.
+        operands: Its operands and its result.
+        turned: Whether the right operand lies column by column.
+        across: Whether the last few columns have their lanes along the inner axis.
+    """
+    (rows, inner), columns, dtype = operands[0].shape[-2:], operands[1].shape[-1], operands[0].dtype
+    own: list[View] = []
+    packs = _packing(p, record, own, operands, turned)
+    strips = _dense_axis(operands[0]) == "rows" and packing.strips_are_worth_it(
+        rows, inner, columns, product.block_columns(dtype), dtype
+    )
+    if strips:
+        own += _memory(p, record, rows * inner * dtype.itemsize)
+    if across:
+        own += _memory(p, record, narrow.bytes_of_columns(inner, dtype))
+    large = packs == "rows" and inner * columns * dtype.itemsize >= _LARGE
+    return own, {"packing": packs, "across": across, "strips": strips, "large": large}
+
+
+def _packing(p: Planner, record: list[Entry], own: list[View], operands: list[View], turned: bool) -> str:
+    """How threads put columns of a product's right operand side by side; memory for it is added, the record tells."""
+    (inner, columns), dtype = operands[1].shape[-2:], operands[1].dtype
+    least = packing.BLOCKS * product.block_rows()
+    needed = _turned_bytes(inner, columns, dtype) if turned else 0
+    if not turned and operands[2].shape[-2] >= least:
+        needed = packing.bytes_beside(inner, columns, product.block_columns(dtype), dtype)
+    if not needed:
+        return ""
+    record.append(least)
+    own += _memory(p, record, needed)
+    return "turned" if turned else "rows"
+
+
+def _memory(p: Planner, record: list[Entry], needed: int) -> list[View]:
+    """Memory of so many bytes that each thread has for itself; the record tells where it is."""
+    own, entries = p.scratch(needed)
+    record += entries
+    return [own]
+
+
+def _is_across(left: View, columns: int) -> bool:
+    """Whether the last few columns have their lanes along the inner axis, for however many rows."""
+    dtype, inner = left.dtype, left.shape[-1]
+    few = 0 < columns % lanes_for(dtype) <= narrow.COLUMNS
+    return few and inner >= narrow.LEAST_INNER and narrow.is_possible(dtype) and _dense_axis(left) == "inner"
+
+
+def _product_record(operands: list[View], loops: Loops, ended: list[View], turned: bool) -> list[Entry]:
+    """Sizes, addresses and strides of a product, of its batches, and of what its ending reads and keeps."""
+    a, b, target = operands
+    record: list[Entry] = [*target.shape[-2:], a.shape[-1], *loops.sizes, *(address_of(v) for v in operands)]
+    record += [*a.strides[-2:], b.strides[-1 if turned else -2], target.strides[-2]]
+    record += [s for column in zip(*loops.strides, strict=True) for s in column]
+    return record + [entry for view in ended for entry in (address_of(view), view.strides[0])]
+
+
+def _in_halves(
+    p: Planner, node: Node, finish: Finish | None, ended: tuple[list[View], list[View]], operands: list[View]
+) -> None:
+    """A product whose inner axis is cut in two, and the sum of both halves with the ending, its leaves and results."""
+    (leaves, kept), (a, b, target) = ended, operands
+    (rows, columns), inner, dtype = target.shape, a.shape[-1], a.dtype
+    width = columns * dtype.itemsize
+    both = p.temporary(Spec((2, rows, columns), dtype))
+    batch, found = p.batches.get(node.inputs[0], ("", []))
+    record: list[Entry] = [
+        rows,
+        columns,
+        inner,
+        *(address_of(v) for v in (a, b, both)),
+        *a.strides,
+        b.strides[0],
+        width,
+    ]
+    record += [*found, halves.cut(inner), rows * width]
+    if batch == "rows":
+        p.halved.add(found[-1])
+    memory, options = _side_by_side(p, record, operands, False, _is_across(a, columns))
+    kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a), **options)
+    p.emit("matmul in halves", kernel, record, [both], own=memory, parts=[b, *(() if batch else [a])])
+    record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
+    record += [address_of(target), target.strides[0]]
+    own = [*leaves, *kept]
+    record += [entry for view in own for entry in (address_of(view), view.strides[0])]
+    kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves))
+    name = "join" + (f"+{finish.name}" if finish else "")
+    p.emit(name, kernel, record, [target, *kept], [target, *own], work=size(target.shape))
+
+
+def _dense_axis(matrix: View) -> str:
+    """Along which axis of a left operand elements lie side by side; none where neither does."""
+    for axis, stride in (("inner", matrix.strides[-1]), ("rows", matrix.strides[-2])):
+        if stride == matrix.dtype.itemsize:
+            return axis
+    return ""
+
+
+def _motions(leaves: list[View]) -> tuple[str, ...]:
+    return tuple(motion(v.strides[-1], v.dtype.itemsize) for v in leaves)
+
+
+def _ended(p: Planner, node: Node, finish: Finish | None) -> tuple[Finish | None, list[View], list[View], View]:
+    """The ending, if a matrix product can take it in, its leaves, where goes what it keeps, and where the result goes.
+
+    An ending of more axes than the product is one of its rows: the product of stacked matrices is one of all rows.
+    """
+    if finish is not None and "stride" not in _motions(finish.leaves) and not _is_wasteful(node, finish):
+        if finish.output.spec.ndim == node.output.spec.ndim:
+            kept = [p.place_for(var) for var in finish.kept]
+            return finish, finish.leaves, kept, p.place_for(finish.output, strided=True)
+        leaves = [matrix for view in finish.leaves if (matrix := _as_matrix(view)) is not None]
+        if len(leaves) == len(finish.leaves):
+            places = [_as_matrix(p.place_for(var)) for var in (finish.output, *finish.kept)]
+            target, *kept = [place for place in places if place is not None]
+            assert len(kept) == len(finish.kept)
+            return finish, leaves, kept, target
+    return None, [], [], p.place_for(node.output, strided=True)
+
+
+def _is_wasteful(node: Node, finish: Finish) -> bool:
+    """Whether an optimiser's long ending would run on registers with many empty lanes."""
+    columns, lanes = node.output.spec.shape[-1], lanes_for(node.output.spec.dtype)
+    return bool(finish.kept) and -(-columns // lanes) * lanes > _FULL * columns
+
+
+def _as_matrix(view: View) -> View | None:
+    """All axes but the last as one, where they follow each other evenly."""
+    lead = merge_loops(view.shape[:-1], [view.strides[:-1]])
+    if len(lead.sizes) > 1:
+        return None
+    shape = (size(view.shape[:-1]), view.shape[-1])
+    return View(view.buffer, view.offset, shape, (lead.strides[0][0], view.strides[-1]), view.dtype)
+
+
+def _matrix(view: View) -> View:
+    """The last two axes of a view."""
+    return View(view.buffer, view.offset, view.shape[-2:], view.strides[-2:], view.dtype)
