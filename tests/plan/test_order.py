@@ -73,6 +73,16 @@ def test_new_state_of_a_task_that_does_not_read_the_old_lies_in_its_place():
     assert order([task(new, [g])], {new: w}) == ([0], {new: w})
 
 
+def test_large_states_are_replaced_last_and_in_turned_order():
+    large = Spec((256, 256), np.dtype("float32"))
+    v, w, small = (Var(spec, name, 0) for spec, name in ((large, "v"), (large, "w"), (SQUARE, "small")))
+    x, first, second, third, after = variables(["x", "first", "second", "third", "after"])
+    tasks = [task(first, [x], [v]), task(second, [x], [w]), task(third, [x], [small]), task(after, [x])]
+    carried = {first: v, second: w, third: small}
+    assert order(tasks, carried) == ([2, 3, 1, 0], carried)
+    assert order([*tasks[:3], task(after, [first])], carried) == ([2, 1, 0, 3], carried)
+
+
 def test_readers_of_the_old_state_come_before_the_writer_of_the_new():
     w, x, new, loss, delta = variables(["w", "x", "new", "loss", "delta"])
     tasks = [task(new, beside=[w]), task(loss, [w, x]), task(delta, beside=[w])]

@@ -6,14 +6,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.backends.cpu.guards import at_the_end_of_memory
 
-from pellucid import Tensor, backends, compile, ops, set_num_threads
-from pellucid.backends.cpu import matmul, narrow, packing, target, threads
+from pellucid import Input, Sequential, Tensor, backends, compile, nn, ops, optim, set_num_threads, set_seed
+from pellucid.backends.cpu import matmul, narrow, packing, products, target, threads
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.dtypes import float32, float64
 from pellucid.graph import trace
 from pellucid.op import Spec
 
-SIZES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 20, 31, 33, 47, 48, 49, 52, 64, 65, 100, 130])
+SIZES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 20, 31, 33, 47, 48, 49, 52, 60, 64, 65, 92, 100, 130, 244])
 ENDINGS = {
     "none": lambda z, b: z,
     "bias and activation": lambda z, b: ops.relu(z + b),
@@ -23,10 +23,14 @@ ENDINGS = {
 
 @pytest.fixture
 def shared(monkeypatch):
-    """Threads share even the smallest product, which packs from two blocks of rows on and turns whatever it can."""
+    """Threads share even the smallest product, which puts side by side, turns and asks for whatever it can."""
     monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
     monkeypatch.setattr(packing, "BLOCKS", 2)
     monkeypatch.setattr(packing, "LEAST_TURNED", 2)
+    monkeypatch.setattr(packing, "_BLOCKS_BESIDE", 1)
+    monkeypatch.setattr(packing, "_LEAST_INNER", 1)
+    monkeypatch.setattr(products, "_LARGE", 1)
+    monkeypatch.setattr(narrow, "LEAST_INNER", 1)
     yield
     set_num_threads(None)
 
@@ -50,6 +54,8 @@ def product(rows, columns, inner, turned, ending, kind, seed=0):
        st.sampled_from(["float32", "float64"]))  # fmt: skip
 @example(130, 100, 33, "a", "of the result's shape", "float32")
 @example(130, 100, 33, "b", "bias and activation", "float32")
+@example(130, 244, 65, "a", "of the result's shape", "float32")
+@example(16, 244, 130, "", "bias and activation", "float32")
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_product_is_right_and_has_the_same_bits_on_any_threads(shared, rows, columns, inner, turned, ending, kind):
     function, arrays, exact = product(rows, columns, inner, turned, ending, kind)
@@ -59,6 +65,44 @@ def test_any_product_is_right_and_has_the_same_bits_on_any_threads(shared, rows,
         found.append(np.asarray(compile(function, backend="cpu")(*arrays)))
     assert all(other.tobytes() == found[0].tobytes() for other in found)
     np.testing.assert_allclose(found[0], exact, rtol=1e-4, atol=2e-4 if kind == "float32" else 1e-11)
+
+
+@given(SIZES, SIZES, st.sampled_from(["", "b"]), st.sampled_from(["float32", "float64"]))
+@example(100, 784, "", "float32")
+@example(20, 65, "", "float32")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_row_of_a_product_has_the_same_bits_among_any_others(shared, columns, inner, turned, kind):
+    function, (a, b, c), _ = product(70, columns, inner, turned, "bias and activation", kind)
+    set_num_threads(2)
+    compiled = compile(function, backend="cpu")
+    whole = np.asarray(compiled(a, b, c))
+    for rows in (slice(0, 1), slice(69, 70), slice(3, 10), slice(8, 40)):
+        assert np.asarray(compiled(a[rows], b, c)).tobytes() == whole[rows].tobytes()
+    right = np.stack([b, b])
+    stacked = compile(lambda a, b: ops.matmul(a, ops.transpose(b, (0, 2, 1)) if turned else b), backend="cpu")
+    some = np.maximum(np.asarray(stacked(np.stack([a[:9], a[9:18]]), right)) + c, 0)
+    np.testing.assert_allclose(some.reshape(18, columns), whole[:18], rtol=1e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Momentum, optim.Adam], ids=lambda o: o.__name__)
+def test_weights_of_wide_layers_have_the_same_bits_on_any_threads(shared, optimizer):
+    r = np.random.default_rng(0)
+    x, y = r.random((90, 65), np.float32), np.eye(4, dtype=np.float32)[r.integers(0, 4, 90)]
+
+    def trained(backend, count):
+        set_num_threads(count)
+        layers = [nn.Dense(n, activation="relu") for n in (244, 196)]
+        set_seed(3)
+        model = Sequential([Input((65,)), *layers, nn.Dense(4, activation="softmax")])
+        model.compile("categorical_crossentropy", optimizer(learning_rate=0.01), backend=backend)
+        model.fit(x, y, batch_size=41, epochs=3, seed=1, verbose=0)
+        return list(model.get_weights().values())
+
+    first, *others = [trained("cpu", count) for count in (1, 2, 3, 8)]
+    for other in others:
+        assert all(v.tobytes() == w.tobytes() for v, w in zip(first, other, strict=True))
+    for v, w in zip(first, trained("reference", 1), strict=True):
+        np.testing.assert_allclose(v, w, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("turned", ["", "a", "b", "ab"])
@@ -76,17 +120,21 @@ def test_nan_and_infinity_reach_those_results_alone_that_they_belong_to(shared, 
 
 
 @pytest.mark.parametrize("rows", [5, 16, 33, 70])
-@pytest.mark.parametrize("columns", [1, 3, 4, 20, 52])
-def test_nothing_is_read_behind_the_arrays_of_a_product(rows, columns):
+@pytest.mark.parametrize("columns", [1, 3, 4, 20, 52, 60, 92])
+@pytest.mark.parametrize("turned", [True, False])
+def test_nothing_is_read_behind_the_arrays_of_a_product(shared, rows, columns, turned):
     r = np.random.default_rng(0)
-    shapes = (10, rows), (10, columns), (rows, 1), (rows, columns), (columns,)
+    shapes = (10, rows) if turned else (rows, 10), (10, columns), (rows, 1), (rows, columns), (columns,)
     a, b, *others = (at_the_end_of_memory(r.normal(size=shape).astype("float32")) for shape in shapes)
 
     def function(a, b, factor, table, bias):
-        return ops.matmul(a.T, b) * factor + table * bias
+        return ops.matmul(a.T if turned else a, b) * factor + table * bias
 
-    found = np.asarray(compile(function, backend="cpu")(a, b, *others))
-    np.testing.assert_allclose(found, a.T @ b * others[0] + others[1] * others[2], rtol=1e-4, atol=1e-5)
+    exact = (a.T if turned else a) @ b * others[0] + others[1] * others[2]
+    for count in (1, 3):
+        set_num_threads(count)
+        found = np.asarray(compile(function, backend="cpu")(a, b, *others))
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
 
 
 def plan_of(function, *shapes):
@@ -116,6 +164,14 @@ def test_threads_keep_columns_where_rows_are_long_and_many_alone():
     lanes = lanes_for(float32)
     assert packing.bytes_turned(lanes + 1, 500, width, lanes, float32) == 2 * lanes * width * 4
     assert packing.bytes_turned(lanes + 1, 3, width, lanes, float32) == 2 * lanes * lanes * 4
+
+
+def test_a_left_operand_is_put_side_by_side_where_many_columns_read_it_again():
+    width = matmul.VECTORS * lanes_for(float32)
+    assert packing.strips_are_worth_it(784, 128, 500, width, float32)
+    assert not packing.strips_are_worth_it(784, 128, 3 * width, width, float32)
+    assert not packing.strips_are_worth_it(784, 32, 500, width, float32)  # few lines, which the first cache keeps
+    assert not packing.strips_are_worth_it(2048, 128, 500, width, float32)  # more than a core's cache holds
 
 
 def test_blocks_leave_no_register_that_the_processor_lacks():

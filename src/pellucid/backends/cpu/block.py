@@ -22,6 +22,8 @@ Addresses = Callable[[Value], list[Value]]
 _TOGETHER = 2
 # Bytes of a cache line, and how many blocks below this one it asks for what their ending reads and replaces.
 _LINE, _BELOW = 64, 2
+# Blocks of rows that a core was seen to read ahead.
+_READ_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,9 @@ class Block:
         count = e.ceiling(I64(m.rows * m.chunk), m.k)
         below = e.b.add(self.place.i, e.b.add(I64(_BELOW * m.rows), e.b.mul(e.b.sdiv(start, I64(m.chunk)), count)))
         last = e.minus(m.m, I64(1))
-        leaves = zip(m.leaves, m.leaf_types, m.motions, strict=True)
-        moving = [(leaf, kind.itemsize) for leaf, kind, motion in leaves if motion == "next"]
         with e.loop(I64(0), count) as n:
             row = e.smaller(e.b.add(below, n), last)
-            for (address, stride), item in moving:
+            for address, stride, item in _moving(m):
                 here = e.advance(e.advance(address, row, stride), self.place.j, I64(item))
                 for offset in _lines(self.vectors * e.lanes * item, item):
                     e.prefetch(e.b.add(here, I64(offset)), write=True)
@@ -160,6 +160,30 @@ class Block:
             ]
             for r, values in zip(own, ended, strict=True):
                 m.store(self.c, self.row_numbers[r], j, values, masks)
+
+
+def take_back(product: Product, rows: tuple[Value, Value]) -> None:
+    """Ask for the first rows that the ending replaces, in all threads but the first one.
+
+    A core that works on the rows above reads ahead beyond them. Taken back when their turn comes, they would be waited
+    for one after the other.
+    """
+    e, (low, high) = product.e, rows
+    moving = _moving(product)
+    if not moving:
+        return
+    stop = e.smaller(e.b.add(low, I64(_READ_AHEAD * product.rows)), high)
+    with e.b.if_then(e.b.icmp_signed(">", e.thread, I64(0))), e.loop(low, stop) as row:
+        for address, stride, item in moving:
+            here = e.advance(address, row, stride)
+            with e.loop(I64(0), e.b.mul(product.n, I64(item)), _LINE) as offset:
+                e.prefetch(e.b.add(here, offset), write=True)
+
+
+def _moving(product: Product) -> list[tuple[Value, Value, int]]:
+    """Of what the ending reads along its rows: addresses, bytes from row to row, bytes of an element."""
+    leaves = zip(product.leaves, product.leaf_types, product.motions, strict=True)
+    return [(*leaf, kind.itemsize) for leaf, kind, motion in leaves if motion == "next"]
 
 
 def _lines(width: int, item: int) -> list[int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pellucid.backends.cpu import narrow, target
 from pellucid.backends.cpu.ahead import Ahead
-from pellucid.backends.cpu.block import Block, Masks, Place
+from pellucid.backends.cpu.block import Block, Masks, Place, take_back
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import BatchRows
@@ -226,6 +226,8 @@ class Product:
             self.strips.begin(rows[0], start, self.k)
         if self.ahead is not None:
             self.begin_fetching(cut, start, rows)
+        if self.dense == "rows" and not self.by_columns and not self.batches:
+            take_back(self, rows)
 
         def blocks(low: Value, high: Value, vectors: int, masked: bool) -> None:
             """Blocks of so many registers; the last register of masked ones has what is left."""
