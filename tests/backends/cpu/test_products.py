@@ -85,17 +85,18 @@ def test_a_row_of_a_product_has_the_same_bits_among_any_others(shared, columns, 
 
 
 @pytest.mark.parametrize("optimizer", [optim.SGD, optim.Momentum, optim.Adam], ids=lambda o: o.__name__)
-def test_weights_of_wide_layers_have_the_same_bits_on_any_threads(shared, optimizer):
+@pytest.mark.parametrize(("inputs", "widths"), [(65, (244, 196)), (1, (20,))], ids=["wide", "from one number"])
+def test_weights_of_layers_have_the_same_bits_on_any_threads(shared, optimizer, inputs, widths):
     r = np.random.default_rng(0)
-    x, y = r.random((90, 65), np.float32), np.eye(4, dtype=np.float32)[r.integers(0, 4, 90)]
+    x, y = r.random((160, inputs), np.float32), np.eye(4, dtype=np.float32)[r.integers(0, 4, 160)]
 
     def trained(backend, count):
         set_num_threads(count)
-        layers = [nn.Dense(n, activation="relu") for n in (244, 196)]
+        layers = [nn.Dense(n, activation="relu") for n in widths]
         set_seed(3)
-        model = Sequential([Input((65,)), *layers, nn.Dense(4, activation="softmax")])
+        model = Sequential([Input((inputs,)), *layers, nn.Dense(4, activation="softmax")])
         model.compile("categorical_crossentropy", optimizer(learning_rate=0.01), backend=backend)
-        model.fit(x, y, batch_size=41, epochs=3, seed=1, verbose=0)
+        model.fit(x, y, batch_size=71, epochs=3, seed=1, verbose=0)
         return list(model.get_weights().values())
 
     first, *others = [trained("cpu", count) for count in (1, 2, 3, 8)]
