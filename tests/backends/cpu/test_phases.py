@@ -28,7 +28,7 @@ def one_thread_after_the_other(order):
     count = len(order)
 
     def make(job, step, left, now):
-        table, rows, cursors, _ = numbers_at(job, JOB_SIZE).tolist()
+        table, rows, cursors, *_ = numbers_at(job, JOB_SIZE).tolist()
         cursor = numbers_at(cursors, count * CURSOR_STRIDE // 8).reshape(count, -1)
         cursor[:, 0], cursor[:, STEPS_LEFT] = step, left
         phase = []

@@ -6,7 +6,8 @@ numbers lie on cache lines of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from llvmlite import ir
@@ -20,9 +21,10 @@ from pellucid.plan.plan import When
 GENERATION, ARRIVED, RELEASED, STOP, SCRIPT, LENGTH, THREADS = (8 * i for i in range(7))
 SHARED = 8 * 7
 
-# Places in a job: its table of kernels and their number, the threads' cursors, and 1 where denormal numbers count as 0.
-TABLE, COUNT, CURSORS, FLUSH = range(4)
-JOB_SIZE = 4
+# Places in a job: its table of kernels and their number, the threads' cursors, 1 where denormal numbers count as 0, and
+# where it is written down how long each instruction takes, or 0.
+TABLE, COUNT, CURSORS, FLUSH, TIMES = range(5)
+JOB_SIZE = 5
 
 # Places in a row of a job's table: a kernel, its record, whether threads wait for each other after it, the bytes from
 # one thread's record to the next one's, whether each thread makes all of it, and in which steps of a line it is made.
@@ -34,6 +36,9 @@ ROW = 6
 # come after them whose rows are worth fetching.
 LINE_JOB, LINE_FIRST, LINE_STEPS, LINE_AHEAD = range(4)
 LINE_SIZE = 4
+
+#: Whether every program may read the processor's counter of time.
+CAN_WATCH = target.is_x86()
 
 # How a thread computes with floats: rounding to nearest without traps, denormal numbers exactly or as 0. On x86 this is
 # the register MXCSR (bit 15: denormal results are 0, bit 6: denormal operands are 0), on ARM FPCR (bit 24: both).
@@ -182,19 +187,16 @@ class _Writer:
         """Make the steps of a line: call every kernel of its job's table, with a barrier after each."""
         job = self.b.inttoptr(self.number(line, LINE_JOB), POINTER)
         first, steps, ahead = (self.number(line, place) for place in (LINE_FIRST, LINE_STEPS, LINE_AHEAD))
-        table, count, cursors = (self.number(job, place) for place in (TABLE, COUNT, CURSORS))
+        table, count, cursors, times = (self.number(job, place) for place in (TABLE, COUNT, CURSORS, TIMES))
         cursor = self.b.inttoptr(self.b.add(cursors, self.b.mul(thread, I64(CURSOR_STRIDE))), POINTER)
-        signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
+        own = self.b.add(times, self.b.mul(self.b.mul(thread, count), I64(2 * 8)))
 
-        def call(i: Value, now: Value) -> None:
+        def call(i: Value, now: Value, watched: bool) -> None:
             row = self.b.inttoptr(self.b.add(table, self.b.mul(i, I64(ROW * 8))), POINTER)
-            kernel = self.b.inttoptr(self.number(row, ROW_KERNEL), signature.as_pointer())
-            apart, alone = self.number(row, ROW_APART), self.b.icmp_signed("!=", self.number(row, ROW_ALONE), I64(0))
-            record = self.b.add(self.number(row, ROW_RECORD), self.b.mul(thread, apart))
-            one, all_ = self.b.select(alone, I64(0), thread), self.b.select(alone, I64(1), threads)
-            with self.b.if_then(self.b.icmp_signed("!=", self.b.and_(self.number(row, ROW_WHEN), now), I64(0))):
-                self.b.call(kernel, [self.b.inttoptr(record, POINTER), one, all_])
-            with self.b.if_then(self.b.icmp_signed("!=", self.number(row, ROW_WAITS), I64(0))):
+            place = self.b.inttoptr(self.b.add(own, self.b.mul(i, I64(2 * 8))), POINTER) if watched else None
+            with self.timed(place, 0):
+                self.instruction(row, now, thread, threads)
+            with self.timed(place, 1), self.b.if_then(self.b.icmp_signed("!=", self.number(row, ROW_WAITS), I64(0))):
                 self.barrier(shared, threads)
 
         def step(i: Value) -> None:
@@ -205,12 +207,36 @@ class _Writer:
             for when, place in ((When.FIRST, I64(0)), (When.LAST, self.b.sub(steps, I64(1)))):
                 here = self.b.icmp_signed("==", i, place)
                 now = self.b.or_(now, self.b.select(here, I64(when), I64(0)))
-            self.repeat(count, lambda n: call(n, now))
+            with self.b.if_else(self.b.icmp_signed("!=", times, I64(0))) as (then, otherwise):
+                with then:
+                    self.repeat(count, lambda n: call(n, now, watched=CAN_WATCH))
+                with otherwise:
+                    self.repeat(count, lambda n: call(n, now, watched=False))
             # After the last barrier only the calling thread may touch the job: it may be used for other steps by now.
             with self.b.if_then(self.b.icmp_signed("==", thread, I64(0))):
                 self.b.store(self.b.add(self.b.add(first, i), I64(1)), cursor)
 
         self.repeat(steps, step)
+
+    def instruction(self, row: Value, now: Value, thread: Value, threads: Value) -> None:
+        """Call the kernel of a row of the table, if it is made in this step."""
+        signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64])
+        kernel = self.b.inttoptr(self.number(row, ROW_KERNEL), signature.as_pointer())
+        apart, alone = self.number(row, ROW_APART), self.b.icmp_signed("!=", self.number(row, ROW_ALONE), I64(0))
+        record = self.b.add(self.number(row, ROW_RECORD), self.b.mul(thread, apart))
+        one, all_ = self.b.select(alone, I64(0), thread), self.b.select(alone, I64(1), threads)
+        with self.b.if_then(self.b.icmp_signed("!=", self.b.and_(self.number(row, ROW_WHEN), now), I64(0))):
+            self.b.call(kernel, [self.b.inttoptr(record, POINTER), one, all_])
+
+    @contextmanager
+    def timed(self, times: Value, number: int) -> Iterator[None]:
+        """In the block, time is added to one of the numbers there, if anywhere."""
+        started = self.call("llvm.readcyclecounter", I64) if times is not None else None
+        yield
+        if times is not None:
+            place = self.b.gep(times, [I64(number)], source_etype=I64)
+            spent = self.b.sub(self.call("llvm.readcyclecounter", I64), started)
+            self.b.store(self.b.add(self.b.load(place, typ=I64), spent), place)
 
 
 @lru_cache(maxsize=1)
@@ -223,6 +249,14 @@ def runner() -> int:
     w.run(*w.function.args)
     w.b.ret_void()
     return target.address_of(str(w.module), "run")
+
+
+@lru_cache(maxsize=1)
+def counter() -> int:
+    """The address of ``now()``: the processor's counter that times are measured by, or 0 where none may be read."""
+    w = _Writer("now", I64, [])
+    w.b.ret(w.call("llvm.readcyclecounter", I64) if CAN_WATCH else I64(0))
+    return target.address_of(str(w.module), "now")
 
 
 @lru_cache(maxsize=1)

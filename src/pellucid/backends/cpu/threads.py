@@ -145,6 +145,7 @@ class Job:
     Attributes:
         cursors: The number of the present step, once for each thread; the address that kernels know is the first's.
         address: Where the job lies.
+        times: What :meth:`watch` has gathered.
     """
 
     #: The most threads that a job is ready for.
@@ -160,11 +161,20 @@ class Job:
             self.cursors.ctypes.data,
             flush,
         )
+        self.times = np.zeros((0, len(table), 2), np.int64)
         self.address = self._entries.ctypes.data
         self._line = np.array([[self.address, 0, 1, 0]], np.int64)
 
     def __reduce__(self) -> Any:
         raise TypeError("A plan of the engine holds addresses of its memory: it cannot be copied.")
+
+    def watch(self) -> None:
+        """From now on every thread adds up what each instruction takes, and the wait after it: ``times[thread, n]``.
+
+        In units of the processor's counter; nothing is counted where a program may not read it.
+        """
+        self.times = np.zeros((self.MOST_THREADS, len(self._table), 2), np.int64)
+        self._entries[runner.TIMES] = self.times.ctypes.data
 
     def script(self, first: int, steps: int) -> np.ndarray:
         """The script that makes some steps of this job alone."""
