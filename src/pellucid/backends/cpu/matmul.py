@@ -91,19 +91,15 @@ class _Cut:
     """How columns are cut into blocks.
 
     Attributes:
-        wide_end: Behind the whole wide blocks.
-        third: Whether there is one more of which the third register is not full.
-        pair_end: Behind the blocks of two whole registers, or behind the third register.
-        second: Whether there is one more of which the second register is not full.
-        single_end: Behind the single registers, or behind the second one.
+        wide_end: Behind the wide blocks.
+        pair_end: Behind the blocks of two registers.
+        single_end: Behind the single registers.
         end: Behind half of a register.
         few: The columns after it, which are computed across.
     """
 
     wide_end: Value
-    third: Value
     pair_end: Value
-    second: Value
     single_end: Value
     end: Value
     few: Value
@@ -228,25 +224,12 @@ class Product:
             self.begin_fetching(cut, start, rows)
         if self.dense == "rows" and not self.by_columns and not self.batches:
             take_back(self, rows)
-
-        def blocks(low: Value, high: Value, vectors: int, masked: bool) -> None:
-            """Blocks of so many registers; the last register of masked ones has what is left."""
-            full = vectors - 1 if masked else vectors
-            with e.loop(low, high, vectors * lanes) as j:
-                last = [e.mask(e.minus(e.minus(end, j), I64(full * lanes)))] if masked else []
-                self.columns(a, b, c, rows, j, [*[None] * full, *last], stop)
-
-        blocks(start, cut.wide_end, VECTORS, masked=False)
-        with e.b.if_else(cut.third) as (then, otherwise):
-            with then:
-                blocks(cut.wide_end, end, VECTORS, masked=True)
-            with otherwise:
-                blocks(cut.wide_end, cut.pair_end, VECTORS - 1, masked=False)
-        with e.b.if_else(cut.second) as (then, otherwise):
-            with then:
-                blocks(cut.pair_end, end, VECTORS - 1, masked=True)
-            with otherwise:
-                blocks(cut.pair_end, cut.single_end, 1, masked=True)
+        with e.loop(start, cut.wide_end, lanes * VECTORS) as j:
+            self.columns(a, b, c, rows, j, [None] * VECTORS, stop)
+        with e.loop(cut.wide_end, cut.pair_end, lanes * (VECTORS - 1)) as j:
+            self.columns(a, b, c, rows, j, [None] * (VECTORS - 1), stop)
+        with e.loop(cut.pair_end, cut.single_end, lanes) as j:
+            self.columns(a, b, c, rows, j, [e.mask(e.minus(end, j))], stop)
         with e.narrowed(half), e.loop(cut.single_end, end, half) as j:
             self.columns(a, b, c, rows, j, [e.mask(e.minus(end, j))], stop)
         if self.narrow:
@@ -262,23 +245,14 @@ class Product:
         count = e.minus(end, start)
         left = e.b.srem(count, I64(wide))
         # A single register after a wide block: two pairs take less time than both.
-        spare = e.b.and_(e.b.icmp_signed(">", count, I64(wide)), self.between(left, half, lanes))
-        left = e.b.select(spare, e.b.add(left, I64(wide)), left)
+        spare = e.b.and_(e.b.icmp_signed(">", count, I64(wide)), e.b.icmp_signed("==", left, I64(lanes)))
+        left = e.b.select(spare, I64(wide + lanes), left)
         wide_end = e.minus(end, left)
-        third = self.between(left, pair + half, wide)
         pair_end = e.b.add(wide_end, e.b.mul(e.b.sdiv(left, I64(pair)), I64(pair)))
-        pair_end = e.b.select(third, end, pair_end)
-        rest = e.minus(end, pair_end)
-        second = self.between(rest, lanes + half, pair)
         # As many whole registers as leave no more than half of one.
-        single = e.b.sdiv(e.b.add(rest, I64(half - 1)), I64(lanes))
-        single_end = e.b.select(second, end, e.b.add(pair_end, e.b.mul(single, I64(lanes))))
-        return _Cut(wide_end, third, pair_end, second, single_end, end, few)
-
-    def between(self, x: Value, low: int, high: int) -> Value:
-        """Whether low < x <= high."""
-        b = self.e.b
-        return b.and_(b.icmp_signed(">", x, I64(low)), b.icmp_signed("<=", x, I64(high)))
+        single = e.b.sdiv(e.b.add(e.minus(end, pair_end), I64(half - 1)), I64(lanes))
+        single_end = e.b.add(pair_end, e.b.mul(single, I64(lanes)))
+        return _Cut(wide_end, pair_end, single_end, end, few)
 
     def few_of(self, start: Value, stop: Value) -> Value:
         """How many of these columns are the last few of all: however threads share columns, the same ones."""
@@ -293,12 +267,9 @@ class Product:
         """Divide what is fetched among the blocks of some rows and of columns from the first one on."""
         e, b, count, wide = self.e, self.e.b, self.e.minus(rows[1], rows[0]), self.e.lanes * VECTORS
         assert self.ahead is not None
-        several = b.add(
-            e.ceiling(e.minus(cut.wide_end, start), wide), e.ceiling(e.minus(cut.pair_end, cut.wide_end), wide)
-        )
-        several = b.add(several, b.select(cut.second, I64(1), I64(0)))
-        single = b.select(cut.second, I64(0), e.minus(cut.single_end, cut.pair_end))
-        half = e.minus(cut.end, cut.single_end)
+        wide_blocks, pairs = e.minus(cut.wide_end, start), e.minus(cut.pair_end, cut.wide_end)
+        several = b.add(e.ceiling(wide_blocks, wide), e.ceiling(pairs, wide))
+        single, half = e.minus(cut.single_end, cut.pair_end), e.minus(cut.end, cut.single_end)
         narrower = b.add(e.ceiling(single, e.lanes), e.ceiling(half, _half(e.lanes)))
         blocks = b.mul(several, e.ceiling(count, self.rows))
         blocks = b.add(blocks, b.mul(narrower, e.ceiling(count, 2 * self.rows)))
