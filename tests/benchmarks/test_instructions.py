@@ -14,13 +14,13 @@ def test_every_instruction_of_a_row_has_its_times(monkeypatch, capsys):
     assert head.split()[:2] == ["thread", "0"]
     assert rows[-1].endswith("the step")
     assert any("softmax" in row or "exp" in row for row in rows)
-    if runner.CAN_WATCH:
+    if runner.can_watch():
         assert float(rows[-1].split()[0]) > 0
     parts = [[float(number) for number in row.split()[:2]] for row in rows]
     np.testing.assert_allclose(np.sum(parts[:-1], axis=0), parts[-1], atol=0.01 * len(rows))
 
 
-@pytest.mark.skipif(not runner.CAN_WATCH, reason="no program may read this processor's counter of time")
+@pytest.mark.skipif(not runner.can_watch(), reason="no program may read this processor's counter of time")
 def test_only_what_is_planned_in_the_block_is_watched():
     from pellucid import Input, Sequential, nn
 

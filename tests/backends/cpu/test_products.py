@@ -84,6 +84,30 @@ def test_a_row_of_a_product_has_the_same_bits_among_any_others(shared, columns, 
     np.testing.assert_allclose(some.reshape(18, columns), whole[:18], rtol=1e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("units", [1, 3, 20])
+def test_a_prediction_has_the_same_bits_in_a_batch_of_any_size_wherever_images_lie(units):
+    r = np.random.default_rng(0)
+    set_seed(5)
+    bodies = [nn.Conv2D(6, 3, activation="relu"), nn.Flatten()], [nn.Lambda(lambda v: ops.transpose(v, (0, 2, 1, 3)))]
+    for body in bodies:
+        layers = [*body, *([] if len(body) == 2 else [nn.Flatten()])]
+        model = Sequential([Input((9, 8, 2)), *layers, nn.Dense(units)])
+        x = r.random((67, 9, 8, 2), np.float32)
+        whole = model.predict(x, batch_size=67)
+        for size in (1, 2, 7, 16, 32, 64):
+            assert model.predict(x, batch_size=size).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+@pytest.mark.parametrize("columns", [3, 20])
+def test_a_row_of_a_turned_left_operand_has_the_same_bits_among_any_others(rows, columns):
+    r = np.random.default_rng(0)
+    x, w = r.normal(size=(100, 40)).astype("float32"), r.normal(size=(100, columns)).astype("float32")
+    turned = compile(lambda x, w: ops.matmul(ops.relu(x).T, w), backend="cpu")
+    some = np.ascontiguousarray(x[:, :rows])
+    assert np.asarray(turned(some, w)).tobytes() == np.asarray(turned(x, w))[:rows].tobytes()
+
+
 @pytest.mark.parametrize("optimizer", [optim.SGD, optim.Momentum, optim.Adam], ids=lambda o: o.__name__)
 @pytest.mark.parametrize(("inputs", "widths"), [(65, (244, 196)), (1, (20,))], ids=["wide", "from one number"])
 def test_weights_of_layers_have_the_same_bits_on_any_threads(shared, optimizer, inputs, widths):

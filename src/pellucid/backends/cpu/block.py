@@ -123,19 +123,19 @@ class Block:
         count = e.ceiling(m.k, e.b.mul(blocks, chunks))
         before = e.b.mul(e.minus(e.b.sdiv(e.minus(place.i, low), size), I64(1)), chunks)
         row = e.b.mul(e.b.add(before, e.b.sdiv(start, I64(m.chunk))), count)
-        limit = e.b.select(e.b.and_(self.panel.packs, e.b.not_(self.first)), m.k, I64(0))
+        asks = e.b.and_(self.panel.packs, e.b.not_(self.first))
         width = self.vectors * e.lanes * item
         last = e.b.mul(e.minus(e.minus(place.stop, place.j), I64(1)), I64(item))
         offsets = [e.smaller(I64(width + offset), last) for offset in _lines(width, item)]
-        with e.loop(e.smaller(row, limit), e.smaller(e.b.add(row, count), limit)) as n:
+        with e.b.if_then(asks), e.loop(row, e.smaller(e.b.add(row, count), m.k)) as n:
             for offset in offsets:
                 e.prefetch(e.b.add(e.advance(self.b, n, m.b_row), offset))
 
     def _ask_for_leaves(self, start: Value) -> None:
         """Ask for a part of what the ending of a block further down will read, and mostly replace."""
-        e, m = self.e, self.product
-        count = e.ceiling(I64(m.rows * m.chunk), m.k)
-        below = e.b.add(self.place.i, e.b.add(I64(_BELOW * m.rows), e.b.mul(e.b.sdiv(start, I64(m.chunk)), count)))
+        e, m, rows = self.e, self.product, self.place.rows
+        count = e.ceiling(I64(rows * m.chunk), m.k)
+        below = e.b.add(self.place.i, e.b.add(I64(_BELOW * rows), e.b.mul(e.b.sdiv(start, I64(m.chunk)), count)))
         last = e.minus(m.m, I64(1))
         with e.loop(I64(0), count) as n:
             row = e.smaller(e.b.add(below, n), last)

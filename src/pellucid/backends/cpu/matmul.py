@@ -16,7 +16,7 @@ from pellucid.backends.cpu import narrow, target
 from pellucid.backends.cpu.ahead import Ahead
 from pellucid.backends.cpu.block import Block, Masks, Place, take_back
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
-from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import BatchRows
 from pellucid.backends.cpu.narrow import NarrowColumns
 from pellucid.backends.cpu.packing import Panel, Strips
@@ -112,7 +112,9 @@ class Product:
     each leaf of the ending, and each result that it keeps, its address and row stride. Where A is a batch in its data
     set, what :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where threads share halves, the inner size of the
     first half and the bytes from its product to that of the second; where it packs, what
-    :class:`~pellucid.backends.cpu.packing.Panel` reads; where it fetches, what
+    :class:`~pellucid.backends.cpu.packing.Panel` reads; where it has strips, what
+    :class:`~pellucid.backends.cpu.packing.Strips` reads; where the last few columns have their lanes along the inner
+    axis, the thread's own memory for them; where it fetches, what
     :class:`~pellucid.backends.cpu.ahead.Ahead` reads. Where B lies column by column, b_row is the stride of columns.
     """
 
@@ -273,8 +275,8 @@ class Product:
         narrower = b.add(e.ceiling(single, e.lanes), e.ceiling(half, _half(e.lanes)))
         blocks = b.mul(several, e.ceiling(count, self.rows))
         blocks = b.add(blocks, b.mul(narrower, e.ceiling(count, 2 * self.rows)))
-        some = b.icmp_signed(">", cut.few, I64(0))
-        across = b.select(some, NarrowColumns.blocks_along_rows(e, count), I64(0))
+        fetches = b.and_(b.icmp_signed(">", cut.few, I64(0)), I1(self.narrow == "rows"))
+        across = b.select(fetches, NarrowColumns.blocks_along_rows(e, count), I64(0))
         window = [b.mul(row, I64(self.dtype.itemsize)) for row in rows]
         self.ahead.begin(b.mul(b.add(blocks, across), e.ceiling(self.k, _FETCHING)), window)
 
@@ -411,7 +413,7 @@ def single_row_kernel(
     It needs no memory for what it computes across.
     """
     kernel = Product(dtype, 0, ending, motions, dense=dense)
-    kernel.narrow = dense if across else ""
+    kernel.narrow = "inner" if across else ""
     kernel.single_row(*kernel.addresses)
     return kernel.e.finish()
 
@@ -445,6 +447,9 @@ def matmul_kernel(
         dense: Along which axis of A, if along one, elements lie side by side: ``"rows"`` or ``"inner"``.
         packing: How threads put columns of B side by side: ``"rows"`` as its rows are read, ``"turned"`` where it lies
             column by column; by default they do not.
+        across: Whether the last few columns have their lanes along the inner axis, along which A must be dense.
+        strips: Whether threads put columns of A, which must be dense along the rows, side by side.
+        large: Whether blocks ask for the columns of B to the right, because no cache keeps them.
     """
     return Product(
         dtype, batch_loops, ending, motions, fetching, sharing, batch, dense, packing, across, strips, large

@@ -8,10 +8,11 @@ from pellucid.backends.cpu import halves, kernels, narrow, packing
 from pellucid.backends.cpu import matmul as product
 from pellucid.backends.cpu.elementwise import motion
 from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.dtypes import DType
-from pellucid.graph.ir import Node
+from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
 from pellucid.plan.layout import Loops, View, merge_loops
 from pellucid.plan.order import owner
@@ -40,7 +41,7 @@ def matmul(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     if not lead and not turned and (with_weights or p.is_cut_by_samples(node)):
         _in_halves(p, node, finish, (leaves, kept), operands)
     else:
-        across = beside and _is_across(operands[0], columns)
+        across = beside and _is_across(operands[0], columns) and _lies_in_rows(node.inputs[0])
         _whole(p, node, finish, (leaves, kept), operands, turned=turned, across=across)
     return finish
 
@@ -159,10 +160,28 @@ def _memory(p: Planner, record: list[Entry], needed: int) -> list[View]:
 
 
 def _is_across(left: View, columns: int) -> bool:
-    """Whether the last few columns have their lanes along the inner axis, for however many rows."""
+    """Whether the last few columns may have their lanes along the inner axis."""
     dtype, inner = left.dtype, left.shape[-1]
     few = 0 < columns % lanes_for(dtype) <= narrow.COLUMNS
     return few and inner >= narrow.LEAST_INNER and narrow.is_possible(dtype) and _dense_axis(left) == "inner"
+
+
+def _lies_in_rows(var: Var) -> bool:
+    """Whether a left operand's rows lie one after the other for however many rows, so that their sums have one order.
+
+    So do inputs, products, and what is computed of them element by element. Images, and what is seen through a window,
+    lie as suits the number of samples.
+    """
+    waiting, seen = [var], set()
+    while waiting:
+        record = waiting.pop().record
+        if record is None or record.op.name == "matmul" or id(record) in seen:
+            continue
+        if record.op.name not in LANES:
+            return False
+        seen.add(id(record))
+        waiting += record.inputs
+    return True
 
 
 def _product_record(operands: list[View], loops: Loops, ended: list[View], turned: bool) -> list[Entry]:

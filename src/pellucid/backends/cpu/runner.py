@@ -13,7 +13,7 @@ from functools import lru_cache
 from llvmlite import ir
 
 from pellucid.backends.cpu import target
-from pellucid.backends.cpu.emit import I32, I64, POINTER, Value
+from pellucid.backends.cpu.emit import I1, I32, I64, POINTER, Value
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
 from pellucid.plan.plan import When
 
@@ -37,9 +37,6 @@ ROW = 6
 LINE_JOB, LINE_FIRST, LINE_STEPS, LINE_AHEAD = range(4)
 LINE_SIZE = 4
 
-#: Whether every program may read the processor's counter of time.
-CAN_WATCH = target.is_x86()
-
 # How a thread computes with floats: rounding to nearest without traps, denormal numbers exactly or as 0. On x86 this is
 # the register MXCSR (bit 15: denormal results are 0, bit 6: denormal operands are 0), on ARM FPCR (bit 24: both).
 _X86_EXACT, _X86_FLUSH = 0x1F80, 0x1F80 | 1 << 15 | 1 << 6
@@ -49,6 +46,11 @@ _ARM_EXACT, _ARM_FLUSH = 0, 1 << 24
 # then yields for some milliseconds, then goes to sleep in Python.
 _SPINS = 4_000
 _YIELDS = 3_000
+
+
+def can_watch() -> bool:
+    """Whether every program may read this processor's counter of time."""
+    return target.is_x86()
 
 
 def table_row(
@@ -207,9 +209,10 @@ class _Writer:
             for when, place in ((When.FIRST, I64(0)), (When.LAST, self.b.sub(steps, I64(1)))):
                 here = self.b.icmp_signed("==", i, place)
                 now = self.b.or_(now, self.b.select(here, I64(when), I64(0)))
-            with self.b.if_else(self.b.icmp_signed("!=", times, I64(0))) as (then, otherwise):
+            watched = self.b.icmp_signed("!=", times, I64(0)) if can_watch() else I1(0)
+            with self.b.if_else(watched) as (then, otherwise):
                 with then:
-                    self.repeat(count, lambda n: call(n, now, watched=CAN_WATCH))
+                    self.repeat(count, lambda n: call(n, now, watched=can_watch()))
                 with otherwise:
                     self.repeat(count, lambda n: call(n, now, watched=False))
             # After the last barrier only the calling thread may touch the job: it may be used for other steps by now.
@@ -255,7 +258,7 @@ def runner() -> int:
 def counter() -> int:
     """The address of ``now()``: the processor's counter that times are measured by, or 0 where none may be read."""
     w = _Writer("now", I64, [])
-    w.b.ret(w.call("llvm.readcyclecounter", I64) if CAN_WATCH else I64(0))
+    w.b.ret(w.call("llvm.readcyclecounter", I64) if can_watch() else I64(0))
     return target.address_of(str(w.module), "now")
 
 
