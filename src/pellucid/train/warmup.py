@@ -73,6 +73,7 @@ def usual() -> Iterator[Usual]:
     for optimizer in _OPTIMIZERS:
         yield Usual(f"classifier, {optimizer()!r}", partial(_perceptron, "relu", optimizer))
     yield Usual("classifier with dropout, classes as vectors", partial(_perceptron, "relu", Adam, 0.2, True))
+    yield Usual("classifier with wide layers", _wide)
     yield Usual("yes or no", _decision)
     for activation in ("relu", "tanh"):
         yield Usual(f"regression, {activation}", partial(_regression, activation))
@@ -124,6 +125,11 @@ def _perceptron(activation: str, optimizer: Callable[[], Optimizer], dropout: fl
     for width in (40, 24):
         hidden += [Dense(width, activation=activation), *([Dropout(dropout)] if dropout else [])]
     _classify((20,), hidden, optimizer, one_hot)
+
+
+def _wide() -> None:
+    """Layers whose products have kernels of their own: many columns, few of them in the last register."""
+    _classify((784,), [Dense(width, activation="relu") for width in (244, 196)])
 
 
 def _images(

@@ -102,7 +102,7 @@ def test_a_prediction_has_the_same_bits_in_a_batch_of_any_size_wherever_images_l
 @pytest.mark.parametrize("columns", [3, 20])
 def test_a_row_of_a_turned_left_operand_has_the_same_bits_among_any_others(rows, columns):
     r = np.random.default_rng(0)
-    x, w = r.normal(size=(100, 40)).astype("float32"), r.normal(size=(100, columns)).astype("float32")
+    x, w = r.normal(size=(150, 40)).astype("float32"), r.normal(size=(150, columns)).astype("float32")
     turned = compile(lambda x, w: ops.matmul(ops.relu(x).T, w), backend="cpu")
     some = np.ascontiguousarray(x[:, :rows])
     assert np.asarray(turned(some, w)).tobytes() == np.asarray(turned(x, w))[:rows].tobytes()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: So many columns at most, in registers of so many lanes.
 COLUMNS, _LANES = 4, 16
 #: The inner size from which on it is worth adding the lanes at the end.
-LEAST_INNER = 64
+LEAST_INNER = 128
 # Registers of rows that share the columns' numbers; rows whose sums along the inner axis are computed at once.
 _ALONG_ROWS, _ROWS = 4, 4
 
