@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from pellucid.alignment import ALIGNMENT
 from pellucid.backends.cpu.emit import I64, Emitter, Value
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
 from pellucid.dtypes import int64
 from pellucid.plan.barriers import ROW_BLOCK
 from pellucid.plan.plan import Entry
 
-_LINE = 64
 #: What a thread fetches: its share of the rows; all of them; of all rows the features that its share of the product's
 #: rows belongs to, where the product is the gradient with respect to weights.
 OWN_ROWS, EVERYTHING, OWN_FEATURES = range(3)
@@ -85,15 +85,15 @@ class Ahead:
         e = self.e
         own = e.my_share(self.rows, ROW_BLOCK)
         low, high = (e.b.select(self.some_rows, a, b) for a, b in zip(own, (I64(0), self.rows), strict=True))
-        first = e.b.mul(e.b.sdiv(features[0], I64(_LINE)), I64(_LINE))
+        first = e.b.mul(e.b.sdiv(features[0], I64(ALIGNMENT)), I64(ALIGNMENT))
         self.left = e.b.select(self.some_features, first, I64(0))
         right = e.b.select(self.some_features, features[1], self.width)
-        rows, lines = self._at_least_one(e.minus(high, low)), e.ceiling(e.minus(right, self.left), _LINE)
+        rows, lines = self._at_least_one(e.minus(high, low)), e.ceiling(e.minus(right, self.left), ALIGNMENT)
         blocks = self._at_least_one(blocks)
         blocks_of_row = self._at_least_one(e.b.sdiv(blocks, rows))
         self.lines = e.ceiling(lines, blocks_of_row)
         self.rows_of_block = e.b.select(self.more, e.ceiling(rows, blocks), I64(0))
-        self.last = e.b.add(self.left, e.b.mul(e.minus(lines, I64(1)), I64(_LINE)))
+        self.last = e.b.add(self.left, e.b.mul(e.minus(lines, I64(1)), I64(ALIGNMENT)))
         self.high = high
         e.b.store(self.left, self.offset)
         e.b.store(low, self.row)
@@ -113,8 +113,8 @@ class Ahead:
                 number = e.load_scalar(e.advance(self.order, row, I64(8)), int64)
                 start = e.advance(self.data, number, self.width)
                 with e.loop(I64(0), self.lines) as line:
-                    e.prefetch(b.add(start, e.smaller(e.advance(offset, line, I64(_LINE)), self.last)))
-                following = e.advance(offset, self.lines, I64(_LINE))
+                    e.prefetch(b.add(start, e.smaller(e.advance(offset, line, I64(ALIGNMENT)), self.last)))
+                following = e.advance(offset, self.lines, I64(ALIGNMENT))
                 ended = b.icmp_signed(">", following, self.last)
                 b.store(b.select(ended, self.left, following), self.offset)
                 b.store(b.add(row, b.zext(ended, row.type)), self.row)

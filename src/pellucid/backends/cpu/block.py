@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pellucid.alignment import ALIGNMENT
 from pellucid.backends.cpu.emit import I64, Value
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ Addresses = Callable[[Value], list[Value]]
 
 # Steps of the inner loop that are written out one after the other in the blocks that most of the time goes into.
 _TOGETHER = 2
-# Bytes of a cache line, and how many blocks below this one it asks for what their ending reads and replaces.
-_LINE, _BELOW = 64, 2
+# How many blocks below this one it asks for what their ending reads and replaces.
+_BELOW = 2
 # Blocks of rows that a core was seen to read ahead.
 _READ_AHEAD = 3
 
@@ -176,7 +177,7 @@ def take_back(product: Product, rows: tuple[Value, Value]) -> None:
     with e.b.if_then(e.b.icmp_signed(">", e.thread, I64(0))), e.loop(low, stop) as row:
         for address, stride, item in moving:
             here = e.advance(address, row, stride)
-            with e.loop(I64(0), e.b.mul(product.n, I64(item)), _LINE) as offset:
+            with e.loop(I64(0), e.b.mul(product.n, I64(item)), ALIGNMENT) as offset:
                 e.prefetch(e.b.add(here, offset), write=True)
 
 
@@ -188,4 +189,4 @@ def _moving(product: Product) -> list[tuple[Value, Value, int]]:
 
 def _lines(width: int, item: int) -> list[int]:
     """Offsets of bytes that lie in all lines of some bytes, wherever these begin."""
-    return [*range(0, width, _LINE), width - item]
+    return [*range(0, width, ALIGNMENT), width - item]
