@@ -81,20 +81,25 @@ class Block:
 
     def _sums(self, left_of: Addresses, filling: bool = False) -> list[Value]:
         """The sums, with the left operand's elements from somewhere; filling, they are put into the strips."""
-        e, panel = self.e, self.panel
-        zeros = [e.constant(0, self.product.dtype)] * (self.place.rows * self.vectors)
+        e, m, panel, place = self.e, self.product, self.panel, self.place
+        zeros = [e.constant(0, m.dtype)] * (place.rows * self.vectors)
+
+        def before(together: int) -> Callable[[Value], None] | None:
+            if m.next_batch is None or (m.strips is not None and not filling):
+                return None
+            return m.asking_for_next(m.next_batch, self.a, (place.i, place.j), place.rows, together)
 
         def loop(together: int, *asking: Callable[[Value], None], keep: bool = False) -> list[Value]:
             step = lambda inner, sums: self._step(left_of, inner, sums, filling, keep)  # noqa: E731
-            return self.product.inner_loop(zeros, step, together, asking)
+            return m.inner_loop(zeros, step, together, asking, before(together))
 
         if not self.tall:
             return loop(1)
-        asking = [self._ask_for_leaves] if self.product.strips is not None else []
+        asking = [self._ask_for_leaves] if m.strips is not None else []
         if panel is None or panel.turned:
             return loop(_TOGETHER, *asking)
         first = e.b.and_(panel.packs, self.first)
-        if self.product.large:
+        if m.large:
             asking.append(self._ask_for_columns)
         return e.either(first, lambda: loop(1, keep=True), lambda: loop(_TOGETHER, *asking))
 

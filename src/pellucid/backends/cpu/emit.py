@@ -200,22 +200,32 @@ class Emitter:
         together: int,
         initial: list[Value],
         body: Callable[[Value, list[Value]], list[Value]],
+        before: Callable[[Value], None] | None = None,
     ) -> list[Value]:
         """:meth:`reduce_loop` by single steps of which so many are written out one after the other.
 
         Counting and jumping take a place among the multiply-adds on processors whose integer and vector units share
-        ports.
+        ports. What comes ``before`` is written once for so many steps, and for each of those that are left; it is given
+        the number of the first.
         """
+
+        def single(i: Value, carried: list[Value]) -> list[Value]:
+            if before is not None:
+                before(i)
+            return body(i, carried)
+
         if together == 1:
-            return self.reduce_loop(start, stop, 1, initial, body)
+            return self.reduce_loop(start, stop, 1, initial, single)
         whole = self.b.add(start, self.b.mul(self.b.sdiv(self.minus(stop, start), I64(together)), I64(together)))
 
         def several(i: Value, carried: list[Value]) -> list[Value]:
+            if before is not None:
+                before(i)
             for number in range(together):
                 carried = body(self.b.add(i, I64(number)), carried)
             return carried
 
-        return self.reduce_loop(whole, stop, 1, self.reduce_loop(start, whole, together, initial, several), body)
+        return self.reduce_loop(whole, stop, 1, self.reduce_loop(start, whole, together, initial, several), single)
 
     def my_share(self, count: Value, unit: int = 1) -> tuple[Value, Value]:
         """The part of ``range(count)`` that belongs to this thread, cut at multiples of ``unit``.

@@ -16,6 +16,7 @@ The axis is cut in two for any number of threads, so that the bits of the sum ar
 
 from __future__ import annotations
 
+from pellucid.alignment import ALIGNMENT
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.dtypes import DType
@@ -26,6 +27,9 @@ from pellucid.plan.barriers import ROW_BLOCK
 _LARGE, _LITTLE, _LONGER = 1 << 16, 1 << 17, 2
 # How much more samples must hold than the gradient, and the bytes of half of them from which on it is worth a wait.
 _MORE, _WORTH_WAITING = 8, 1 << 15
+# How many bytes ahead of a sum its parts are asked for: another core has one of them, and a function of many operations
+# fills what a core remembers of waiting ones before it comes to the next parts.
+_AHEAD = 1 << 10
 # Rows that are summed side by side, so that no addition waits for the one before.
 _CHAINS = 4
 
@@ -76,12 +80,20 @@ def joining_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[st
     kept = ending.expression.kept_types if ending else []
     types = [ending.expression.dtype if ending else dtype, *kept]
     results = [(out, out_row), *((e.field(), e.field()) for _ in kept)]
-    with e.loop(*e.my_share(rows, ROW_BLOCK)) as i:
+    low, high = e.my_share(rows, ROW_BLOCK)
+    start, stop = e.b.mul(low, width), e.b.mul(high, width)
+    with e.loop(start, e.smaller(e.b.add(start, I64(_AHEAD)), stop), ALIGNMENT) as offset:
+        for part in (first, second):
+            e.prefetch(e.b.add(part, offset))
+    with e.loop(low, high) as i:
         parts = [e.advance(part, i, width) for part in (first, second)]
+        below = e.b.add(e.b.mul(i, width), I64(_AHEAD))
         own = [e.advance(address, i, stride) for address, stride in leaves]
         into = [e.advance(address, i, stride) for address, stride in results]
         with e.loop(I64(0), columns, e.lanes) as j:
             mask = e.mask(e.minus(columns, j))
+            for part in (first, second):
+                e.prefetch(e.b.add(part, e.smaller(e.advance(below, j, I64(dtype.itemsize)), e.minus(stop, I64(1)))))
             left, right = (e.load(e.advance(part, j, I64(dtype.itemsize)), dtype, mask) for part in parts)
             total = e.b.fadd(left, right)
             values = ending.results(e, total, leaf_reader(e, own, kinds, j, mask)) if ending else [total]

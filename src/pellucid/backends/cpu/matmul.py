@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pellucid.backends.cpu import narrow, target
-from pellucid.backends.cpu.ahead import Ahead
+from pellucid.backends.cpu.ahead import FEATURES, ROWS, Ahead, NextBatch
 from pellucid.backends.cpu.block import Block, Masks, Place, take_back
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
@@ -124,7 +124,7 @@ class Product:
         batch_loops: int,
         ending: Ending | None,
         motions: tuple[str, ...],
-        fetching: bool = False,
+        fetching: str = "",
         sharing: str = "rows",
         batch: str = "",
         dense: str = "",
@@ -155,9 +155,11 @@ class Product:
         self.narrow = dense if across or (dense == "rows" and narrow.is_possible(dtype) and packing != "turned") else ""
         self.few_memory = e.own_memory() if self.narrow == "inner" else I64(0)
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
-        self.ahead = Ahead(e) if fetching else None
-        self.chunk = _FETCHING if fetching or strips else _ASKING
         self.by_columns = sharing == "columns"
+        self.chunk = _FETCHING if fetching == ROWS or strips else _ASKING
+        self.ahead = Ahead(e) if fetching == ROWS else None
+        self.next_batch = NextBatch(e, self.batch_rows) if fetching == FEATURES and self.batch_rows else None
+        self.first_column = I64(0)  # from which on this thread computes
 
     def write(self) -> int:
         """The whole kernel; its address."""
@@ -224,6 +226,7 @@ class Product:
             self.strips.begin(rows[0], start, self.k)
         if self.ahead is not None:
             self.begin_fetching(cut, start, rows)
+        self.first_column = start
         if self.dense == "rows" and not self.by_columns and not self.batches:
             take_back(self, rows)
         with e.loop(start, cut.wide_end, lanes * VECTORS) as j:
@@ -277,8 +280,7 @@ class Product:
         blocks = b.add(blocks, b.mul(narrower, e.ceiling(count, 2 * self.rows)))
         fetches = b.and_(b.icmp_signed(">", cut.few, I64(0)), I1(self.narrow == "rows"))
         across = b.select(fetches, NarrowColumns.blocks_along_rows(e, count), I64(0))
-        window = [b.mul(row, I64(self.dtype.itemsize)) for row in rows]
-        self.ahead.begin(b.mul(b.add(blocks, across), e.ceiling(self.k, _FETCHING)), window)
+        self.ahead.begin(b.mul(b.add(blocks, across), e.ceiling(self.k, _FETCHING)))
 
     def few_columns(
         self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]
@@ -351,6 +353,7 @@ class Product:
         step: Callable[[Value, list[Value]], list[Value]],
         together: int = 1,
         asking: Sequence[Callable[[Value], None]] = (),
+        before: Callable[[Value], None] | None = None,
     ) -> list[Value]:
         """The steps along the inner axis; every few of them it asks for lines of the next batch and for other ones.
 
@@ -359,10 +362,11 @@ class Product:
             step: One step: its number and the sums so far.
             together: How many are written out one after the other.
             asking: What asks for some lines before each :attr:`chunk` of steps, by the number of the first of them.
+            before: What comes before the steps that are written together, by the number of the first of them.
         """
         e, ahead = self.e, self.ahead
         if ahead is None and not asking:
-            return e.unrolled_loop(I64(0), self.k, together, zeros, step)
+            return e.unrolled_loop(I64(0), self.k, together, zeros, step, before)
 
         def several(start: Value, sums: list[Value]) -> list[Value]:
             if ahead is not None:
@@ -370,9 +374,26 @@ class Product:
             for ask in asking:
                 ask(start)
             stop = e.smaller(e.b.add(start, I64(self.chunk)), self.k)
-            return e.unrolled_loop(start, stop, together, sums, step)
+            return e.unrolled_loop(start, stop, together, sums, step, before)
 
         return e.reduce_loop(I64(0), self.k, self.chunk, zeros, several)
+
+    def asking_for_next(
+        self, batch: NextBatch, a: Value, place: tuple[Value, Value], rows: int, together: int
+    ) -> Callable[[Value], None]:
+        """What asks for the next batch's features of a block, before so many steps along the inner axis.
+
+        Args:
+            batch: The next batch.
+            a: The address of A.
+            place: The numbers of the block's first row and column.
+            rows: How many rows it has.
+            together: How many steps.
+        """
+        e, item, (i, j) = self.e, self.dtype.itemsize, place
+        first, turn = e.b.icmp_signed("==", j, self.first_column), e.b.sdiv(i, I64(rows))
+        features = e.advance(a, i, I64(item))
+        return batch.of_block(features, self.a_inner, rows * item, turn, first, together)
 
     def left_of(self, a: Value, row_numbers: Sequence[Value]) -> Callable[[Value], list[Value]]:
         """What gives the addresses of the elements of some rows of A that follow each other, by their inner number.
@@ -423,7 +444,7 @@ def matmul_kernel(
     batch_loops: int,
     ending: Ending | None = None,
     motions: tuple[str, ...] = (),
-    fetching: bool = False,
+    fetching: str = "",
     sharing: str = "rows",
     batch: str = "",
     dense: str = "",
@@ -439,7 +460,10 @@ def matmul_kernel(
         batch_loops: How many loops over batches there are.
         ending: What becomes of the product.
         motions: How each leaf of the ending moves along a row: ``"stays"`` or ``"next"``.
-        fetching: Whether it fetches the next step's rows meanwhile.
+        fetching: How it fetches the next step's rows meanwhile: ``"rows"`` as
+            :class:`~pellucid.backends.cpu.ahead.Ahead` does, ``"features"`` as
+            :class:`~pellucid.backends.cpu.ahead.NextBatch`, where its left operand is this step's batch along the inner
+            axis; by default it does not.
         sharing: What threads share: ``"rows"`` or ``"columns"`` of the result, or ``"halves"`` of the inner axis, whose
             products are stored one behind the other.
         batch: Which axis of A the rows are of a step's batch that is read where it lies in its data set: ``"rows"`` or

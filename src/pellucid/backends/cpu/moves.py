@@ -19,25 +19,41 @@ CURSOR_STRIDE = 64
 STEPS_LEFT = 1
 
 
+def _cursor(e: Emitter) -> Value:
+    """The address of this thread's cursor; the next field of the record is that of the first one."""
+    return e.advance(e.field(), e.thread, I64(CURSOR_STRIDE))
+
+
 def _step(e: Emitter) -> Value:
     """The number of the step; the next field of the record is the address of the cursors."""
-    return e.load_scalar(e.advance(e.field(), e.thread, I64(CURSOR_STRIDE)), int64)
+    return e.load_scalar(_cursor(e), int64)
 
 
 class BatchRows:
     """The rows of the step's batch, where they lie in a data set.
 
     Record: cursors, rows of a batch, order.
+
+    Attributes:
+        rows: How many there are.
+        order: The address of their numbers.
     """
 
     def __init__(self, e: Emitter) -> None:
         self.e = e
-        step, rows, order = _step(e), e.field(), e.field()
-        self.order = e.advance(order, e.b.mul(step, rows), I64(8))
+        self._cursor = _cursor(e)
+        step, self.rows, order = e.load_scalar(self._cursor, int64), e.field(), e.field()
+        self.order = e.advance(order, e.b.mul(step, self.rows), I64(8))
 
-    def number(self, row: Value) -> Value:
-        """The number in the data set of a row of the batch."""
-        return self.e.load_scalar(self.e.advance(self.order, row, I64(8)), int64)
+    def number(self, row: Value, order: Value = None) -> Value:
+        """The number in the data set of a row of the batch, or of the one whose numbers are there."""
+        return self.e.load_scalar(self.e.advance(order or self.order, row, I64(8)), int64)
+
+    def next_order(self) -> Value:
+        """The address of the numbers of the next batch's rows, or of this one's where none follows."""
+        e = self.e
+        left = e.load_scalar(e.b.add(self._cursor, I64(8 * STEPS_LEFT)), int64)
+        return e.b.select(e.b.icmp_signed(">", left, I64(0)), e.advance(self.order, self.rows, I64(8)), self.order)
 
 
 def gather_rows_kernel(

@@ -79,9 +79,10 @@ def _whole(
         parts = [*parts, _matrix(operands[1])]
         own, options = _side_by_side(p, record, operands, turned, across)
         shared, work = ("columns" if by_columns else "rows", batch), None if batch else rows * columns * inner
-        kernel = kernels.matmul_kernel(*form, False, *shared, dense, **options)
-        fetching = lambda: kernels.matmul_kernel(*form, True, *shared, dense, **options)  # noqa: E731
-        p.may_fetch(rows * columns, *shared, fetching)
+        kernel = kernels.matmul_kernel(*form, "", *shared, dense, **options)
+        fetching = lambda way: kernels.matmul_kernel(*form, way, *shared, dense, **options)  # noqa: E731
+        features = address_of(a) if batch == "inner" else None
+        p.may_fetch(rows * columns, shared[0], features, fetching)
     p.emit(name, kernel, record, [target, *kept], by_rows, own=own, parts=parts, work=work)
 
 
