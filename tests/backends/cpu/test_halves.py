@@ -120,8 +120,19 @@ def test_the_first_layer_of_a_network_with_small_batches_is_halved_and_no_other(
         "matmul in halves",
         "join",
     ]
-    (fetching,) = (i for i in plan if "fetching" in i.name)
-    assert fetching.record[-1] == OWN_FEATURES
+
+
+def fetching_of(units, batch):
+    """The one product that fetches, in the plan of a step."""
+    (fetching,) = (i for i in plan_of(trained(units, batch)[0]) if "fetching" in i.name)
+    return fetching
+
+
+def test_the_gradient_by_halved_weights_fetches_the_features_of_its_own_rows():
+    assert fetching_of(100, 32).record[-1] == OWN_FEATURES
+    # With few columns it asks as it goes along: its record ends with the rows of the batch that it reads.
+    assert fetching_of(24, 16).record[-2] == 16
+    assert fetching_of(24, 16).record[-1] == fetching_of(100, 32).record[-4]
 
 
 @pytest.mark.parametrize(("units", "batch", "inputs"), [(100, 384, 784), (16, 16, 64), (600, 64, 784)])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pellucid.backends.cpu import threads
-from pellucid.backends.cpu.ahead import FEATURES, ROWS, Rows
+from pellucid.backends.cpu.ahead import FEATURES, OWN_FEATURES, ROWS, Rows
 from pellucid.dtypes import int8
 from pellucid.op import Spec
 from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, part, phases
@@ -27,7 +27,8 @@ class _Fetcher(NamedTuple):
     elements: int
     number: int
     sharing: str
-    features: Entry | None
+    batch: str
+    narrow: Entry | None
     kernel: Callable[[str], int]
 
 
@@ -181,16 +182,19 @@ class Assembler:
         number = self.next_number if number is None else number
         self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access, work=work)]
 
-    def may_fetch(self, elements: int, sharing: str, features: Entry | None, kernel: Callable[[str], int]) -> None:
+    def may_fetch(
+        self, elements: int, shared: tuple[str, str], narrow: Entry | None, kernel: Callable[[str], int]
+    ) -> None:
         """Say that the next instruction, a product, can fetch rows meanwhile.
 
         Args:
             elements: Its size.
-            sharing: What threads share: its ``"rows"`` or ``"columns"``.
-            features: The address of the data set of whose batch its rows are the features, if they are.
+            shared: What threads share, its ``"rows"`` or ``"columns"``, and which axis of its left operand the rows of
+                the batch are, if that is one.
+            narrow: If that is the inner one, and there are few columns, the address of the data set.
             kernel: Gives the address of the kernel that fetches in one of the two ways.
         """
-        self._fetchers.append(_Fetcher(elements, self.next_number, sharing, features, kernel))
+        self._fetchers.append(_Fetcher(elements, self.next_number, *shared, narrow, kernel))
 
     def fetch(self, sources: Sequence[Rows]) -> None:
         """Let the product with the most register blocks fetch the next step's rows of the widest data."""
@@ -199,10 +203,9 @@ class Assembler:
         rows = max(sources, key=lambda source: source.width)
         best = max(self._fetchers, key=lambda f: (f.elements, f.number))
         plain = self.instructions[best.number]
-        # Each thread wants all samples, of which it reads those features in the next step that it reads here.
-        wanted = rows.order in self.halved if best.sharing == "rows" else rows.are_all_wanted(best.elements)
-        way = FEATURES if best.features == rows.data and wanted else ROWS
-        how = rows.wanted(best.elements, shared=best.sharing == "columns")
+        own = best.sharing == "rows" and best.batch == "inner" and rows.order in self.halved
+        how = OWN_FEATURES if own else rows.wanted(best.elements, shared=best.sharing == "columns")
+        way = FEATURES if own and best.narrow == rows.data else ROWS
         record = (*plain.record, *(rows.record(how) if way == ROWS else ()))
         self.instructions[best.number] = replace(
             plain, name=f"{plain.name}, fetching", kernel=best.kernel(way), record=record, work=None

@@ -84,14 +84,10 @@ class Block:
         e, m, panel, place = self.e, self.product, self.panel, self.place
         zeros = [e.constant(0, m.dtype)] * (place.rows * self.vectors)
 
-        def before(together: int) -> Callable[[Value], None] | None:
-            if m.next_batch is None or (m.strips is not None and not filling):
-                return None
-            return m.asking_for_next(m.next_batch, self.a, (place.i, place.j), place.rows, together)
-
         def loop(together: int, *asking: Callable[[Value], None], keep: bool = False) -> list[Value]:
             step = lambda inner, sums: self._step(left_of, inner, sums, filling, keep)  # noqa: E731
-            return m.inner_loop(zeros, step, together, asking, before(together))
+            before = m.asking_for_next(self.a, place.i, place.rows, together)
+            return m.inner_loop(zeros, step, together, asking, before)
 
         if not self.tall:
             return loop(1)

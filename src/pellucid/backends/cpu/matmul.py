@@ -149,17 +149,15 @@ class Product:
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
         self.halved = (e.field(), e.field()) if sharing == "halves" else None
         self.panel = Panel(e, dtype, packing == "turned") if packing else None
-        self.large = large
         self.strips = Strips(e, dtype, self.rows) if strips else None
         #: Which axis lanes run along where few columns are left, and memory for them where it is the inner one.
         self.narrow = dense if across or (dense == "rows" and narrow.is_possible(dtype) and packing != "turned") else ""
         self.few_memory = e.own_memory() if self.narrow == "inner" else I64(0)
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
-        self.by_columns = sharing == "columns"
+        self.by_columns, self.large = sharing == "columns", large
         self.chunk = _FETCHING if fetching == ROWS or strips else _ASKING
         self.ahead = Ahead(e) if fetching == ROWS else None
         self.next_batch = NextBatch(e, self.batch_rows) if fetching == FEATURES and self.batch_rows else None
-        self.first_column = I64(0)  # from which on this thread computes
 
     def write(self) -> int:
         """The whole kernel; its address."""
@@ -226,7 +224,6 @@ class Product:
             self.strips.begin(rows[0], start, self.k)
         if self.ahead is not None:
             self.begin_fetching(cut, start, rows)
-        self.first_column = start
         if self.dense == "rows" and not self.by_columns and not self.batches:
             take_back(self, rows)
         with e.loop(start, cut.wide_end, lanes * VECTORS) as j:
@@ -280,7 +277,8 @@ class Product:
         blocks = b.add(blocks, b.mul(narrower, e.ceiling(count, 2 * self.rows)))
         fetches = b.and_(b.icmp_signed(">", cut.few, I64(0)), I1(self.narrow == "rows"))
         across = b.select(fetches, NarrowColumns.blocks_along_rows(e, count), I64(0))
-        self.ahead.begin(b.mul(b.add(blocks, across), e.ceiling(self.k, _FETCHING)))
+        window = [b.mul(row, I64(self.dtype.itemsize)) for row in rows]
+        self.ahead.begin(b.mul(b.add(blocks, across), e.ceiling(self.k, _FETCHING)), window)
 
     def few_columns(
         self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]
@@ -378,22 +376,20 @@ class Product:
 
         return e.reduce_loop(I64(0), self.k, self.chunk, zeros, several)
 
-    def asking_for_next(
-        self, batch: NextBatch, a: Value, place: tuple[Value, Value], rows: int, together: int
-    ) -> Callable[[Value], None]:
-        """What asks for the next batch's features of a block, before so many steps along the inner axis.
+    def asking_for_next(self, a: Value, i: Value, rows: int, together: int = 1) -> Callable[[Value], None] | None:
+        """What asks for the next batch's features of a block, before so many steps along the inner axis, if anything.
 
         Args:
-            batch: The next batch.
             a: The address of A.
-            place: The numbers of the block's first row and column.
+            i: The number of the block's first row.
             rows: How many rows it has.
             together: How many steps.
         """
-        e, item, (i, j) = self.e, self.dtype.itemsize, place
-        first, turn = e.b.icmp_signed("==", j, self.first_column), e.b.sdiv(i, I64(rows))
-        features = e.advance(a, i, I64(item))
-        return batch.of_block(features, self.a_inner, rows * item, turn, first, together)
+        if self.next_batch is None:
+            return None
+        e, item = self.e, self.dtype.itemsize
+        features, turn = e.advance(a, i, I64(item)), e.b.sdiv(i, I64(rows))
+        return self.next_batch.of_block(features, self.a_inner, rows * item, turn, together)
 
     def left_of(self, a: Value, row_numbers: Sequence[Value]) -> Callable[[Value], list[Value]]:
         """What gives the addresses of the elements of some rows of A that follow each other, by their inner number.

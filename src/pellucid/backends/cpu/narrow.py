@@ -82,10 +82,7 @@ class NarrowColumns:
             return [e.multiply_add(x, y, s) for (x, y), s in zip(pairs, sums, strict=True)]
 
         zeros = [e.constant(0, dtype)] * (COLUMNS * len(masks))
-        ask = None
-        if m.next_batch is not None:
-            ask = m.asking_for_next(m.next_batch, a, (i, self.j), len(masks) * e.lanes, 1)
-        sums = m.inner_loop(zeros, step, before=ask)
+        sums = m.inner_loop(zeros, step, before=m.asking_for_next(a, i, len(masks) * e.lanes))
         for v in range(len(masks)):
             quads = _by_rows(e, sums[v * COLUMNS : (v + 1) * COLUMNS])
             self._finish(e.b.add(i, I64(v * e.lanes)), quads, left)

@@ -81,8 +81,8 @@ def _whole(
         shared, work = ("columns" if by_columns else "rows", batch), None if batch else rows * columns * inner
         kernel = kernels.matmul_kernel(*form, "", *shared, dense, **options)
         fetching = lambda way: kernels.matmul_kernel(*form, way, *shared, dense, **options)  # noqa: E731
-        features = address_of(a) if batch == "inner" else None
-        p.may_fetch(rows * columns, shared[0], features, fetching)
+        few = batch == "inner" and columns <= product.block_columns(a.dtype)
+        p.may_fetch(rows * columns, shared, address_of(a) if few else None, fetching)
     p.emit(name, kernel, record, [target, *kept], by_rows, own=own, parts=parts, work=work)
 
 
