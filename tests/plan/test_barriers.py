@@ -1,10 +1,11 @@
 """Phases: no instruction meets another's memory inside one, and nothing overtakes what it depends on."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.dtypes import float32
-from pellucid.plan.barriers import Access, Touch, access_of, by_each, by_first, by_rows, part, phases
+from pellucid.plan.barriers import Access, Touch, access_of, by_each, by_first, by_rows, flow, part, phases
 from pellucid.plan.layout import View
 
 touches = st.builds(
@@ -108,3 +109,21 @@ def test_memory_of_each_thread_s_own_is_no_share_of_rows():
     own = view(0, (16, 4), (16, 4))
     assert len(phases([Access((), (by_each(own),)), Access((by_rows(own),), ())])) == 2
     assert len(phases([Access((), (by_first(own),)), Access((by_first(own),), ())])) == 1
+
+
+MATRIX = View(3, 0, (16, 4), (16, 4), float32)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "flows"),
+    [
+        (Access((), (by_rows(MATRIX),)), Access((by_rows(MATRIX),), ()), True),
+        (Access((), (by_rows(MATRIX),)), Access((part(MATRIX),), ()), False),
+        (Access((part(MATRIX),), ()), Access((), (by_rows(MATRIX),)), False),
+        (Access((part(MATRIX),), ()), Access((part(MATRIX),), ()), True),
+        (Access((), (by_first(MATRIX),)), Access((), (by_first(MATRIX),)), True),
+        (Access((), (by_each(MATRIX),)), Access((by_each(MATRIX),), ()), True),
+    ],
+)
+def test_a_phase_flows_into_the_next_one_where_threads_keep_to_their_own(before, after, flows):
+    assert flow([before], [after]) == flows

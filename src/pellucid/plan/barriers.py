@@ -158,6 +158,14 @@ class _Seen:
         )
 
 
+def flow(before: Iterable[Access], after: Iterable[Access]) -> bool:
+    """Whether no thread in a phase may touch what another one, which is in the next phase already, writes, or reads."""
+    seen = _Seen()
+    for access in before:
+        seen.add(access)
+    return not any(seen.stops(access, Touch.meets) for access in after)
+
+
 def phases(accesses: Sequence[Access]) -> list[list[int]]:
     """The numbers of the instructions, in an order with few waits: each list is a phase.
 

@@ -45,6 +45,18 @@ class When(IntEnum):
     ALWAYS = 4
 
 
+class Wait(IntEnum):
+    """Whether threads wait for each other after an instruction.
+
+    Two threads that share a plan may go on to the next step where others must wait: then they do so ``AT_END``, after
+    the last step of a run.
+    """
+
+    NEVER = 0
+    ALWAYS = 1
+    AT_END = 2
+
+
 @dataclass(frozen=True)
 class Instruction:
     """A call of a kernel.
@@ -56,6 +68,7 @@ class Instruction:
         access: What it touches.
         number: Its number in the order in which the graph gives it.
         waits: Whether threads wait for each other after it.
+        between: What it touches that one of two threads may touch in the step before or after; by default all of it.
         work: About how many numbers it computes, each by one operation; None where threads had better share it.
         alone: Whether each thread makes all of it, in memory of its own.
         when: In which steps of a run of them it is made.
@@ -66,10 +79,16 @@ class Instruction:
     record: tuple[Entry, ...]
     access: Access
     number: int = 0
-    waits: bool = True
+    waits: Wait = Wait.ALWAYS
+    between: Access | None = None
     work: int | None = None
     alone: bool = False
     when: When = When.ALWAYS
+
+    @property
+    def between_steps(self) -> Access:
+        """What one of two threads touches that the other one may touch in the step before or after."""
+        return self.access if self.between is None else self.between
 
     def with_places(self, change: Callable[[Address], Address]) -> Instruction:
         """The same with other addresses in its record."""
@@ -146,6 +165,7 @@ class Plan:
         return Records.of(self.instructions, self.threads)
 
     def __str__(self) -> str:
+        ends = {Wait.NEVER: "", Wait.ALWAYS: " |", Wait.AT_END: " | at the end"}
         lines = [f"{len(self.instructions)} instructions, arena of {self.arena:,} bytes"]
-        lines += [f"  {'each: ' if i.alone else ''}{i.name}{' |' if i.waits else ''}" for i in self.instructions]
+        lines += [f"  {'each: ' if i.alone else ''}{i.name}{ends[i.waits]}" for i in self.instructions]
         return "\n".join(lines)

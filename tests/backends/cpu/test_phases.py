@@ -10,12 +10,12 @@ import pytest
 from tests.backends.cpu.calls import KERNEL
 
 from pellucid import Input, Sequential, set_seed
-from pellucid.backends.cpu import memory
+from pellucid.backends.cpu import loop, memory
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
 from pellucid.backends.cpu.runner import JOB_SIZE, ROW
 from pellucid.backends.cpu.threads import POOL
 from pellucid.nn import LSTM, BatchNorm, Conv2D, Dense, Dropout, Embedding, Flatten, LayerNorm, MaxPool2D
-from pellucid.plan.plan import When
+from pellucid.plan.plan import Wait, When
 
 
 def numbers_at(address, count):
@@ -23,24 +23,32 @@ def numbers_at(address, count):
     return np.ctypeslib.as_array((ctypes.c_int64 * count).from_address(address))
 
 
-def one_thread_after_the_other(order):
-    """A way to run scripts: all that a thread does in a phase, then the next thread; ``order`` of the threads."""
-    count = len(order)
+def one_thread_after_the_other(order, going_on):
+    """A way to run scripts: all that a thread does in a phase, then the next thread.
+
+    Args:
+        order: The order of the threads.
+        going_on: Gets, for each instruction, whether two threads go on to the next step after it.
+    """
+    count, phase = len(order), []
+
+    def wait():
+        for thread in order:
+            for call, place, far, single, cursor, now in phase:
+                cursor[thread, [0, STEPS_LEFT]] = now
+                call(place + thread * far, *((0, 1) if single else (thread, count)))
+        phase.clear()
 
     def make(job, step, left, now):
         table, rows, cursors, *_ = numbers_at(job, JOB_SIZE).tolist()
         cursor = numbers_at(cursors, count * CURSOR_STRIDE // 8).reshape(count, -1)
-        cursor[:, 0], cursor[:, STEPS_LEFT] = step, left
-        phase = []
         for kernel, record, waits, apart, alone, when in numbers_at(table, rows * ROW).reshape(-1, ROW).tolist():
             if when & now:
-                phase.append((KERNEL(kernel), record, apart, alone))
-            if waits:
-                for thread in order:
-                    for call, place, far, single in phase:
-                        call(place + thread * far, *((0, 1) if single else (thread, count)))
-                phase = []
-        assert not phase
+                phase.append((KERNEL(kernel), record, apart, alone, cursor, (step, left)))
+            if waits == Wait.ALWAYS or (waits == Wait.AT_END and (count != 2 or now & When.LAST)):
+                wait()
+            going_on.append(waits == Wait.AT_END and bool(phase))
+        assert not (phase and now & When.LAST)
         cursor[0, 0] = step + 1
 
     def run(script, threads):
@@ -48,6 +56,7 @@ def one_thread_after_the_other(order):
             for step in range(first, first + steps):
                 ends = [When.FIRST * (step == first), When.LAST * (step == first + steps - 1)]
                 make(job, step, first + steps - 1 - step + ahead, When.ALWAYS | ends[0] | ends[1])
+            assert not phase
 
     return run
 
@@ -89,10 +98,36 @@ def test_no_order_of_threads_between_waits_changes_a_bit(name, large, monkeypatc
     if name == "embedding":
         x = rng.integers(0, 11, x.shape, np.int32)
     y = rng.integers(0, 3, 3 * batch)
-    results = []
+    every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch)
+
+
+def every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch):
+    """Check it; gives whether two threads went on to a next step without a wait."""
+    results, going_on = [], []
     for order in ((0,), (0, 1), (1, 0), (2, 0, 1)):
-        monkeypatch.setattr(POOL, "run", one_thread_after_the_other(order))
+        monkeypatch.setattr(POOL, "run", one_thread_after_the_other(order, going_on))
         results.append(trained(layers(), batch, x, y))
     for other in results[1:]:
         for one, same in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
+    return any(going_on)
+
+
+def halved(units, batch, monkeypatch):
+    """Whether two threads went on to a next step of a network whose first weights are halved."""
+    monkeypatch.setattr(memory, "_WORTH_SHARING", 0)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4 * batch, 541)).astype("float32"), rng.integers(0, 3, 4 * batch)
+    layers = lambda: [Input((541,)), Dense(units, "tanh"), Dense(3, "softmax")]  # noqa: E731
+    return every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch)
+
+
+# Widths of their own: plans are shared between models of one structure.
+@pytest.mark.parametrize(("units", "batch"), [(36, 16), (49, 7), (52, 21)])
+def test_two_threads_go_on_to_the_next_one_of_short_steps(units, batch, monkeypatch):
+    assert halved(units, batch, monkeypatch)
+
+
+def test_long_steps_end_with_a_wait(monkeypatch):
+    monkeypatch.setattr(loop, "_SHORT", 10_000)
+    assert not halved(37, 16, monkeypatch)

@@ -12,10 +12,10 @@ from pellucid.backends.cpu import threads
 from pellucid.backends.cpu.ahead import FEATURES, OWN_FEATURES, ROWS, Rows
 from pellucid.dtypes import int8
 from pellucid.op import Spec
-from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, part, phases
+from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, flow, part, phases
 from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
 from pellucid.plan.lifetime import aligned, chains, place
-from pellucid.plan.plan import Address, Entry, Instruction, Plan, address_of
+from pellucid.plan.plan import Address, Entry, Instruction, Plan, Wait, When, address_of
 
 # Bytes of a page: one is left free before what each thread has for itself, for a core fetches neighbouring lines, too.
 _PAGE = 4096
@@ -55,19 +55,27 @@ class Assembler:
         self._own: dict[int, int] = {}
         self._lasting: frozenset[int] = frozenset()
 
-    def freeze(self, inputs: tuple[int, ...]) -> Plan:
-        """The plan of the instructions so far."""
+    def freeze(self, inputs: tuple[int, ...], *, short: bool = False) -> Plan:
+        """The plan of the instructions so far.
+
+        Args:
+            inputs: The buffers of its inputs.
+            short: Whether it is a step so short that it is worth while to save a wait between two of them.
+        """
         sequence = self._order or range(len(self.instructions))
         parts = [[sequence[n] for n in part] for part in phases([self.instructions[i].access for i in sequence])]
-        offsets, arena = self._placed(parts, {b: n for b, n in self._sizes.items() if b not in self._own})
-        within, region = self._placed(parts, self._own)
+        flows = short and self._flows(parts)
+        offsets, arena = self._placed(parts, {b: n for b, n in self._sizes.items() if b not in self._own}, flows)
+        within, region = self._placed(parts, self._own, flows)
         region = (-(-region // _PAGE) + 1) * _PAGE if within else 0
         offsets.update({buffer: arena + _PAGE + start for buffer, start in within.items()})
         arena += region * threads.most()
         apart = lambda e: replace(e, apart=region) if e.buffer in self._own else e  # noqa: E731
-        ordered = [(i, i == part[-1]) for part in parts for i in part]
+        waits = dict.fromkeys(sequence, Wait.NEVER) | {part[-1]: Wait.ALWAYS for part in parts}
+        waits |= {part[-1]: Wait.AT_END for part in parts[-1:] if flows}
+        ordered = [replace(self.instructions[i], number=i, waits=waits[i]) for part in parts for i in part]
         return Plan(
-            tuple(replace(self.instructions[i], number=i, waits=last).with_places(apart) for i, last in ordered),
+            tuple(instruction.with_places(apart) for instruction in ordered),
             inputs,
             tuple(self._constants),
             tuple(sorted(offsets.items())),
@@ -77,12 +85,21 @@ class Assembler:
             threads.most(),
         )
 
-    def _placed(self, parts: list[list[int]], sizes: Mapping[int, int]) -> tuple[dict[int, int], int]:
-        """Where some temporaries lie, and the bytes that they need, if phases are made of these instructions."""
-        whole = {"first": 0, "last": len(parts)}
+    def _flows(self, parts: list[list[int]]) -> bool:
+        """Whether two threads need not wait between steps that are made of such phases."""
+        kept = [self.instructions[i] for i in parts[-1] if self.instructions[i].when is not When.LAST]
+        first = [self.instructions[i] for i in parts[0] if self.instructions[i].when is not When.FIRST]
+        return len(parts) > 1 and flow(*([i.between_steps for i in part] for part in (kept, first)))
+
+    def _placed(self, parts: list[list[int]], sizes: Mapping[int, int], flows: bool) -> tuple[dict[int, int], int]:
+        """Where some temporaries lie, and the bytes that they need, if phases are made of these instructions.
+
+        Where a step's last phase flows into the next one's first, what is alive in either has a place of its own.
+        """
+        whole, ends = {"first": 0, "last": len(parts)}, {0, len(parts) - 1} if flows else set()
         placed = [
-            (own, replace(lifetime, **whole) if self._lasting.intersection(own) else lifetime)
-            for own, lifetime in chains([[self.instructions[i].access for i in part] for part in parts], sizes)
+            (own, replace(time, **whole) if self._lasting.intersection(own) or ends & {time.first, time.last} else time)
+            for own, time in chains([[self.instructions[i].access for i in part] for part in parts], sizes)
         ]
         starts, needed = place([lifetime for _, lifetime in placed])
         return {buffer: start for (own, _), start in zip(placed, starts, strict=True) for buffer in own}, needed
@@ -158,6 +175,8 @@ class Assembler:
         parts: Iterable[View] = (),
         number: int | None = None,
         work: int | None = None,
+        turning: Iterable[View] = (),
+        halved: Iterable[View] = (),
     ) -> None:
         """Append a call, or put it in the place of another one.
 
@@ -172,15 +191,24 @@ class Assembler:
             parts: Of the buffers that these lie in nothing else is touched, but what is among the above.
             number: The call that this one replaces; by default, and where it is the next number, none.
             work: About how many numbers it computes, where every thread could as well compute all of them.
+            turning: What has another place in the next step.
+            halved: Matrices that it reads, of which two threads touch only their shares of the rows.
         """
         touched = dict.fromkeys(entry.buffer for entry in record if isinstance(entry, Address))
         assert not self._unwritten & touched.keys(), f"{name} would touch an image that was not computed"
         own = tuple(own)
         known = [*map(by_rows, rows), *map(by_first, numbers), *map(by_each, own), *map(part, parts)]
-        access = access_of(touched, {view.buffer for view in (*writes, *own)}, known)
+        written = {view.buffer for view in (*writes, *own)}
+        access = access_of(touched, written, known)
+        shares, turned = [by_rows(view) for view in halved], {view.buffer for view in turning}
+        parted = turned | {touch.buffer for touch in shares}
+        known = [*(touch for touch in known if touch.buffer not in parted), *shares]
+        between = access_of([b for b in touched if b not in turned], written - turned, known)
         entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
         number = self.next_number if number is None else number
-        self.instructions[number : number + 1] = [Instruction(name, kernel, entries, access, work=work)]
+        self.instructions[number : number + 1] = [
+            Instruction(name, kernel, entries, access, work=work, between=between)
+        ]
 
     def may_fetch(
         self, elements: int, shared: tuple[str, str], narrow: Entry | None, kernel: Callable[[str], int]

@@ -19,6 +19,7 @@ from __future__ import annotations
 from pellucid.alignment import ALIGNMENT
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.moves import odd_step
 from pellucid.dtypes import DType
 from pellucid.plan.barriers import ROW_BLOCK
 
@@ -67,11 +68,14 @@ def cut(inner: int) -> int:
     return min((-(-inner // ROW_BLOCK) + 1) // 2 * ROW_BLOCK, inner)
 
 
-def joining_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = ()) -> int:
+def joining_kernel(
+    dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = (), turning: bool = False
+) -> int:
     """The address of the sum of two matrices, with an ending; threads share the rows.
 
     Record: rows, columns; addresses of both, bytes of a row of them; address and row stride of the result; for each
-    leaf of the ending, and each result that it keeps, its address and row stride.
+    leaf of the ending, and each result that it keeps, its address and row stride. Where the matrices are ``turning``,
+    cursors, and the bytes from those of an even step to those of an odd one.
     """
     e = Emitter(lanes_for(dtype))
     rows, columns, first, second, width, out, out_row = (e.field() for _ in range(7))
@@ -80,6 +84,9 @@ def joining_kernel(dtype: DType, ending: Ending | None = None, motions: tuple[st
     kept = ending.expression.kept_types if ending else []
     types = [ending.expression.dtype if ending else dtype, *kept]
     results = [(out, out_row), *((e.field(), e.field()) for _ in kept)]
+    if turning:
+        odd, apart = odd_step(e), e.field()
+        first, second = (e.advance(part, odd, apart) for part in (first, second))
     low, high = e.my_share(rows, ROW_BLOCK)
     start, stop = e.b.mul(low, width), e.b.mul(high, width)
     with e.loop(start, e.smaller(e.b.add(start, I64(_AHEAD)), stop), ALIGNMENT) as offset:

@@ -21,6 +21,8 @@ from pellucid.shapes import size
 
 #: Bytes of a data set that are converted at once where the engine cannot read it in place.
 _BLOCK = 1 << 24
+# Elementary operations of a step up to which a wait between two of them counts.
+_SHORT = 4_000_000
 
 
 class CpuLoop(Loop):
@@ -88,7 +90,7 @@ class LoopPlan:
         p.replace_state(carried)
         if is_worth_sharing(work):
             repeat_small(p, [p.views[var] for var in state], self._cursors)
-        self.plan: Plan = p.freeze((*self.fixed, *self.state))
+        self.plan: Plan = p.freeze((*self.fixed, *self.state), short=work <= _SHORT)
         self._work = work
         self._idle: list[Memory] = []
         self.made = 0

@@ -111,7 +111,8 @@ class Product:
     Addresses of A, B, C; strides a_row, a_inner, b_row, c_row; for each batch loop the strides of A, B and C; then for
     each leaf of the ending, and each result that it keeps, its address and row stride. Where A is a batch in its data
     set, what :class:`~pellucid.backends.cpu.moves.BatchRows` reads; where threads share halves, the inner size of the
-    first half and the bytes from its product to that of the second; where it packs, what
+    first half, the bytes from its product to that of the second, and those from the products of an even step to those
+    of an odd one; where it packs, what
     :class:`~pellucid.backends.cpu.packing.Panel` reads; where it has strips, what
     :class:`~pellucid.backends.cpu.packing.Strips` reads; where the last few columns have their lanes along the inner
     axis, the thread's own memory for them; where it fetches, what
@@ -147,7 +148,7 @@ class Product:
         self.kept = [(e.field(), e.field()) for _ in kept]
         self.out_types = [ending.expression.dtype if ending else dtype, *kept]
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
-        self.halved = (e.field(), e.field()) if sharing == "halves" else None
+        self.halved = (e.field(), e.field(), e.field()) if sharing == "halves" else None
         self.panel = Panel(e, dtype, packing == "turned") if packing else None
         self.strips = Strips(e, dtype, self.rows) if strips else None
         #: Which axis lanes run along where few columns are left, and memory for them where it is the inner one.
@@ -188,10 +189,12 @@ class Product:
         last = e.b.icmp_signed("==", e.thread, e.minus(e.threads, I64(1)))
         return low, e.b.select(last, self.n, high)
 
-    def halves(self, cut: Value, apart: Value) -> None:
+    def halves(self, cut: Value, apart: Value, turn: Value) -> None:
         """The products of the two halves of the inner axis; threads share the blocks of rows of one after the other."""
         e, inner = self.e, self.k
         a, b, c = self.addresses
+        if self.batch_rows is not None:
+            c = e.advance(c, self.batch_rows.odd, turn)
         blocks = e.ceiling(self.m, self.rows)
         own = e.my_share(e.b.mul(blocks, I64(2)))
         with e.loop(I64(0), I64(2)) as half:

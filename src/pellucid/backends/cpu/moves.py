@@ -29,6 +29,11 @@ def _step(e: Emitter) -> Value:
     return e.load_scalar(_cursor(e), int64)
 
 
+def odd_step(e: Emitter) -> Value:
+    """1 in every second step, else 0; the next field of the record is the address of the cursors."""
+    return e.b.and_(_step(e), I64(1))
+
+
 class BatchRows:
     """The rows of the step's batch, where they lie in a data set.
 
@@ -37,13 +42,14 @@ class BatchRows:
     Attributes:
         rows: How many there are.
         order: The address of their numbers.
+        odd: 1 in every second step, else 0.
     """
 
     def __init__(self, e: Emitter) -> None:
         self.e = e
         self._cursor = _cursor(e)
         step, self.rows, order = e.load_scalar(self._cursor, int64), e.field(), e.field()
-        self.order = e.advance(order, e.b.mul(step, self.rows), I64(8))
+        self.order, self.odd = e.advance(order, e.b.mul(step, self.rows), I64(8)), e.b.and_(step, I64(1))
 
     def number(self, row: Value, order: Value = None) -> Value:
         """The number in the data set of a row of the batch, or of the one whose numbers are there."""

@@ -201,8 +201,11 @@ def _in_halves(
     (leaves, kept), (a, b, target) = ended, operands
     (rows, columns), inner, dtype = target.shape, a.shape[-1], a.dtype
     width = columns * dtype.itemsize
-    both = p.temporary(Spec((2, rows, columns), dtype))
     batch, found = p.batches.get(node.inputs[0], ("", []))
+    # In the next step they lie elsewhere, so that one of two threads may begin with it.
+    turn = 2 * rows * width if batch else 0
+    both = p.temporary(Spec((4 if turn else 2, rows, columns), dtype))
+    turning = [both] if turn else []
     record: list[Entry] = [
         rows,
         columns,
@@ -212,19 +215,21 @@ def _in_halves(
         b.strides[0],
         width,
     ]
-    record += [*found, halves.cut(inner), rows * width]
+    record += [*found, halves.cut(inner), rows * width, turn]
     if batch == "rows":
         p.halved.add(found[-1])
     memory, options = _side_by_side(p, record, operands, False, _is_across(a, columns))
     kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a), **options)
-    p.emit("matmul in halves", kernel, record, [both], own=memory, parts=[b, *(() if batch else [a])])
+    parts = [b, *(() if batch else [a])]
+    p.emit("matmul in halves", kernel, record, [both], own=memory, parts=parts, turning=turning, halved=[b])
     record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
     record += [address_of(target), target.strides[0]]
     own = [*leaves, *kept]
     record += [entry for view in own for entry in (address_of(view), view.strides[0])]
-    kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves))
+    record += [found[0], turn] if turn else []
+    kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves), turn > 0)
     name = "join" + (f"+{finish.name}" if finish else "")
-    p.emit(name, kernel, record, [target, *kept], [target, *own], work=size(target.shape))
+    p.emit(name, kernel, record, [target, *kept], [target, *own], work=size(target.shape), turning=turning)
 
 
 def _dense_axis(matrix: View) -> str:

@@ -48,8 +48,8 @@ def _repeat(p: Planner, found: Repeats, state: list[View], cursors: int) -> None
             apart = CURSOR_STRIDE if alone and entry.buffer == cursors else 0
             return replace(entry, buffer=names.get(entry.buffer, entry.buffer), apart=apart)
 
-        access = found.access(number, given.access).renamed(names)
-        p.instructions[number] = replace(given.with_places(place), access=access, alone=alone)
+        access, between = (found.access(number, a).renamed(names) for a in (given.access, given.between_steps))
+        p.instructions[number] = replace(given.with_places(place), access=access, between=between, alone=alone)
     ends: list[list[int]] = []
     for when in (When.FIRST, When.LAST):
         ends.append([])

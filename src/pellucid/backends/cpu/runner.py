@@ -15,7 +15,7 @@ from llvmlite import ir
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I1, I32, I64, POINTER, Value
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
-from pellucid.plan.plan import When
+from pellucid.plan.plan import Wait, When
 
 # Places in the shared array, a cache line (8 int64) apart.
 GENERATION, ARRIVED, RELEASED, STOP, SCRIPT, LENGTH, THREADS = (8 * i for i in range(7))
@@ -26,8 +26,8 @@ SHARED = 8 * 7
 TABLE, COUNT, CURSORS, FLUSH, TIMES = range(5)
 JOB_SIZE = 5
 
-# Places in a row of a job's table: a kernel, its record, whether threads wait for each other after it, the bytes from
-# one thread's record to the next one's, whether each thread makes all of it, and in which steps of a line it is made.
+# Places in a row of a job's table: a kernel, its record, when threads wait for each other after it (a ``Wait``), the
+# bytes from one thread's record to the next one's, whether each thread makes all of it, and in which steps of a line.
 ROW_KERNEL, ROW_RECORD, ROW_WAITS, ROW_APART, ROW_ALONE, ROW_WHEN = range(6)
 #: Numbers in such a row.
 ROW = 6
@@ -54,7 +54,7 @@ def can_watch() -> bool:
 
 
 def table_row(
-    kernel: int, record: int, *, waits: bool = True, apart: int = 0, alone: bool = False, when: When = When.ALWAYS
+    kernel: int, record: int, *, waits: int = Wait.ALWAYS, apart: int = 0, alone: bool = False, when: When = When.ALWAYS
 ) -> tuple[int, ...]:
     """A row of a job's table."""
     return kernel, record, waits, apart, alone, when
@@ -198,7 +198,7 @@ class _Writer:
             place = self.b.inttoptr(self.b.add(own, self.b.mul(i, I64(2 * 8))), POINTER) if watched else None
             with self.timed(place, 0):
                 self.instruction(row, now, thread, threads)
-            with self.timed(place, 1), self.b.if_then(self.b.icmp_signed("!=", self.number(row, ROW_WAITS), I64(0))):
+            with self.timed(place, 1), self.b.if_then(self.must_wait(row, now, threads)):
                 self.barrier(shared, threads)
 
         def step(i: Value) -> None:
@@ -220,6 +220,13 @@ class _Writer:
                 self.b.store(self.b.add(self.b.add(first, i), I64(1)), cursor)
 
         self.repeat(steps, step)
+
+    def must_wait(self, row: Value, now: Value, threads: Value) -> Value:
+        """Whether threads wait for each other after the instruction of a row of the table."""
+        waits, last = self.number(row, ROW_WAITS), self.b.and_(now, I64(When.LAST))
+        ends = self.b.or_(self.b.icmp_signed("!=", last, I64(0)), self.b.icmp_signed("!=", threads, I64(2)))
+        always, at_end = (self.b.icmp_signed("==", waits, I64(wait)) for wait in (Wait.ALWAYS, Wait.AT_END))
+        return self.b.or_(always, self.b.and_(at_end, ends))
 
     def instruction(self, row: Value, now: Value, thread: Value, threads: Value) -> None:
         """Call the kernel of a row of the table, if it is made in this step."""
