@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid import Input, Sequential, optim, set_num_threads, set_seed
-from pellucid.backends.cpu import memory, repeating, threads
+from pellucid.backends.cpu import memory, repeating, runner, threads
 from pellucid.backends.cpu.memory import Memory
 from pellucid.nn import Dense, Dropout
 from pellucid.plan.plan import Address, When
@@ -96,3 +96,15 @@ def test_what_one_thread_makes_alone_is_not_planned_for_several(made, monkeypatc
     monkeypatch.setattr(memory, "_WORTH_SHARING", 10**12)
     trained(2, 41)
     assert not repeated(made)
+
+
+def test_two_threads_wait_once_a_step_and_more_of_them_twice(made, monkeypatch):
+    monkeypatch.setattr(threads.Pace, "choose", lambda self, steps, may_share: (may_share, steps))
+    waits = {}
+    for count in (2, 3):
+        trained(count, 60)  # so many that the first weights are multiplied with in halves
+        before = int(threads.POOL._view[runner.RELEASED])
+        trained(count, 60)
+        waits[count] = int(threads.POOL._view[runner.RELEASED]) - before
+    steps, lines = 3 * 5, 3 * 2  # of each epoch the whole batches, and what is left
+    assert waits == {2: steps + lines, 3: 2 * steps}
