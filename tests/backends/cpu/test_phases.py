@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tests.backends.cpu.calls import KERNEL
 
-from pellucid import Input, Sequential, set_seed
+from pellucid import Input, Sequential, ops, set_seed
 from pellucid.backends.cpu import loop, memory
 from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT
 from pellucid.backends.cpu.runner import JOB_SIZE, ROW
 from pellucid.backends.cpu.threads import POOL
-from pellucid.nn import LSTM, BatchNorm, Conv2D, Dense, Dropout, Embedding, Flatten, LayerNorm, MaxPool2D
+from pellucid.nn import LSTM, BatchNorm, Conv2D, Dense, Dropout, Embedding, Flatten, Layer, LayerNorm, MaxPool2D
 from pellucid.plan.plan import Wait, When
 
 
@@ -80,10 +80,13 @@ NETWORKS = {
 }
 
 
-def trained(layers, batch, x, y):
+def trained(layers, batch, x, y, optimizer="momentum"):
     set_seed(0)
     model = Sequential(layers)
-    model.compile("categorical_crossentropy", "momentum", metrics=["accuracy"])
+    if y.ndim > 1:
+        model.compile("mse", optimizer)
+    else:
+        model.compile("categorical_crossentropy", optimizer, metrics=["accuracy"])
     history = model.fit(x, y, batch_size=batch, epochs=3, seed=1, verbose=0)
     return [*model.get_weights().values(), np.array(history.history["loss"])]
 
@@ -101,33 +104,56 @@ def test_no_order_of_threads_between_waits_changes_a_bit(name, large, monkeypatc
     every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch)
 
 
-def every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch):
+def every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch, **options):
     """Check it; gives whether two threads went on to a next step without a wait."""
     results, going_on = [], []
     for order in ((0,), (0, 1), (1, 0), (2, 0, 1)):
         monkeypatch.setattr(POOL, "run", one_thread_after_the_other(order, going_on))
-        results.append(trained(layers(), batch, x, y))
+        results.append(trained(layers(), batch, x, y, **options))
     for other in results[1:]:
         for one, same in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
     return any(going_on)
 
 
-def halved(units, batch, monkeypatch):
-    """Whether two threads went on to a next step of a network whose first weights are halved."""
+def went_on(hidden, batch, inputs, monkeypatch, outputs=3, **options):
+    """Whether two threads went on to a next step of a regression whose first weights are halved."""
     monkeypatch.setattr(memory, "_WORTH_SHARING", 0)
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(4 * batch, 541)).astype("float32"), rng.integers(0, 3, 4 * batch)
-    layers = lambda: [Input((541,)), Dense(units, "tanh"), Dense(3, "softmax")]  # noqa: E731
-    return every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch)
+    x, y = (rng.normal(size=(4 * batch, count)).astype("float32") for count in (inputs, outputs))
+    layers = lambda: [Input((inputs,)), *hidden(), Dense(outputs)]  # noqa: E731
+    return every_order_gives_the_same_bits(layers, batch, x, y, monkeypatch, **options)
 
 
 # Widths of their own: plans are shared between models of one structure.
 @pytest.mark.parametrize(("units", "batch"), [(36, 16), (49, 7), (52, 21)])
 def test_two_threads_go_on_to_the_next_one_of_short_steps(units, batch, monkeypatch):
-    assert halved(units, batch, monkeypatch)
+    assert went_on(lambda: [Dense(units, "tanh")], batch, 541, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("units", "outputs", "batch", "inputs", "optimizer"),
+    [((112, 64), 2, 48, 162, "adam"), ((139, 2), 2, 64, 141, "momentum"), ((136, 3, 33), 3, 64, 136, "sgd")],
+)
+def test_temporaries_of_a_step_and_the_next_one_lie_apart(units, outputs, batch, inputs, optimizer, monkeypatch):
+    hidden = lambda: [Dense(u, "tanh") for u in units]  # noqa: E731
+    assert went_on(hidden, batch, inputs, monkeypatch, outputs, optimizer=optimizer)
+
+
+class Twice(Layer):
+    """x times the transpose of some rows of a square matrix times that matrix."""
+
+    def build(self, shape):
+        self.w = self.add_parameter("w", (shape[-1], shape[-1]))
+
+    def call(self, x):
+        return ops.matmul(x, ops.transpose(ops.matmul(self.w[88:112], self.w)))
+
+
+def test_weights_of_which_other_rows_are_read_as_well_are_waited_for(monkeypatch):
+    assert not went_on(lambda: [Twice()], 4, 224, monkeypatch, optimizer="sgd")
 
 
 def test_long_steps_end_with_a_wait(monkeypatch):
     monkeypatch.setattr(loop, "_SHORT", 10_000)
-    assert not halved(37, 16, monkeypatch)
+    assert not went_on(lambda: [Dense(37, "tanh")], 16, 541, monkeypatch)

@@ -14,7 +14,7 @@ from pellucid.dtypes import int8
 from pellucid.op import Spec
 from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, flow, part, phases
 from pellucid.plan.layout import View, batch_last_strides, byte_size, dense
-from pellucid.plan.lifetime import aligned, chains, place
+from pellucid.plan.lifetime import Lifetime, aligned, chains, place
 from pellucid.plan.plan import Address, Entry, Instruction, Plan, Wait, When, address_of
 
 # Bytes of a page: one is left free before what each thread has for itself, for a core fetches neighbouring lines, too.
@@ -94,14 +94,18 @@ class Assembler:
     def _placed(self, parts: list[list[int]], sizes: Mapping[int, int], flows: bool) -> tuple[dict[int, int], int]:
         """Where some temporaries lie, and the bytes that they need, if phases are made of these instructions.
 
-        Where a step's last phase flows into the next one's first, what is alive in either has a place of its own.
+        Where a step's last phase flows into the next one's first, what either touches has a place for itself.
         """
-        whole, ends = {"first": 0, "last": len(parts)}, {0, len(parts) - 1} if flows else set()
+        accesses = [[self.instructions[i].access for i in part] for part in parts]
+        ends = accesses[0] + accesses[-1] if flows else []
+        alone = {touch.buffer for access in ends for touch in access.touches} & sizes.keys()
+        whole = {"first": 0, "last": len(parts)}
         placed = [
-            (own, replace(time, **whole) if self._lasting.intersection(own) or ends & {time.first, time.last} else time)
-            for own, time in chains([[self.instructions[i].access for i in part] for part in parts], sizes)
+            (own, replace(time, **whole) if self._lasting.intersection(own) else time)
+            for own, time in chains(accesses, {b: n for b, n in sizes.items() if b not in alone})
         ]
-        starts, needed = place([lifetime for _, lifetime in placed])
+        placed += [([buffer], Lifetime(sizes[buffer], **whole)) for buffer in sizes if buffer in alone]
+        starts, needed = place([time for _, time in placed])
         return {buffer: start for (own, _), start in zip(placed, starts, strict=True) for buffer in own}, needed
 
     @property

@@ -221,7 +221,8 @@ def _in_halves(
     memory, options = _side_by_side(p, record, operands, False, _is_across(a, columns))
     kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a), **options)
     parts = [b, *(() if batch else [a])]
-    p.emit("matmul in halves", kernel, record, [both], own=memory, parts=parts, turning=turning, halved=[b])
+    halved = [b] if a.buffer != b.buffer else []  # else it reads other rows, too
+    p.emit("matmul in halves", kernel, record, [both], own=memory, parts=parts, turning=turning, halved=halved)
     record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
     record += [address_of(target), target.strides[0]]
     own = [*leaves, *kept]
