@@ -58,6 +58,7 @@ def _repeat(p: Planner, found: Repeats, state: list[View], cursors: int) -> None
             ends[-1].append(p.next_number)
             p.copy(*(pair if when is When.FIRST else pair[::-1]))
             access = copies(buffer, own)[when is When.LAST]
-            p.instructions[-1] = replace(p.instructions[-1], access=access, alone=when is When.FIRST, when=when)
+            changed = {"access": access, "between": None, "alone": when is When.FIRST, "when": when}
+            p.instructions[-1] = replace(p.instructions[-1], **changed)
     own = (found.own - names.keys()) | set(names.values())
     p.repeat([*ends[0], *middle, *ends[1]], {buffer: rows.get(buffer) for buffer in own}, names.values())
