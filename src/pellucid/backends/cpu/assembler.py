@@ -205,9 +205,11 @@ class Assembler:
         written = {view.buffer for view in (*writes, *own)}
         access = access_of(touched, written, known)
         shares, turned = [by_rows(view) for view in halved], {view.buffer for view in turning}
-        parted = turned | {touch.buffer for touch in shares}
-        known = [*(touch for touch in known if touch.buffer not in parted), *shares]
-        between = access_of([b for b in touched if b not in turned], written - turned, known)
+        between = None
+        if shares or turned:
+            parted = turned | {touch.buffer for touch in shares}
+            known = [*(touch for touch in known if touch.buffer not in parted), *shares]
+            between = access_of([b for b in touched if b not in turned], written - turned, known)
         entries = tuple(int(x) if not isinstance(x, Address) else x for x in record)
         number = self.next_number if number is None else number
         self.instructions[number : number + 1] = [
