@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from pellucid.alignment import ALIGNMENT
 from pellucid.backends.cpu.emit import I64, Emitter, Value
-from pellucid.backends.cpu.moves import CURSOR_STRIDE, STEPS_LEFT, BatchRows
+from pellucid.backends.cpu.moves import STEPS_LEFT, BatchRows, cursor_of
 from pellucid.dtypes import int64
 from pellucid.plan.barriers import ROW_BLOCK
 from pellucid.plan.plan import Entry
@@ -73,7 +73,7 @@ class Ahead:
 
     def __init__(self, e: Emitter) -> None:
         self.e = e
-        cursor = e.advance(e.field(), e.thread, I64(CURSOR_STRIDE))
+        cursor = cursor_of(e)
         self.rows, order, self.data, self.width, how = (e.field() for _ in range(5))
         self.some_rows, self.some_features = (e.b.icmp_signed("==", how, I64(n)) for n in (OWN_ROWS, OWN_FEATURES))
         step, left = (e.load_scalar(e.b.add(cursor, I64(8 * n)), int64) for n in (0, STEPS_LEFT))

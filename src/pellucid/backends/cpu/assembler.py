@@ -71,11 +71,12 @@ class Assembler:
         offsets.update({buffer: arena + _PAGE + start for buffer, start in within.items()})
         arena += region * threads.most()
         apart = lambda e: replace(e, apart=region) if e.buffer in self._own else e  # noqa: E731
-        waits = dict.fromkeys(sequence, Wait.NEVER) | {part[-1]: Wait.ALWAYS for part in parts}
-        waits |= {part[-1]: Wait.AT_END for part in parts[-1:] if flows}
-        ordered = [replace(self.instructions[i], number=i, waits=waits[i]) for part in parts for i in part]
+        waits = {part[-1]: Wait.ALWAYS for part in parts}
+        if flows:
+            waits[parts[-1][-1]] = Wait.AT_END
+        ordered = [(i, waits.get(i, Wait.NEVER)) for part in parts for i in part]
         return Plan(
-            tuple(instruction.with_places(apart) for instruction in ordered),
+            tuple(replace(self.instructions[i], number=i, waits=wait).with_places(apart) for i, wait in ordered),
             inputs,
             tuple(self._constants),
             tuple(sorted(offsets.items())),

@@ -19,14 +19,14 @@ CURSOR_STRIDE = 64
 STEPS_LEFT = 1
 
 
-def _cursor(e: Emitter) -> Value:
+def cursor_of(e: Emitter) -> Value:
     """The address of this thread's cursor; the next field of the record is that of the first one."""
     return e.advance(e.field(), e.thread, I64(CURSOR_STRIDE))
 
 
 def _step(e: Emitter) -> Value:
     """The number of the step; the next field of the record is the address of the cursors."""
-    return e.load_scalar(_cursor(e), int64)
+    return e.load_scalar(cursor_of(e), int64)
 
 
 def odd_step(e: Emitter) -> Value:
@@ -47,7 +47,7 @@ class BatchRows:
 
     def __init__(self, e: Emitter) -> None:
         self.e = e
-        self._cursor = _cursor(e)
+        self._cursor = cursor_of(e)
         step, self.rows, order = e.load_scalar(self._cursor, int64), e.field(), e.field()
         self.order, self.odd = e.advance(order, e.b.mul(step, self.rows), I64(8)), e.b.and_(step, I64(1))
 

@@ -48,7 +48,7 @@ def _repeat(p: Planner, found: Repeats, state: list[View], cursors: int) -> None
             apart = CURSOR_STRIDE if alone and entry.buffer == cursors else 0
             return replace(entry, buffer=names.get(entry.buffer, entry.buffer), apart=apart)
 
-        access, between = (found.access(number, a).renamed(names) for a in (given.access, given.between_steps))
+        access, between = (a and found.access(number, a).renamed(names) for a in (given.access, given.between))
         p.instructions[number] = replace(given.with_places(place), access=access, between=between, alone=alone)
     ends: list[list[int]] = []
     for when in (When.FIRST, When.LAST):
@@ -58,7 +58,6 @@ def _repeat(p: Planner, found: Repeats, state: list[View], cursors: int) -> None
             ends[-1].append(p.next_number)
             p.copy(*(pair if when is When.FIRST else pair[::-1]))
             access = copies(buffer, own)[when is When.LAST]
-            changed = {"access": access, "between": None, "alone": when is When.FIRST, "when": when}
-            p.instructions[-1] = replace(p.instructions[-1], **changed)
+            p.instructions[-1] = replace(p.instructions[-1], access=access, alone=when is When.FIRST, when=when)
     own = (found.own - names.keys()) | set(names.values())
     p.repeat([*ends[0], *middle, *ends[1]], {buffer: rows.get(buffer) for buffer in own}, names.values())
