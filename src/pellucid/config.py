@@ -37,7 +37,9 @@ PROGRESS = Setting(
     "PELLUCID_PROGRESS", "auto", "progress display of fit: auto, bar, lines or off (which also hushes the CPU engine)"
 )
 CPU_FEATURES = Setting(
-    "PELLUCID_CPU_FEATURES", "all", "instructions that the CPU engine may use: all, avx2 or sse; read once per process"
+    "PELLUCID_CPU_FEATURES",
+    "all",
+    "instructions that the CPU engine may use: all, avx512 (no matrix unit), avx2 or sse; read once per process",
 )
 
 SETTINGS = (DATA, CACHE, BACKEND, THREADS, OPENMP_THREADS, VERIFY, PROGRESS, CPU_FEATURES)

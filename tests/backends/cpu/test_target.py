@@ -94,7 +94,7 @@ class Features(dict):
     """What LLVM says about a processor."""
 
     def __init__(self, *present):
-        super().__init__({name: name in present for name in ("sse4.2", "avx2", "avx512f")})
+        super().__init__({name: name in present for name in ("sse4.2", "avx2", "avx512f", *present)})
 
     def flatten(self):
         return ",".join(self)
@@ -111,13 +111,30 @@ def test_by_default_kernels_use_all_that_the_processor_has(monkeypatch, fresh, f
     assert fresh() == Processor("abacus", "sse4.2,avx2,avx512f", width)
 
 
-@pytest.mark.parametrize(("chosen", "expected"), [("avx2", ("x86-64-v3", 32)), ("sse", ("x86-64-v2", 16))])
+@pytest.mark.parametrize(("width", "features", "expected"), [
+    ("avx512f", ("amx-tile", "amx-bf16"), True),
+    ("avx512f", ("amx-tile",), False),
+    ("avx2", ("amx-tile", "amx-bf16"), False),
+])  # fmt: skip
+def test_a_matrix_unit_multiplies_bfloat16_and_has_wide_registers_beside_it(
+    monkeypatch, fresh, width, features, expected
+):
+    monkeypatch.delenv("PELLUCID_CPU_FEATURES", raising=False)
+    monkeypatch.setattr(target.llvm, "get_host_cpu_features", lambda: Features(width, *features))
+    assert fresh().matrix_unit is expected
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"), [("avx512", ("x86-64-v4", 64)), ("avx2", ("x86-64-v3", 32)), ("sse", ("x86-64-v2", 16))]
+)
 def test_the_environment_restricts_them(monkeypatch, fresh, chosen, expected):
     monkeypatch.setenv("PELLUCID_CPU_FEATURES", chosen)
     monkeypatch.setattr(target, "is_x86", lambda: True)
-    monkeypatch.setattr(target.llvm, "get_host_cpu_features", lambda: Features("sse4.2", "avx2", "avx512f"))
+    monkeypatch.setattr(
+        target.llvm, "get_host_cpu_features", lambda: Features("sse4.2", "avx2", "avx512vl", "amx-tile", "amx-bf16")
+    )
     found = fresh()
-    assert (found.name, found.vector_bytes, found.features) == (*expected, "")
+    assert (found.name, found.vector_bytes, found.features, found.matrix_unit) == (*expected, "", False)
 
 
 def test_a_processor_that_lacks_what_is_asked_for_is_an_error(monkeypatch, fresh):
@@ -135,7 +152,9 @@ def test_a_processor_that_lacks_what_is_asked_for_is_an_error(monkeypatch, fresh
 
 def test_an_unknown_family_is_an_error_that_lists_the_known_ones(monkeypatch, fresh):
     monkeypatch.setenv("PELLUCID_CPU_FEATURES", "avx3")
-    with pytest.raises(ConfigurationError, match=r"Unknown value of PELLUCID_CPU_FEATURES 'avx3'.*all, avx2, sse"):
+    with pytest.raises(
+        ConfigurationError, match=r"Unknown value of PELLUCID_CPU_FEATURES 'avx3'.*all, avx2, avx512, sse"
+    ):
         fresh()
 
 
@@ -143,7 +162,7 @@ def runs_here(family):
     return target.is_x86() and target.llvm.get_host_cpu_features().get(target._FAMILIES[family][1])
 
 
-@pytest.mark.parametrize(("family", "width"), [("avx2", 32), ("sse", 16)])
+@pytest.mark.parametrize(("family", "width"), [("avx512", 64), ("avx2", 32), ("sse", 16)])
 def test_kernels_of_a_family_lie_beside_those_of_the_processor(tmp_path, family, width):
     if not runs_here(family):
         pytest.skip(f"this processor cannot run code for {family}")

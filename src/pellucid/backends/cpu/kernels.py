@@ -20,6 +20,7 @@ from pellucid.backends.cpu import (
     moves,
     rows,
     target,
+    tile_product,
     transposing,
     windows,
     winograd,
@@ -45,6 +46,7 @@ reduce_kernel = kept(elementwise.reduce_kernel)
 columns_kernel = kept(elementwise.columns_kernel)
 matmul_kernel = kept(matmul.matmul_kernel)
 single_row_kernel = kept(matmul.single_row_kernel)
+tile_product_kernel = kept(tile_product.tile_product_kernel)
 joining_kernel = kept(halves.joining_kernel)
 column_sums_kernel = kept(halves.column_sums_kernel)
 along_axis_kernel = kept(index.along_axis_kernel)

@@ -149,24 +149,35 @@ class Product:
         self.out_types = [ending.expression.dtype if ending else dtype, *kept]
         self.batch, self.batch_rows = batch, BatchRows(e) if batch else None
         self.halved = (e.field(), e.field(), e.field()) if sharing == "halves" else None
-        self.panel = Panel(e, dtype, packing == "turned") if packing else None
-        self.strips = Strips(e, dtype, self.rows) if strips else None
-        #: Which axis lanes run along where few columns are left, and memory for them where it is the inner one.
-        self.narrow = dense if across or (dense == "rows" and narrow.is_possible(dtype) and packing != "turned") else ""
-        self.few_memory = e.own_memory() if self.narrow == "inner" else I64(0)
+        self.read_own_memory(packing, across, strips)
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
         self.by_columns, self.large = sharing == "columns", large
         self.chunk = _FETCHING if fetching == ROWS or strips else _ASKING
         self.ahead = Ahead(e) if fetching == ROWS else None
         self.next_batch = NextBatch(e, self.batch_rows) if fetching == FEATURES and self.batch_rows else None
 
+    def read_own_memory(self, packing: str, across: bool, strips: bool) -> None:
+        """The memory that each thread has for itself; the arguments are those of :func:`matmul_kernel`."""
+        e, dtype, turned = self.e, self.dtype, packing == "turned"
+        self.panel = Panel(e, dtype, turned) if packing else None
+        self.strips = Strips(e, dtype, self.rows) if strips else None
+        #: Which axis lanes run along where few columns are left, and memory for them where it is the inner one.
+        self.narrow = (
+            self.dense if across or (self.dense == "rows" and narrow.is_possible(dtype) and not turned) else ""
+        )
+        self.few_memory = e.own_memory() if self.narrow == "inner" else I64(0)
+
     def write(self) -> int:
         """The whole kernel; its address."""
+        self.body()
+        return self.e.finish()
+
+    def body(self) -> None:
+        """What this thread does."""
         if self.halved is not None:
             self.halves(*self.halved)
         else:
             self.nest(0, *self.addresses)
-        return self.e.finish()
 
     def nest(self, loop: int, a: Value, b: Value, c: Value) -> None:
         """The loops over batches."""

@@ -194,6 +194,11 @@ class Planner(Assembler):
         """Whether a variable is old state, which the step replaces by new one."""
         return var in self._carried
 
+    @property
+    def is_training(self) -> bool:
+        """Whether the plan replaces old state by new one."""
+        return bool(self._carried)
+
     def is_cut_by_samples(self, node: Node) -> bool:
         """Whether a product of matrices that the step computes is made in halves of its inner axis, the samples."""
         if node.op.name != "matmul" or node.output.spec.ndim != 2:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pellucid.backends.cpu import halves, kernels, narrow, packing
 from pellucid.backends.cpu import matmul as product
-from pellucid.backends.cpu.elementwise import motion
+from pellucid.backends.cpu.elementwise import Ending, motion
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.tasks import Finish
+from pellucid.backends.cpu.tile_extent import Extent
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
@@ -77,13 +79,51 @@ def _whole(
         # Every thread reads the whole right operand.
         by_rows, parts = ([], matrices) if by_columns else (matrices, [])
         parts = [*parts, _matrix(operands[1])]
-        own, options = _side_by_side(p, record, operands, turned, across)
         shared, work = ("columns" if by_columns else "rows", batch), None if batch else rows * columns * inner
-        kernel = kernels.matmul_kernel(*form, "", *shared, dense, **options)
-        fetching = lambda way: kernels.matmul_kernel(*form, way, *shared, dense, **options)  # noqa: E731
         few = batch == "inner" and columns <= product.block_columns(a.dtype)
-        p.may_fetch(rows * columns, shared, address_of(a) if few else None, fetching)
+        own, write, tiled = _multiplying(p, record, operands, form[2:], shared, turned=turned, across=across)
+        name, kernel = name.replace("matmul", "tiles", 1) if tiled else name, write("")
+        p.may_fetch(rows * columns, shared, address_of(a) if few and not tiled else None, write)
     p.emit(name, kernel, record, [target, *kept], by_rows, own=own, parts=parts, work=work)
+
+
+def _multiplying(
+    p: Planner,
+    record: list[Entry],
+    operands: list[View],
+    ended: tuple[Ending | None, tuple[str, ...]],
+    shared: tuple[str, str],
+    *,
+    turned: bool,
+    across: bool,
+) -> tuple[list[View], Callable[[str], int], bool]:
+    """How two matrices are multiplied: in training on the matrix unit, where that takes less time; else by vectors.
+
+    Predictions are made by vectors, so that a row has the same bits in a batch of any size.
+
+    Args:
+        p: The plan in the making.
+        record: The product's record, which is told of memory.
+        operands: Its operands and its result.
+        ended: Its ending, and how the leaves of that move.
+        shared: What threads share, and which axis of the left operand the rows of the batch are.
+        turned: Whether the right operand lies column by column.
+        across: Whether the last few columns may have their lanes along the inner axis.
+
+    Returns:
+        Memory of each thread's own, what gives the kernel by the way in which it fetches, and whether the unit is used.
+    """
+    (a, b, target), dense = operands, _dense_axis(operands[0])
+    (rows, columns), inner = target.shape[-2:], a.shape[-1]
+    extent = Extent(rows, columns, inner, dense, turned)
+    readable = turned or b.strides[-1] == b.dtype.itemsize
+    if p.is_training and readable and extent.is_worth_it(a.dtype):
+        own = _memory(p, record, extent.bytes)
+        record += [extent.kept_blocks, extent.most_steps]
+        last = dense, turned, extent.streams
+        return own, lambda way: kernels.tile_product_kernel(*ended, way, *shared, *last), True
+    own, options = _side_by_side(p, record, operands, turned, across)
+    return own, lambda way: kernels.matmul_kernel(a.dtype, 0, *ended, way, *shared, dense, **options), False
 
 
 def _is_by_columns(p: Planner, node: Node, finish: Finish | None) -> bool:
@@ -198,7 +238,7 @@ def _in_halves(
     p: Planner, node: Node, finish: Finish | None, ended: tuple[list[View], list[View]], operands: list[View]
 ) -> None:
     """A product whose inner axis is cut in two, and the sum of both halves with the ending, its leaves and results."""
-    (leaves, kept), (a, b, target) = ended, operands
+    a, b, target = operands
     (rows, columns), inner, dtype = target.shape, a.shape[-1], a.dtype
     width = columns * dtype.itemsize
     batch, found = p.batches.get(node.inputs[0], ("", []))
@@ -218,19 +258,35 @@ def _in_halves(
     record += [*found, halves.cut(inner), rows * width, turn]
     if batch == "rows":
         p.halved.add(found[-1])
-    memory, options = _side_by_side(p, record, operands, False, _is_across(a, columns))
-    kernel = kernels.matmul_kernel(dtype, 0, sharing="halves", batch=batch, dense=_dense_axis(a), **options)
+    shared, across = ("halves", batch), _is_across(a, columns)
+    own, write, tiled = _multiplying(p, record, operands, (None, ()), shared, turned=False, across=across)
     parts = [b, *(() if batch else [a])]
     halved = [b] if a.buffer != b.buffer else []  # else it reads other rows, too
-    p.emit("matmul in halves", kernel, record, [both], own=memory, parts=parts, turning=turning, halved=halved)
-    record = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
+    name = "tiles in halves" if tiled else "matmul in halves"
+    p.emit(name, write(""), record, [both], own=own, parts=parts, turning=turning, halved=halved)
+    _join(p, finish, ended, both, target, [found[0], turn] if turn else [])
+
+
+def _join(
+    p: Planner,
+    finish: Finish | None,
+    ended: tuple[list[View], list[View]],
+    both: View,
+    target: View,
+    turn: list[Entry],
+) -> None:
+    """The sum of two halves' products with its ending; ``turn`` says where they lie in an odd step, if elsewhere."""
+    (leaves, kept), (rows, columns), width = ended, target.shape, both.strides[-2]
+    record: list[Entry] = [rows, columns, address_of(both), Address(both.buffer, rows * width), width]
     record += [address_of(target), target.strides[0]]
     own = [*leaves, *kept]
     record += [entry for view in own for entry in (address_of(view), view.strides[0])]
-    record += [found[0], turn] if turn else []
-    kernel = kernels.joining_kernel(dtype, finish.ending if finish else None, _motions(leaves), turn > 0)
+    record += turn
+    kernel = kernels.joining_kernel(target.dtype, finish.ending if finish else None, _motions(leaves), bool(turn))
     name = "join" + (f"+{finish.name}" if finish else "")
-    p.emit(name, kernel, record, [target, *kept], [target, *own], work=size(target.shape), turning=turning)
+    p.emit(
+        name, kernel, record, [target, *kept], [target, *own], work=size(target.shape), turning=[both] if turn else []
+    )
 
 
 def _dense_axis(matrix: View) -> str:

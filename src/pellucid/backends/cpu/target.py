@@ -50,15 +50,21 @@ class Processor:
         name: LLVM's name of the processor, or of a family of processors.
         features: Instructions that it has or lacks beside those of its name, in LLVM's notation.
         vector_bytes: Bytes of the widest vector register.
+        matrix_unit: Whether it multiplies squares of bfloat16.
     """
 
     name: str
     features: str
     vector_bytes: int
+    matrix_unit: bool = False
 
 
 #: Families that the engine can be restricted to, and an instruction set that a processor must have to run their code.
-_FAMILIES = {"avx2": (Processor("x86-64-v3", "", 32), "avx2"), "sse": (Processor("x86-64-v2", "", 16), "sse4.2")}
+_FAMILIES = {
+    "avx512": (Processor("x86-64-v4", "", 64), "avx512vl"),
+    "avx2": (Processor("x86-64-v3", "", 32), "avx2"),
+    "sse": (Processor("x86-64-v2", "", 16), "sse4.2"),
+}
 
 
 @lru_cache(maxsize=1)
@@ -72,7 +78,8 @@ def processor() -> Processor:
     chosen = config.CPU_FEATURES.read()
     if chosen == "all":
         width = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
-        return Processor(name, features.flatten(), width)
+        matrix_unit = width == 64 and bool(features.get("amx-tile") and features.get("amx-bf16"))
+        return Processor(name, features.flatten(), width, matrix_unit)
     if chosen not in _FAMILIES:
         raise unknown_name(f"value of {config.CPU_FEATURES.variable}", chosen, ("all", *_FAMILIES))
     family, needed = _FAMILIES[chosen]
