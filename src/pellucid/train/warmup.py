@@ -74,10 +74,12 @@ def usual() -> Iterator[Usual]:
         yield Usual(f"classifier, {optimizer()!r}", partial(_perceptron, "relu", optimizer))
     yield Usual("classifier with dropout, classes as vectors", partial(_perceptron, "relu", Adam, 0.2, True))
     yield Usual("classifier with wide layers", _wide)
+    for optimizer in (Adam, SGD):
+        yield Usual(f"classifier with large batches, {optimizer()!r}", partial(_large, optimizer))
     yield Usual("yes or no", _decision)
     for activation in ("relu", "tanh"):
         yield Usual(f"regression, {activation}", partial(_regression, activation))
-    yield Usual("LeNet-5", partial(_images, 6, 16))
+    yield Usual("LeNet-5", partial(_images, 6, 16, batch=128))
     yield Usual("LeNet-5, tanh and mean pooling", partial(_images, 6, 16, activation="tanh", pooling=AvgPool2D))
     yield Usual("convolutions of 32 and 64 channels", partial(_images, 32, 64, taps=3))
     yield Usual("convolutions with batch normalisation", partial(_images, 32, 32, taps=3, between=BatchNorm))
@@ -132,12 +134,18 @@ def _wide() -> None:
     _classify((784,), [Dense(width, activation="relu") for width in (244, 196)])
 
 
+def _large(optimizer: Callable[[], Optimizer]) -> None:
+    """Layers and batches whose products a matrix unit makes, if there is one."""
+    _classify((784,), [Dense(width, activation="relu") for width in (400, 120, 84)], optimizer, batch=128)
+
+
 def _images(
     *channels: int,
     taps: int = 5,
     activation: str = "relu",
     pooling: Callable[[int], Any] = MaxPool2D,
     between: Callable[[], Any] | None = None,
+    batch: int = 64,
 ) -> None:
     """Convolutions with pooling, then dense layers."""
     hidden: list[Any] = []
@@ -145,7 +153,7 @@ def _images(
         hidden += [Conv2D(count, taps, padding="same", activation=activation)]
         hidden += [between()] if between else []
         hidden += [pooling(2)]
-    _classify((12, 12, 1), [*hidden, Flatten(), Dense(192, activation=activation)])
+    _classify((12, 12, 1), [*hidden, Flatten(), Dense(192, activation=activation)], batch=batch)
 
 
 def _classify(
@@ -153,6 +161,7 @@ def _classify(
     hidden: Sequence[Any],
     optimizer: Callable[[], Optimizer] = Adam,
     one_hot: bool = False,
+    batch: int = 64,
 ) -> None:
     """Classes, as numbers or as vectors, from features of the usual types."""
     model = Sequential([Input(shape), *hidden, Dense(_CLASSES, activation="softmax")])
@@ -160,7 +169,7 @@ def _classify(
     r = np.random.default_rng(0)
     x, y = r.normal(size=(160, *shape)), r.integers(0, _CLASSES, 160)
     for dtype in (np.float32, np.float64):
-        _use(model, x.astype(dtype), np.eye(_CLASSES, dtype=dtype)[y] if one_hot else y, 64)
+        _use(model, x.astype(dtype), np.eye(_CLASSES, dtype=dtype)[y] if one_hot else y, batch)
 
 
 def _regression(activation: str) -> None:

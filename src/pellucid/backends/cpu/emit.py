@@ -296,15 +296,9 @@ class Emitter:
         """One element."""
         self.b.store(self._to_memory(value, dtype), self.pointer(address), align=dtype.itemsize)
 
-    def prefetch(self, address: Value, write: bool = False, near: bool = False) -> None:
-        """Ask for a cache line that will soon be read, or replaced; the address may lie anywhere.
-
-        Args:
-            address: Where it lies.
-            write: Whether it will be replaced.
-            near: Whether it will be read at once, and shall come into the first cache.
-        """
-        level, data = I32(3 if write or near else 2), I32(1)
+    def prefetch(self, address: Value, write: bool = False) -> None:
+        """Ask for a cache line that will soon be read, or replaced; the address may lie anywhere."""
+        level, data = I32(3 if write else 2), I32(1)
         self.intrinsic("llvm.prefetch.p0", ir.VoidType(), self.pointer(address), I32(int(write)), level, data)
 
     def beside(self, address: Value, vector: int, dtype: DType) -> Value:
