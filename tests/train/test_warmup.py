@@ -32,7 +32,7 @@ layers = [Conv2D(6, 5, padding="same", activation="relu"), MaxPool2D(2), Conv2D(
 layers += [MaxPool2D(2), Flatten(), Dense(120, activation="relu"), Dense(84, activation="relu")]
 model = Sequential([Input((28, 28, 1)), *layers, Dense(7, activation="softmax")])
 model.compile("categorical_crossentropy", "adam", ["accuracy"], backend="cpu")
-x, y = np.random.default_rng(0).normal(size=(150, 28, 28, 1)).astype("float32"), np.arange(150) % 7
+x, y = np.random.default_rng(0).normal(size=(160, 28, 28, 1)).astype("float32"), np.arange(160) % 7
 model.fit(x, y, batch_size=128, validation_split=0.2, verbose=0)
 print(target.EFFORT.kernels)
 """

@@ -79,7 +79,7 @@ def usual() -> Iterator[Usual]:
     yield Usual("yes or no", _decision)
     for activation in ("relu", "tanh"):
         yield Usual(f"regression, {activation}", partial(_regression, activation))
-    yield Usual("LeNet-5", partial(_images, 6, 16, batch=128))
+    yield Usual("LeNet-5", partial(_images, 6, 16, large=True))
     yield Usual("LeNet-5, tanh and mean pooling", partial(_images, 6, 16, activation="tanh", pooling=AvgPool2D))
     yield Usual("convolutions of 32 and 64 channels", partial(_images, 32, 64, taps=3))
     yield Usual("convolutions with batch normalisation", partial(_images, 32, 32, taps=3, between=BatchNorm))
@@ -145,15 +145,17 @@ def _images(
     activation: str = "relu",
     pooling: Callable[[int], Any] = MaxPool2D,
     between: Callable[[], Any] | None = None,
-    batch: int = 64,
+    large: bool = False,
 ) -> None:
-    """Convolutions with pooling, then dense layers."""
+    """Convolutions with pooling, then dense layers; large images and batches have products for a matrix unit."""
+    side, dense, batch = (20, (120, 84), 128) if large else (12, (192,), 64)
     hidden: list[Any] = []
     for count in channels:
         hidden += [Conv2D(count, taps, padding="same", activation=activation)]
         hidden += [between()] if between else []
         hidden += [pooling(2)]
-    _classify((12, 12, 1), [*hidden, Flatten(), Dense(192, activation=activation)], batch=batch)
+    hidden += [Flatten(), *(Dense(width, activation=activation) for width in dense)]
+    _classify((side, side, 1), hidden, batch=batch)
 
 
 def _classify(
