@@ -8,7 +8,7 @@ from tests.backends.cpu.guards import at_the_end_of_memory
 
 from pellucid import Input, Sequential, Tensor, backends, compile, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import halves, matrix_unit
-from pellucid.backends.cpu.tile_extent import Extent
+from pellucid.backends.cpu.tile_extent import BLOCK_BYTES, Extent
 from pellucid.backends.cpu.tile_operands import STEP
 from pellucid.backends.loop import LoopData, LoopForm
 from pellucid.dtypes import float32, float64
@@ -38,7 +38,7 @@ def always(monkeypatch):
     set_num_threads(None)
 
 
-def repeated(function, arrays, steps=2, state=None):
+def repeated(function, arrays, steps=2):
     """What a loop leaves that computes a function of arrays and keeps its result; the names of the plan."""
     specs = [Spec(a.shape, a.dtype) for a in arrays]
     out = trace(function, *specs).graph.outputs[0].spec
@@ -194,10 +194,43 @@ def test_float64_and_small_products_are_made_by_vectors():
     assert not Extent(128, 10, 500, "inner", False).is_worth_it(float32)
 
 
+@pytest.mark.parametrize("sizes", [(32, 32, 1500), (17, 30, 1025), (40, 33, 2100)])
+def test_the_halves_of_a_long_inner_axis_have_memory_for_the_blocks_of_one_part(always, monkeypatch, sizes):
+    """As a whole it has several parts, each half has one."""
+    rows, columns, inner = sizes
+    monkeypatch.setattr(halves, "are_worth_it", lambda *sizes: True)
+    r = np.random.default_rng(0)
+    x, w = (r.normal(size=shape).astype("float32") for shape in ((rows, inner), (inner, columns)))
+
+    def step(x, w):
+        z = ops.matmul(ops.tanh(x), w)
+        return z, w + 0.0 * z[0, 0]
+
+    graph = rewrite(trace(step, *(Spec(a.shape, a.dtype) for a in (x, w))).graph)
+    bits = set()
+    for count in (1, 2, 3, 8):
+        set_num_threads(count)
+        loop = backends.get("cpu").compile_loop(graph, LoopForm(rows=1, carried=(0,)))
+        run = loop.start(LoopData([x], np.tile(np.arange(rows), 20), state=[w.copy()]))
+        while run.done < run.steps:
+            run.advance(run.steps - run.done)
+        assert "tiles in halves" in [i.name for made in loop._made.values() for i in made.plan.instructions]
+        bits |= {z.tobytes() for z in run.logs[0]}
+    assert len(bits) == 1
+    exact = np.tanh(x.astype("float64")) @ w.astype("float64")
+    np.testing.assert_allclose(run.logs[0][0], exact, rtol=2e-5, atol=1e-5 * np.sqrt(inner))
+
+
 @pytest.mark.parametrize("size", [(64, 100, 784), (10_000, 500, 500), (10_000, 100, 8000), (32, 32, 100_000)])
 def test_memory_for_parts_stays_within_what_a_core_has(size):
     for dense, turned in (("inner", False), ("rows", True)):
         extent = Extent(*size, dense, turned)
         parts = (2 + extent.kept_blocks) * extent.most_steps * STEP
         assert parts < 1 << 21
-        assert extent.bytes >= parts
+        assert extent.bytes >= parts + 2 * BLOCK_BYTES
+    assert Extent(32, 32, 1500, "inner", False).bytes >= Extent(32, 32, 1000, "inner", False).bytes
+
+
+def test_results_of_many_blocks_are_not_kept_until_a_long_inner_axis_ends():
+    assert Extent(60_000, 96, 1000, "inner", False).is_worth_it(float32)
+    assert not Extent(60_000, 96, 2048, "inner", False).is_worth_it(float32)

@@ -9,6 +9,9 @@ more than 8. Of the nine products of the parts of x and y six are added. The oth
 2^-22 |x y|, of either sign: about what rounding x y once to float32 may lose. (Henry, Tang and Heinecke 2019,
 "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations", arXiv:1904.06376.)
 
+This holds from about 2^-102 (2e-31) on: parts nearer to 0 than 2^-126 count as 0, as all such numbers do in loops. What
+splits relies on that: a last part that has bits behind its first 16 would spill them into its neighbour.
+
 A tile holds pairs of neighbours of the inner axis in 32 bits. Which numbers are neighbours is free, as long as both
 operands agree: here number k of a step of 32 goes with number k + 16, so that a pair is made of two registers without
 moving anything between lanes.

@@ -15,8 +15,8 @@ from pellucid.plan.lifetime import aligned
 #: Bytes of a block of results, and of a row of it; bytes of the addresses of a step's numbers of the inner axis.
 BLOCK_BYTES, BLOCK_ROW, LINES = 4 * TILE, 2 * WIDTH, INNER * 8
 # Steps of the inner axis that are split at once, and bytes of the kept operand's parts at most: a core's second cache
-# must hold them.
-_STEPS, _KEPT = 32, 640 << 10
+# must hold them. Bytes of blocks of results at most.
+_STEPS, _KEPT, _MOST_SUMS = 32, 640 << 10, 4 << 20
 # Cycles of a product of two tiles; of splitting a pair of registers, where elements lie in the tiles' rows and where
 # they lie across; of ending and storing a row of a block.
 _MULTIPLYING, _SPLITTING, _TURNING, _ENDING = 20, 14, 25, 13
@@ -63,10 +63,19 @@ class Extent:
     @property
     def bytes(self) -> int:
         """Bytes of memory that a thread needs for itself."""
+        parts = (2 + self.kept_blocks) * self.most_steps * STEP
+        return aligned(parts + self.most_steps * LINES + self._sums)
+
+    @property
+    def _sums(self) -> int:
+        """Bytes of blocks of results: two that take turns, or all where the inner axis has several parts.
+
+        In halves of the inner axis it may have one part, though it has several as a whole.
+        """
         steps = -(-self.inner // INNER)
         streamed = self.rows if self.streams == "left" else self.columns
-        sums = 2 if steps <= _STEPS else -(-streamed // BLOCK) * self.kept_blocks
-        return aligned((2 + self.kept_blocks) * self.most_steps * STEP + self.most_steps * LINES + sums * BLOCK_BYTES)
+        several = -(-streamed // BLOCK) * self.kept_blocks if steps > _STEPS else 0
+        return max(2, several) * BLOCK_BYTES
 
     @property
     def _splitting(self) -> tuple[float, float]:
@@ -81,7 +90,9 @@ class Extent:
 
     def is_worth_it(self, dtype: DType) -> bool:
         """Whether a product takes less time on a matrix unit."""
-        if dtype != float32 or not self.dense or min(self.rows, self.columns) < ROWS or not is_available():
+        if dtype != float32 or not self.dense or not is_available():
+            return False
+        if min(self.rows, self.columns) < ROWS or self._sums > _MOST_SUMS:
             return False
         tiles = math.prod(-(-size // ROWS) for size in (self.rows, self.columns)) * -(-self.inner // INNER)
         ending = _ENDING * self.rows * -(-self.columns // BLOCK)

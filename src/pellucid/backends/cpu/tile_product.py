@@ -243,9 +243,12 @@ class TileProduct(Product):
         """Sum the results of a row once more, number by number, that are not finite."""
         e, zero, (a, b, _) = self.e, self.e.constant(0, self.dtype), self.operands
         places = [e.beside(here, v, self.dtype) for v in range(len(masks))]
-        found = [self._not_finite(e.load(place, self.dtype)) for place in places]
+        found = [
+            e.b.and_(self._not_finite(e.load(place, self.dtype)), mask)
+            for place, mask in zip(places, masks, strict=True)
+        ]
         kind = ir.IntType(e.lanes)
-        wrong = e.b.bitcast(e.b.or_(*found), kind)
+        wrong = e.b.bitcast(e.b.or_(found[0], found[1]), kind)
         with e.b.if_then(e.b.icmp_unsigned("!=", wrong, kind(0)), likely=False):
             start = self.left_row(a, row)
             for v, (place, mask) in enumerate(zip(places, masks, strict=True)):
