@@ -134,8 +134,10 @@ _ABOUT_KERNELS = (
     "Single products, ours as steps of a native loop as in a training, in GFLOP/s (multiplications with a border's "
     "zeros are not counted), and their share of the peak, which a kernel of independent multiply-adds in registers "
     "showed in turns with them. What is counted is the sum tap by tap: where Pellucid needs fewer multiplications "
-    "(3 x 3 kernels of 16 channels or more, [decision 0027](decisions/0027-winograd-with-a-way-back.md)) a share can "
-    "exceed 100 %. PyTorch: the operation on its own, images in the quicker layout."
+    "(3 x 3 kernels of 16 channels or more, [decision 0027](decisions/0027-winograd-with-a-way-back.md)), or makes "
+    "them on a matrix unit (products of matrices where there is one, "
+    "[decision 0037](decisions/0037-products-on-the-matrix-unit.md)), a share can exceed 100 %. PyTorch: the operation "
+    "on its own, images in the quicker layout."
 )
 _ABOUT_ESTIMATORS = (
     "Milliseconds of a whole `fit` as a user of scikit-learn calls it: checks of parameters and data, initial values, "
