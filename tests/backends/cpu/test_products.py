@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.backends.cpu.guards import at_the_end_of_memory
+from tests.backends.cpu.operands import ENDINGS, operands
 
 from pellucid import Input, Sequential, Tensor, backends, compile, nn, ops, optim, set_num_threads, set_seed
 from pellucid.backends.cpu import matmul, narrow, packing, products, target, threads
@@ -14,11 +15,6 @@ from pellucid.graph import trace
 from pellucid.op import Spec
 
 SIZES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 20, 31, 33, 47, 48, 49, 52, 60, 64, 65, 92, 100, 130, 244])
-ENDINGS = {
-    "none": lambda z, b: z,
-    "bias and activation": lambda z, b: ops.relu(z + b),
-    "of the result's shape": lambda z, b: z * z - 0.5 * b,
-}
 
 
 @pytest.fixture
@@ -37,17 +33,9 @@ def shared(monkeypatch):
 
 def product(rows, columns, inner, turned, ending, kind, seed=0):
     """A function of three arrays, these arrays, and its result in float64."""
-    r = np.random.default_rng(seed)
-    a = r.normal(size=(inner, rows) if "a" in turned else (rows, inner)).astype(kind)
-    b = r.normal(size=(columns, inner) if "b" in turned else (inner, columns)).astype(kind)
-    c = r.normal(size=(rows, columns) if ending == "of the result's shape" else columns).astype(kind)
-
-    def function(a, b, c):
-        left, right = a.T if "a" in turned else a, b.T if "b" in turned else b
-        return ENDINGS[ending](ops.matmul(left, right), c)
-
-    exact = (a.T if "a" in turned else a).astype("float64") @ (b.T if "b" in turned else b).astype("float64")
-    return function, (a, b, c), np.asarray(ENDINGS[ending](Tensor(exact), Tensor(c.astype("float64"))))
+    function, arrays, (left, right) = operands(rows, columns, inner, turned, ending, kind, seed)
+    exact = left.astype("float64") @ right.astype("float64")
+    return function, arrays, np.asarray(ENDINGS[ending](Tensor(exact), Tensor(arrays[2].astype("float64"))))
 
 
 @given(SIZES, SIZES, SIZES, st.sampled_from(["", "a", "b", "ab"]), st.sampled_from(sorted(ENDINGS)),

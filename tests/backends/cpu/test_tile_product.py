@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.backends.cpu.guards import at_the_end_of_memory
+from tests.backends.cpu.operands import ENDINGS, operands
 
 from pellucid import Input, Sequential, Tensor, backends, compile, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import halves, matrix_unit
@@ -21,11 +22,6 @@ pytestmark = needs_the_unit
 
 SIZES = st.sampled_from([1, 2, 7, 15, 16, 17, 31, 32, 33, 40, 48, 50, 64, 65, 100, 130])
 INNER = st.sampled_from([1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 1024, 1030])
-ENDINGS = {
-    "none": lambda z, b: z,
-    "bias and activation": lambda z, b: ops.relu(z + b),
-    "of the result's shape": lambda z, b: z * z - 0.5 * b,
-}
 
 
 @pytest.fixture
@@ -52,27 +48,13 @@ def repeated(function, arrays, steps=2):
     return kept, [i.name for made in loop._made.values() for i in made.plan.instructions]
 
 
-def product(rows, columns, inner, turned, ending="none", kind="float32", seed=0):
-    """A function of three arrays, these arrays, and both operands as they are multiplied."""
-    r = np.random.default_rng(seed)
-    a = r.normal(size=(inner, rows) if "a" in turned else (rows, inner)).astype(kind)
-    b = r.normal(size=(columns, inner) if "b" in turned else (inner, columns)).astype(kind)
-    c = r.normal(size=(rows, columns) if ending == "of the result's shape" else columns).astype(kind)
-
-    def function(a, b, c):
-        left, right = a.T if "a" in turned else a, b.T if "b" in turned else b
-        return ENDINGS[ending](ops.matmul(left, right), c)
-
-    return function, (a, b, c), (a.T if "a" in turned else a, b.T if "b" in turned else b)
-
-
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SIZES, SIZES, INNER, st.sampled_from(["", "a", "b", "ab"]), st.sampled_from(sorted(ENDINGS)))
 @example(130, 100, 1030, "", "none")  # several parts of the inner axis
 @example(33, 130, 33, "ab", "bias and activation")
 @example(17, 17, 65, "b", "of the result's shape")
 def test_any_product_is_right_and_has_the_same_bits_on_any_threads(always, rows, columns, inner, turned, ending):
-    function, arrays, (left, right) = product(rows, columns, inner, turned, ending)
+    function, arrays, (left, right) = operands(rows, columns, inner, turned, ending)
     exact = left.astype("float64") @ right.astype("float64")
     expected = np.asarray(ENDINGS[ending](Tensor(exact), Tensor(arrays[2].astype("float64"))))
     bits = set()
@@ -88,7 +70,7 @@ def test_any_product_is_right_and_has_the_same_bits_on_any_threads(always, rows,
 @pytest.mark.parametrize("streams", ["left", "right"])
 def test_errors_are_no_larger_than_those_of_numpy(always, monkeypatch, turned, streams):
     monkeypatch.setattr(Extent, "streams", streams)
-    function, arrays, (left, right) = product(70, 90, 400, turned)
+    function, arrays, (left, right) = operands(70, 90, 400, turned)
     found, names = repeated(function, arrays)
     assert any(name.startswith("tiles") for name in names)
     exact = left.astype("float64") @ right.astype("float64")
@@ -112,7 +94,7 @@ def test_no_significant_digit_is_lost(always, mantissa):
 @pytest.mark.parametrize("turned", ["", "a", "b"])
 @pytest.mark.parametrize("inner", [40, 64])
 def test_nan_and_infinity_reach_those_results_alone_that_they_belong_to(always, turned, inner):
-    function, (a, b, c), _ = product(70, 100, inner, turned)
+    function, (a, b, c), _ = operands(70, 100, inner, turned)
     clean, _ = repeated(function, (a, b, c))
     a[(3, 5) if "a" in turned else (5, 3)] = np.nan
     a[(7, 69) if "a" in turned else (69, 7)] = -np.inf
@@ -140,7 +122,7 @@ def test_the_largest_numbers_stay_finite_where_numpy_leaves_them_so(always, valu
 @pytest.mark.parametrize(("rows", "columns", "inner"), [(16, 16, 16), (33, 50, 33), (70, 20, 65), (17, 100, 7)])
 @pytest.mark.parametrize("turned", ["", "a", "b", "ab"])
 def test_nothing_is_read_or_written_behind_the_arrays(always, rows, columns, inner, turned):
-    function, arrays, (left, right) = product(rows, columns, inner, turned, "of the result's shape")
+    function, arrays, (left, right) = operands(rows, columns, inner, turned, "of the result's shape")
     arrays = [at_the_end_of_memory(array) for array in arrays]
     for count in (1, 3):
         set_num_threads(count)
@@ -177,7 +159,7 @@ def test_a_fit_has_the_same_bits_on_any_threads_and_is_that_of_the_reference(alw
 
 
 def test_predictions_are_made_by_vectors_so_that_a_row_has_its_bits_in_any_batch(always):
-    function, arrays, _ = product(64, 100, 784, "")
+    function, arrays, _ = operands(64, 100, 784, "")
     graph = trace(function, *(Spec(a.shape, a.dtype) for a in arrays)).graph
     names = [i.name for i in backends.get("cpu").compile(graph).plan.instructions]
     assert not any("tiles" in name for name in names)
