@@ -31,7 +31,7 @@ from pellucid.backends.cpu.tile_operands import (
     RowsAcross,
     RowsSideBySide,
 )
-from pellucid.backends.cpu.tile_stream import PAUSES, Chunk, Following, Stream
+from pellucid.backends.cpu.tile_stream import Chunk, Following, Stream, pauses
 from pellucid.dtypes import float32
 
 # Kinds of numbers, as bits, that AVX-512 looks for: both kinds of what is no number, and both infinities.
@@ -171,13 +171,13 @@ class TileProduct(Product):
         sums = e.advance(self.sums, e.b.select(chunk.alone, turn, number), I64(BLOCK_BYTES))
         totals = [(2 * x + y, x * ROWS * BLOCK_ROW + y * WIDTH) for x in range(height) for y in range(width)]
         self._begin_totals(totals, chunk, sums)
-        rows = e.ceiling(I64(BLOCK), e.b.mul(chunk.steps, I64(PAUSES)))
+        count = pauses(height, width)
+        rows = e.ceiling(I64(BLOCK), e.b.mul(chunk.steps, I64(count)))
         with e.loop(I64(0), chunk.steps) as step:
             if self.ahead is not None:
                 self.ahead.some()
-            following = stream.following(corner, numbers, step)
-
-            start = e.b.mul(e.b.mul(step, I64(PAUSES)), rows)
+            following = stream.following(corner, numbers, step, count)
+            start = e.b.mul(e.b.mul(step, I64(count)), rows)
             ends = e.b.icmp_signed("<", start, e.b.load(self.pending[2], typ=I64))
 
             def pause(
@@ -212,7 +212,7 @@ class TileProduct(Product):
 
     def _multiply(self, parts: tuple[Value, Value], height: int, width: int, pause: Callable[[int], None]) -> None:
         """Add the products of a step's parts; other things are done at a few places between them."""
-        done, pauses = 0, 0
+        done, paused = 0, 0
         for kind, *numbers in _schedule(height, width):
             if kind == "load":
                 tile, part, which = numbers
@@ -221,9 +221,9 @@ class TileProduct(Product):
                 continue
             self.unit.multiply_add(*numbers)
             done += 1
-            while done * PAUSES >= (pauses + 1) * len(PRODUCTS) * height * width:
-                pause(pauses)
-                pauses += 1
+            while done * pauses(height, width) >= (paused + 1) * len(PRODUCTS) * height * width:
+                pause(paused)
+                paused += 1
 
     def _end_pending(self, first: Value, stop: Value) -> None:
         """The ending of some rows of the block before, and where it goes."""

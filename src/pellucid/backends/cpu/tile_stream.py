@@ -12,9 +12,14 @@ from pellucid.backends.cpu.tile_operands import BLOCK, STEP, Operand, Pieces
 if TYPE_CHECKING:
     from pellucid.backends.cpu.tile_product import TileProduct
 
-#: Places between a step's products where other things are done: a core looks a few hundred instructions ahead, so that
-#: what the unit waits for must not stand behind more of them.
-PAUSES = 4
+# Places between a step's products where other things are done: a core looks a few hundred instructions ahead, so that
+# what the unit waits for must not stand behind more of them.
+_PAUSES = 4
+
+
+def pauses(height: int, width: int) -> int:
+    """Places between a step's products of so many rows and columns of tiles: fewer at the edges, for less code."""
+    return max(1, _PAUSES * height * width // 4)
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,12 @@ class Following:
         e: The kernel in the making.
         pieces: Splits a piece.
         own: The number of the first piece, and the one behind the last.
+        parts: In how many parts it is done.
     """
 
-    def __init__(self, e: Emitter, pieces: Pieces, own: tuple[Value, Value]) -> None:
+    def __init__(self, e: Emitter, pieces: Pieces, own: tuple[Value, Value], parts: int) -> None:
         self.e, self.pieces, (self.low, self.high) = e, pieces, own
-        self.share = e.ceiling(e.minus(*own[::-1]), PAUSES)
+        self.share = e.ceiling(e.minus(*own[::-1]), parts)
         self.wanted = e.b.icmp_signed("<", *own)
 
     def split(self, part: int) -> None:
@@ -119,8 +125,10 @@ class Stream:
             with e.loop(zero, operand.pieces(count)) as piece:
                 split_piece(piece)
 
-    def following(self, corner: tuple[Value, Value], numbers: tuple[Value, Value], step: Value) -> list[Following]:
-        """What is split during a step of two blocks."""
+    def following(
+        self, corner: tuple[Value, Value], numbers: tuple[Value, Value], step: Value, parts: int
+    ) -> list[Following]:
+        """What is split during a step of two blocks, in so many parts."""
         e, (outer, inner), (i, j), ((_, i_end), (j_start, j_end)) = self.e, numbers, corner, self.ranges
         one, zero = I64(1), I64(0)
         next_step = e.b.add(step, one)
@@ -145,7 +153,7 @@ class Stream:
         places = self.tiles(next_numbers, next_step)
         k = e.b.mul(e.b.add(self.chunk.first, next_step), I64(INNER))
         return [
-            Following(e, operand.step(place, first, count, k), own)
+            Following(e, operand.step(place, first, count, k), own, parts)
             for operand, place, first, count, own in zip(
                 self.operands, places, (down, right), counts, pieces, strict=True
             )
