@@ -121,12 +121,16 @@ class TileProduct(Product):
             yield Chunk(first, own, begins, ends, e.b.and_(begins, ends))
 
     def _begin_fetching(self, rows: tuple[Value, Value], columns: tuple[Value, Value], steps: Value) -> None:
-        """Divide what is fetched among the steps of all blocks."""
+        """Divide what is fetched among the steps of all blocks, and the places in them where other things are done.
+
+        At the edges there are fewer of these: some lines are not asked for.
+        """
         e = self.e
         assert self.ahead is not None
         blocks = [e.ceiling(e.minus(high, low), BLOCK) for low, high in (rows, columns)]
         window = [e.b.mul(row, I64(self.dtype.itemsize)) for row in rows]
-        self.ahead.begin(e.b.mul(e.b.mul(*blocks), steps), window)
+        places = e.b.mul(e.b.mul(*blocks), e.b.mul(steps, I64(pauses(2, 2))))
+        self.ahead.begin(places, window)
 
     def _stream(self, stream: Stream) -> None:
         """The products of all blocks of the operand that streams with those that are kept."""
@@ -174,8 +178,6 @@ class TileProduct(Product):
         count = pauses(height, width)
         rows = e.ceiling(I64(BLOCK), e.b.mul(chunk.steps, I64(count)))
         with e.loop(I64(0), chunk.steps) as step:
-            if self.ahead is not None:
-                self.ahead.some()
             following = stream.following(corner, numbers, step, count)
             start = e.b.mul(e.b.mul(step, I64(count)), rows)
             ends = e.b.icmp_signed("<", start, e.b.load(self.pending[2], typ=I64))
@@ -183,6 +185,8 @@ class TileProduct(Product):
             def pause(
                 number: int, start: Value = start, following: list[Following] = following, ends: Value = ends
             ) -> None:
+                if self.ahead is not None:
+                    self.ahead.some()
                 for operand in following:
                     operand.split(number)
                 with e.b.if_then(ends):
