@@ -13,6 +13,7 @@ from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.backends.cpu.tile_extent import Extent
+from pellucid.backends.cpu.tile_product import Form
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
@@ -121,7 +122,7 @@ def _multiplying(
         own = _memory(p, record, extent.bytes)
         record += [extent.kept_blocks, extent.most_steps]
         last = dense, turned, extent.streams
-        return own, lambda way: kernels.tile_product_kernel(*ended, way, *shared, *last), True
+        return own, lambda way: kernels.tile_product_kernel(Form(*ended, way, *shared, *last)), True
     own, options = _side_by_side(p, record, operands, turned, across)
     return own, lambda way: kernels.matmul_kernel(a.dtype, 0, *ended, way, *shared, dense, **options), False
 

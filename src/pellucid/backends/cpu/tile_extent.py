@@ -58,7 +58,11 @@ class Extent:
     @property
     def most_steps(self) -> int:
         """Of how many steps tiles are kept at once."""
-        return min(-(-self.inner // INNER), _STEPS)
+        return min(self._steps, _STEPS)
+
+    @property
+    def _steps(self) -> int:
+        return -(-self.inner // INNER)
 
     @property
     def bytes(self) -> int:
@@ -72,17 +76,15 @@ class Extent:
 
         In halves of the inner axis it may have one part, though it has several as a whole.
         """
-        steps = -(-self.inner // INNER)
         streamed = self.rows if self.streams == "left" else self.columns
-        several = -(-streamed // BLOCK) * self.kept_blocks if steps > _STEPS else 0
+        several = -(-streamed // BLOCK) * self.kept_blocks if self._steps > _STEPS else 0
         return max(2, several) * BLOCK_BYTES
 
     @property
     def _splitting(self) -> tuple[float, float]:
         """Cycles of splitting A and B."""
-        steps = -(-self.inner // INNER)
         across = (self.dense == "rows", self.turned)
-        sizes = (-(-size // ROWS) * ROWS * steps for size in (self.rows, self.columns))
+        sizes = (-(-size // ROWS) * ROWS * self._steps for size in (self.rows, self.columns))
         left, right = (
             size * (_TURNING if is_across else _SPLITTING) for size, is_across in zip(sizes, across, strict=True)
         )
@@ -94,7 +96,7 @@ class Extent:
             return False
         if min(self.rows, self.columns) < ROWS or self._sums > _MOST_SUMS:
             return False
-        tiles = math.prod(-(-size // ROWS) for size in (self.rows, self.columns)) * -(-self.inner // INNER)
+        tiles = math.prod(-(-size // ROWS) for size in (self.rows, self.columns)) * self._steps
         ending = _ENDING * self.rows * -(-self.columns // BLOCK)
         by_tiles = tiles * len(PRODUCTS) * _MULTIPLYING + sum(self._splitting) + ending
         by_vectors = self.rows * self.columns * self.inner / (2 * lanes_for(dtype)) / _REACHED

@@ -41,9 +41,9 @@ class Operand(ABC):
     def __init__(self, product: TileProduct, address: Value, table: Value) -> None:
         self.product, self.e, self.address, self.table = product, product.e, address, table
 
-    @abstractmethod
     def begin(self, first: Value, stop: Value) -> None:
-        """What is needed for some numbers of the inner axis."""
+        """From here on steps are made of some numbers of the inner axis."""
+        self.begins = first
 
     @abstractmethod
     def pieces(self, count: Value) -> Value:
@@ -72,9 +72,6 @@ class Operand(ABC):
 class RowsSideBySide(Operand):
     """A whose rows are dense: a piece is a row."""
 
-    def begin(self, first: Value, stop: Value) -> None:
-        """Nothing."""
-
     def pieces(self, count: Value) -> Value:
         """As many as rows."""
         return self.e.smaller(count, I64(BLOCK))
@@ -84,7 +81,6 @@ class RowsSideBySide(Operand):
         e = self.e
         masks = [e.mask(e.minus(self.left(k), I64(half * HALF))) for half in range(2)]
         start = e.advance(self.address, k, _ITEM)
-
         whole = self.is_whole(k)
 
         def split_row(row: Value) -> None:
@@ -104,13 +100,13 @@ class RowsAcross(Operand):
     """A whose columns are dense: a piece are four rows."""
 
     def begin(self, first: Value, stop: Value) -> None:
-        """The addresses of some numbers of the inner axis."""
+        """Their addresses are put into a table."""
+        super().begin(first, stop)
         e = self.e
         with e.loop(first, stop) as k:
             e.store_scalar(
                 e.advance(self.table, e.minus(k, first), I64(8)), self.product.left_inner(self.address, k), int64
             )
-        self.begins = first
 
     def pieces(self, count: Value) -> Value:
         """As many as groups of four rows."""
@@ -131,25 +127,19 @@ class RowsAcross(Operand):
                     return e.load(e.b.add(start, offset), float32)
 
             inside = e.b.icmp_signed("<=", e.b.add(row, I64(FOUR)), count)
-            with e.b.if_else(e.b.and_(whole, inside)) as (then, otherwise):
-                with then:
-                    split.transposed_pairs(e, into, line)
-                with otherwise, e.loop(I64(0), e.smaller(I64(FOUR), e.minus(count, row))) as n:
-                    own, pair = e.advance(offset, n, _ITEM), []
-                    for half in range(2):
-                        places = e.load(e.b.add(lines, I64(8 * half * HALF)), int64)
-                        mask = e.mask(e.minus(self.left(k), I64(half * HALF)))
-                        pair.append(e.gather_at(e.b.add(places, e.splat(own)), float32, mask))
-                    split.keep(e, e.advance(into, n, I64(WIDTH)), *pair)
+
+            def edge(half: int, n: Value) -> Value:
+                places = e.load(e.b.add(lines, I64(8 * half * HALF)), int64)
+                mask = e.mask(e.minus(self.left(k), I64(half * HALF)))
+                return e.gather_at(e.b.add(places, e.splat(e.advance(offset, n, _ITEM))), float32, mask)
+
+            _turn(e, e.b.and_(whole, inside), into, line, edge, e.smaller(I64(FOUR), e.minus(count, row)))
 
         return split_rows
 
 
 class ColumnsAcross(Operand):
     """B whose rows are dense: a piece is a pair of rows, in two registers of columns."""
-
-    def begin(self, first: Value, stop: Value) -> None:
-        """Nothing."""
 
     def pieces(self, count: Value) -> Value:
         """As many as pairs."""
@@ -161,7 +151,6 @@ class ColumnsAcross(Operand):
         inside = [e.mask(e.minus(count, I64(v * ROWS))) for v in range(2)]
         start = e.advance(e.advance(self.address, k, stride), first, _ITEM)
         second, far = e.b.icmp_signed(">", count, I64(ROWS)), e.b.mul(stride, I64(HALF))
-
         full = e.b.and_(self.is_whole(k), e.b.icmp_signed(">=", count, I64(BLOCK)))
 
         def split_pair(n: Value) -> None:
@@ -190,9 +179,6 @@ class ColumnsAcross(Operand):
 class ColumnsSideBySide(Operand):
     """B whose columns are dense: a piece are four pairs of rows of one tile."""
 
-    def begin(self, first: Value, stop: Value) -> None:
-        """Nothing."""
-
     def pieces(self, count: Value) -> Value:
         """As many as groups of four rows of all tiles."""
         return self.e.b.mul(self.e.smaller(self.e.ceiling(count, ROWS), I64(2)), I64(ROWS // FOUR))
@@ -213,19 +199,41 @@ class ColumnsSideBySide(Operand):
                     return e.load(e.b.add(e.advance(own, I64(n), stride), I64(half * HALF * float32.itemsize)), float32)
 
             inside = e.b.icmp_signed("<=", I64(ROWS), left)
-            with e.b.if_else(e.b.and_(whole, inside)) as (then, otherwise):
-                with then:
-                    split.transposed_pairs(e, into, line)
-                with otherwise, e.loop(I64(0), I64(FOUR)) as n:
-                    pair = []
-                    for half in range(2):
-                        number = e.b.add(e.b.add(at, n), I64(half * HALF))
-                        mask = e.b.and_(e.mask(left), e.splat(e.b.icmp_signed("<", number, self.left(k))))
-                        here = e.b.add(e.advance(own, n, _ITEM), I64(half * HALF * float32.itemsize))
-                        pair.append(e.gather(here, stride, float32, mask))
-                    split.keep(e, e.advance(into, n, I64(WIDTH)), *pair)
+
+            def edge(half: int, n: Value) -> Value:
+                number = e.b.add(e.b.add(at, n), I64(half * HALF))
+                mask = e.b.and_(e.mask(left), e.splat(e.b.icmp_signed("<", number, self.left(k))))
+                here = e.b.add(e.advance(own, n, _ITEM), I64(half * HALF * float32.itemsize))
+                return e.gather(here, stride, float32, mask)
+
+            _turn(e, e.b.and_(whole, inside), into, line, edge, I64(FOUR))
 
         return split_rows
+
+
+def _turn(
+    e: Emitter,
+    whole: Value,
+    into: Value,
+    line: Callable[[int, int], Value],
+    edge: Callable[[int, Value], Value],
+    rows: Value,
+) -> None:
+    """Split four rows of tiles from lines that lie across them; at the edges some rows one by one, gathered.
+
+    Args:
+        e: The kernel in the making.
+        whole: Whether all that the lines hold is there.
+        into: Where the first of the rows begins.
+        line: Reads four numbers of a line of the first or second half of the step, by the half and its number.
+        edge: Gathers a row of a half, by the half and the row's number.
+        rows: How many rows there are at an edge.
+    """
+    with e.b.if_else(whole) as (then, otherwise):
+        with then:
+            split.transposed_pairs(e, into, line)
+        with otherwise, e.loop(I64(0), rows) as n:
+            split.keep(e, e.advance(into, n, I64(WIDTH)), edge(0, n), edge(1, n))
 
 
 def _place(e: Emitter, tiles: Value, row: Value) -> Value:

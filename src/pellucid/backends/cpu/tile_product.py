@@ -12,6 +12,7 @@ summed once more, number by number. So each of them is what it is however many r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from llvmlite import ir
 
@@ -42,6 +43,31 @@ _LEFT, _RIGHT = (4, 5), (6, 7)
 _AHEAD = 3
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a kernel is made for; what is said nothing of here is as in :func:`~.matmul.matmul_kernel`.
+
+    Attributes:
+        ending: What becomes of the product.
+        motions: How each leaf of the ending moves along a row.
+        fetching: How it fetches the next step's rows meanwhile.
+        sharing: What threads share.
+        batch: Which axis of A the rows are of a batch that is read where it lies.
+        dense: Along which axis of A elements lie side by side.
+        turned: Whether B lies column by column.
+        streams: Which operand's blocks stream: the ``"left"`` or the ``"right"`` one.
+    """
+
+    ending: Ending | None
+    motions: tuple[str, ...]
+    fetching: str
+    sharing: str
+    batch: str
+    dense: str
+    turned: bool
+    streams: str
+
+
 class TileProduct(Product):
     """One kernel in the making: its record is :class:`~pellucid.backends.cpu.matmul.Product`'s, without batch loops.
 
@@ -49,19 +75,10 @@ class TileProduct(Product):
     once, and of how many steps at most.
     """
 
-    def __init__(
-        self,
-        ending: Ending | None,
-        motions: tuple[str, ...],
-        fetching: str,
-        sharing: str,
-        batch: str,
-        dense: str,
-        turned: bool,
-        streams: str,
-    ) -> None:
-        self.turned, self.streams = turned, streams
-        super().__init__(float32, 0, ending, motions, fetching, sharing, batch, dense)
+    def __init__(self, form: Form) -> None:
+        self.turned, self.streams = form.turned, form.streams
+        batch, dense = form.batch, form.dense
+        super().__init__(float32, 0, form.ending, form.motions, form.fetching, form.sharing, batch, dense)
         self.unit = MatrixUnit(self.e)
         #: Of the block whose ending is still to come: its first row and column, how many of both, and where it lies.
         self.pending = [self.e.b.alloca(ir.IntType(64)) for _ in range(5)]
@@ -306,26 +323,6 @@ def _insert(done: list[tuple], load: tuple) -> None:
     done.insert(place, load)
 
 
-def tile_product_kernel(
-    ending: Ending | None,
-    motions: tuple[str, ...],
-    fetching: str,
-    sharing: str,
-    batch: str,
-    dense: str,
-    turned: bool,
-    streams: str,
-) -> int:
-    """The address of a product of matrices of float32; arguments are those of :func:`~.matmul.matmul_kernel`.
-
-    Args:
-        ending: What becomes of the product.
-        motions: How each leaf of the ending moves along a row.
-        fetching: How it fetches the next step's rows meanwhile.
-        sharing: What threads share.
-        batch: Which axis of A the rows are of a batch that is read where it lies.
-        dense: Along which axis of A elements lie side by side.
-        turned: Whether B lies column by column.
-        streams: Which operand's blocks stream: the ``"left"`` or the ``"right"`` one.
-    """
-    return TileProduct(ending, motions, fetching, sharing, batch, dense, turned, streams).write()
+def tile_product_kernel(form: Form) -> int:
+    """The address of a product of matrices of float32."""
+    return TileProduct(form).write()
