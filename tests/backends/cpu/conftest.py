@@ -1,9 +1,10 @@
-"""What tests of several threads share."""
+"""What tests of several threads, and of images, share."""
 
 import pytest
 
 from pellucid import set_num_threads
 from pellucid.backends.cpu import memory, threads
+from pellucid.backends.cpu.planner import LAYOUTS
 
 
 class Shared(threads.Pace):
@@ -19,3 +20,9 @@ def every_plan_is_shared(monkeypatch):
     monkeypatch.setattr(memory, "Pace", Shared)
     yield
     set_num_threads(None)
+
+
+@pytest.fixture
+def batch_last(monkeypatch):
+    """Images of every graph lie with their samples side by side."""
+    monkeypatch.setitem(LAYOUTS, "batch last", lambda graph, training: True)

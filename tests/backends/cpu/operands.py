@@ -1,8 +1,11 @@
-"""Products of matrices in any order, with endings."""
+"""Products of matrices in any order, with endings, and loops that repeat a computation."""
 
 import numpy as np
 
-from pellucid import ops
+from pellucid import backends, ops
+from pellucid.backends.loop import LoopData, LoopForm
+from pellucid.graph import rewrite, trace
+from pellucid.op import Spec
 
 ENDINGS = {
     "none": lambda z, b: z,
@@ -23,3 +26,17 @@ def operands(rows, columns, inner, turned, ending="none", kind="float32", seed=0
         return ENDINGS[ending](ops.matmul(left, right), c)
 
     return function, (a, b, c), (a.T if "a" in turned else a, b.T if "b" in turned else b)
+
+
+def repeated(function, arrays, steps=2):
+    """What a loop leaves that computes a function of arrays and keeps its result; the names of the plan."""
+    specs = [Spec(a.shape, a.dtype) for a in arrays]
+    out = trace(function, *specs).graph.outputs[0].spec
+    graph = rewrite(trace(lambda *given: function(*given[:-2]), *specs, Spec((), np.dtype("int64")), out).graph)
+    loop = backends.get("cpu").compile_loop(graph, LoopForm(rows=0, fixed=len(arrays), series=1, carried=(0,)))
+    kept = np.zeros(out.shape, out.dtype)
+    numbers = [np.zeros(steps, np.int64)]
+    run = loop.start(LoopData([], np.zeros(0, np.int64), arrays, numbers, [kept]))
+    while run.done < run.steps:
+        run.advance(run.steps - run.done)
+    return kept, [i.name for made in loop._made.values() for i in made.plan.instructions]

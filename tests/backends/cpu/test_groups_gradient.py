@@ -17,11 +17,6 @@ NAME = "conv_kernel_grad of windows"
 pytestmark = pytest.mark.usefixtures("batch_last", "every_plan_is_shared")
 
 
-@pytest.fixture
-def batch_last(monkeypatch):
-    monkeypatch.setattr("pellucid.backends.cpu.planner.wants_batch_last", lambda graph: True)
-
-
 def gradients(strides, padding, dilation, window, shown=False):
     """A function of images, kernel and bias: gradients of a convolution with pooling, and that of what is pooled."""
 

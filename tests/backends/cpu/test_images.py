@@ -1,7 +1,5 @@
 """Convolutions and pooling in both layouts, against the reference backend."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +8,6 @@ from hypothesis import strategies as st
 from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_seed
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.planner import Planner
-from pellucid.backends.cpu.views import wants_batch_last
 from pellucid.dtypes import float32
 from pellucid.graph import rewrite, trace
 from pellucid.nn import AvgPool2D, BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool1D, MaxPool2D
@@ -142,25 +139,6 @@ def test_bias_activation_and_scale_are_computed_in_the_convolution(n, dtype):
     assert "tanh" not in [i.name for i in plan.instructions]
 
 
-def graph_of(n, *channels):
-    def function(x, *kernels):
-        for w in kernels:
-            x = ops.relu(ops.conv(x, w))
-        return x
-
-    kernels = [np.ones((3, 3, a, b), "float32") for a, b in pairwise(channels)]
-    return trace(function, np.ones((n, 9, 9, channels[0]), "float32"), *kernels).graph
-
-
-def test_the_layout_is_the_one_that_fills_more_lanes(monkeypatch):
-    monkeypatch.setattr("pellucid.backends.cpu.views.lanes_for", lambda dtype: 64 // dtype.itemsize)
-    assert wants_batch_last(graph_of(128, 1, 6, 16))
-    assert wants_batch_last(graph_of(25, 3, 6))
-    assert not wants_batch_last(graph_of(128, 3, 32, 64))
-    assert not wants_batch_last(graph_of(2, 1, 6))
-    assert not wants_batch_last(trace(lambda x: x * 2.0, np.ones((128, 4), "float32")).graph)
-
-
 def net(dtype):
     return [
         Input((9, 8, 2), dtype),
@@ -223,11 +201,10 @@ def test_outputs_are_in_row_order_whatever_the_layout():
     assert backends.get("cpu").compile(function.graph(x, w)).plan.outputs[0][1].shape == (32, 3, 3, 3)
 
 
-def test_only_images_in_the_engines_own_memory_are_read_behind_their_end(monkeypatch):
+def test_only_images_in_the_engines_own_memory_are_read_behind_their_end(monkeypatch, batch_last):
     asked = []
     original = kernels.conv_last_kernel
     monkeypatch.setattr(kernels, "conv_last_kernel", lambda *a: asked.append(a[-1]) or original(*a))
-    monkeypatch.setattr("pellucid.backends.cpu.planner.wants_batch_last", lambda graph: True)
     (x, w), r = arrays(0, (6, 5, 2, 19), (3, 3, 2, 4)), np.random.default_rng(1)
 
     def given(x, w):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.backends.cpu.guards import at_the_end_of_memory
-from tests.backends.cpu.operands import ENDINGS, operands
+from tests.backends.cpu.operands import ENDINGS, operands, repeated
 
 from pellucid import Input, Sequential, Tensor, backends, compile, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import halves, matrix_unit
@@ -32,20 +32,6 @@ def always(monkeypatch):
     monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
     yield
     set_num_threads(None)
-
-
-def repeated(function, arrays, steps=2):
-    """What a loop leaves that computes a function of arrays and keeps its result; the names of the plan."""
-    specs = [Spec(a.shape, a.dtype) for a in arrays]
-    out = trace(function, *specs).graph.outputs[0].spec
-    graph = rewrite(trace(lambda *given: function(*given[:-2]), *specs, Spec((), np.dtype("int64")), out).graph)
-    loop = backends.get("cpu").compile_loop(graph, LoopForm(rows=0, fixed=len(arrays), series=1, carried=(0,)))
-    kept = np.zeros(out.shape, out.dtype)
-    numbers = [np.zeros(steps, np.int64)]
-    run = loop.start(LoopData([], np.zeros(0, np.int64), arrays, numbers, [kept]))
-    while run.done < run.steps:
-        run.advance(run.steps - run.done)
-    return kept, [i.name for made in loop._made.values() for i in made.plan.instructions]
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -130,6 +130,12 @@ class Assembler:
         self._buffers += 1
         return self._buffers - 1
 
+    def constant(self, value: np.ndarray) -> View:
+        """An array that the plan brings with it."""
+        buffer = self.new_buffer()
+        self._constants.append((buffer, value))
+        return dense(buffer, Spec(value.shape, value.dtype))
+
     def leave_unwritten(self, view: View) -> None:
         """Say that a temporary is never computed: an instruction that would touch it is a mistake."""
         self.forget(view)

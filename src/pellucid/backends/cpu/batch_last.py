@@ -94,9 +94,9 @@ class Forward:
         outs: int,
     ) -> None:
         """The sums at one output position, then the ending."""
-        self.store(self.sums(place[2], taps, start, masks, outs), place, start, masks, outs)
+        self.store(self.sums_of(place[2], taps, start, masks, outs), place, start, masks, outs)
 
-    def sums(
+    def sums_of(
         self,
         d: Value,
         taps: tuple[tuple[Value, Value, Value], tuple[Value, Value, Value]],

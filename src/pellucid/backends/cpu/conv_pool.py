@@ -191,7 +191,7 @@ class _PooledLast(batch_last.Forward):
             def column(j: Value, carried: list[Value]) -> list[Value]:
                 here = e.b.add(left, j)
                 taps_w = self.inside(here, self.step_w, self.before_w, I64(1), self.width, self.taps_w)
-                sums = self.sums(d, (taps_h, taps_w), start, masks, outs)
+                sums = self.sums_of(d, (taps_h, taps_w), start, masks, outs)
                 number = self.stored.number(at, here)
                 for n, total in enumerate(sums):
                     out, v = divmod(n, len(masks))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pellucid.backends.cpu import elementwise, kernels, tiled_images
+from pellucid.backends.cpu import elementwise, kernels, tiled_images, unit_images
 from pellucid.backends.cpu.batch_last import grad_row_blocks
 from pellucid.backends.cpu.conv_gradient import row_blocks, sample_groups
 from pellucid.backends.cpu.convolution import (
@@ -28,6 +28,7 @@ from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.pooling import Pooled, pooled_after, spreads
 from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.tasks import Finish
+from pellucid.backends.cpu.tile_conv_gradient import GradForm
 from pellucid.backends.cpu.views import over_domain
 from pellucid.backends.cpu.winograd import STEP, registers_for
 from pellucid.dtypes import DType
@@ -157,16 +158,29 @@ def _convolve_last(
     result, leaves, taken = _finished(output, finish, last=True)
     ending, motions = taken.ending if taken else None, _motions(leaves, last=True)
     exact = not p.read_behind(x)
-    pooled = pooled_after(p, result, last=True)
+    windows = unit_images.windows_of(p, x, w, output.spec.shape, attributes)
+    pooled = None
+    if windows is None or unit_images.can_pool(windows):
+        pooled = pooled_after(p, result, last=True, window=(2, 2) if windows else None)
     if pooled is None:
         target = p.place_for(result, batch_last=True)
-        kernel = kernels.conv_last_kernel(x.dtype, ending, motions, exact)
-        p.emit(_name(taken), kernel, _record_last(x, w, target, leaves, attributes), [target])
-        return taken
-    value, index = pooled.places(p, last=True)
-    record = _record_last(x, w, value, leaves, attributes) + pooled.entries(result.spec.shape, index, (1, 2, 3))
-    kernel = kernels.conv_pool_last_kernel(x.dtype, ending, motions, pooled.form, exact)
-    p.emit(_name(taken, pooled), kernel, record, [value, *index])
+        index: list[View] = []
+        record = _record_last(x, w, target, leaves, attributes)
+    else:
+        target, index = pooled.places(p, last=True)
+        record = _record_last(x, w, target, leaves, attributes) + pooled.entries(result.spec.shape, index, (1, 2, 3))
+    if windows is not None:
+        width = result.spec.shape[-2]
+        form = unit_images.form_of(windows, ending, motions, exact, pooled, width)
+        before = attributes["pads"][-1][0]
+        more, own = unit_images.entries(p, form, as_planes(x), width, before)
+        name = _name(taken, pooled).replace("conv", "conv by tiles", 1)
+        p.emit(name, kernels.tile_convolution_kernel(form), [*record, *more], [target, *index], own=[own])
+    elif pooled is None:
+        p.emit(_name(taken), kernels.conv_last_kernel(x.dtype, ending, motions, exact), record, [target])
+    else:
+        kernel = kernels.conv_pool_last_kernel(x.dtype, ending, motions, pooled.form, exact)
+        p.emit(_name(taken, pooled), kernel, record, [target, *index])
     return taken
 
 
@@ -252,6 +266,11 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     if size(target.shape) == 0 or size(ct.shape) == 0:
         p.fill(target, 0)
         return target
+    if can_be_batch_last(p, attributes) and not (spreads(p, node) and p.spread.get(ct.buffer)):
+        form = unit_images.gradient_of(p, x, ct, target, attributes)
+        if form is not None:
+            _kernel_grad_by_tiles(p, form, x, ct, target, attributes["pads"])
+            return target
     if can_be_batch_last(p, attributes) and suits(x.shape[0], size(target.shape), x.dtype):
         spread = p.spread.get(ct.buffer) if spreads(p, node) else None
         summed = node.inputs[1] if any(map(sums_channels, p.users_of(node.inputs[1]))) else None
@@ -295,6 +314,16 @@ def _kernel_grad_last(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0], x.strides[3]]
     record += [*ct.strides[1:], target.strides[0] if rank == 2 else 0, target.strides[-2]]
     p.emit("conv_kernel_grad", kernels.conv_last_grad_kernel(x.dtype, grad_row_blocks(rows)), record, [target])
+
+
+def _kernel_grad_by_tiles(p: Planner, form: GradForm, x: View, ct: View, target: View, pads: Pads) -> None:
+    x = as_planes(samples_together(p, pad_image(p, x, pads, last=True)))
+    ct = as_planes(samples_together(p, ct))
+    groups, bands = unit_images.pieces_of(x.shape[0], ct.shape[1], form.taps[0])
+    count = groups * bands
+    sums = p.temporary(Spec((count, *target.shape), target.dtype)) if count > 1 else target
+    unit_images.kernel_gradient(p, form, x, ct, sums, bands)
+    _add_groups(p, sums, target)
 
 
 def _kernel_grad_groups(

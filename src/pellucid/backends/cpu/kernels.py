@@ -20,6 +20,8 @@ from pellucid.backends.cpu import (
     moves,
     rows,
     target,
+    tile_conv_gradient,
+    tile_convolution,
     tile_product,
     transposing,
     windows,
@@ -46,6 +48,8 @@ reduce_kernel = kept(elementwise.reduce_kernel)
 columns_kernel = kept(elementwise.columns_kernel)
 matmul_kernel = kept(matmul.matmul_kernel)
 single_row_kernel = kept(matmul.single_row_kernel)
+tile_convolution_kernel = kept(tile_convolution.tile_convolution_kernel)
+tile_gradient_kernel = kept(tile_conv_gradient.tile_gradient_kernel)
 tile_product_kernel = kept(tile_product.tile_product_kernel)
 joining_kernel = kept(halves.joining_kernel)
 column_sums_kernel = kept(halves.column_sums_kernel)

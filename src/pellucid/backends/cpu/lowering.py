@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.backends.cpu import images, kernels, pooling, products
+from pellucid.backends.cpu import image_choice, images, kernels, pooling, products
 from pellucid.backends.cpu.lanes import LANES
-from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Planner
+from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LAYOUTS, LOWERINGS, PRODUCTS, Planner
 from pellucid.backends.cpu.tasks import REDUCTIONS
 from pellucid.backends.cpu.views import pick
 from pellucid.graph.ir import Node
@@ -188,6 +188,7 @@ LOWERINGS.update(
 )
 
 
+LAYOUTS["batch last"] = image_choice.wants_batch_last
 PRODUCTS.update({"matmul": products.matmul, "conv": images.conv, "conv_input_grad": images.conv_input_grad})
 
 

@@ -24,7 +24,6 @@ from pellucid.backends.cpu.views import (
     pick,
     shares_rows,
     turned_axes,
-    wants_batch_last,
 )  # fmt: skip
 from pellucid.dtypes import int64
 from pellucid.graph.ir import Graph, Node, Var
@@ -56,6 +55,10 @@ LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {}
 PRODUCTS: dict[str, Callable[[Planner, Node, Finish | None], Finish | None]] = {}
 
 
+#: Whether a graph's images lie with their samples side by side, in training or not; lowering.py fills it in.
+LAYOUTS: dict[str, Callable[[Graph, bool], bool]] = {}
+
+
 def sums_channels(node: Node) -> bool:
     """Whether a node adds all elements of images up but for their channels."""
     rank = node.inputs[0].spec.ndim
@@ -78,7 +81,7 @@ class Planner(Assembler):
         self.graph = graph
         self._inputs, self._shown = frozenset(graph.inputs), frozenset(graph.outputs)
         self.views: dict[Var, View] = {}
-        self.batch_last = wants_batch_last(graph)
+        self.batch_last = False
         self._converted: dict[tuple[View, bool], View] = {}
         self._users: dict[Var, list[Node]] = {}
         for node in graph.nodes:
@@ -118,6 +121,7 @@ class Planner(Assembler):
             if value.ndim == 0:
                 self._scalars[var] = value.item()
         self._carried = frozenset(old for _, old in carried)
+        self.batch_last = LAYOUTS["batch last"](self.graph, self.is_training)
         tasks = self._tasks = tasks_of(self.graph)
         # A window on old state is read when state is replaced; it can neither move nor be written over before.
         read_later = {owner(var) for var in (*kept, *(new for new, _ in carried))}

@@ -55,10 +55,11 @@ def pair_in_parts(e: Emitter, low: Value, high: Value) -> list[Value]:
     return parts
 
 
-def keep(e: Emitter, place: Value, low: Value, high: Value) -> None:
-    """Store the parts of two registers as a row of the tiles at a place."""
+def keep(e: Emitter, place: Value, low: Value, high: Value, apart: Value | None = None) -> None:
+    """Store the parts of two registers, so many bytes apart: by default as a row of the tiles at a place."""
+    distance = I64(TILE) if apart is None else apart
     for number, part in enumerate(pair_in_parts(e, low, high)):
-        e.store(e.b.add(place, I64(number * TILE)), e.b.bitcast(part, e.vector_type(float32)), float32)
+        e.store(e.b.add(place, e.b.mul(distance, I64(number))), e.b.bitcast(part, e.vector_type(float32)), float32)
 
 
 def transposed_pairs(e: Emitter, place: Value, line: Callable[[int, int], Value]) -> None:

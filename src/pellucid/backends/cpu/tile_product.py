@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from pellucid.backends.cpu.block import take_back
 from pellucid.backends.cpu.elementwise import Ending
-from pellucid.backends.cpu.emit import I1, I32, I64, Value
+from pellucid.backends.cpu.emit import I64, Value
 from pellucid.backends.cpu.matmul import Product
 from pellucid.backends.cpu.matrix_unit import ROWS, TILE, WIDTH, MatrixUnit
 from pellucid.backends.cpu.split import INNER, PRODUCTS
@@ -35,8 +35,6 @@ from pellucid.backends.cpu.tile_operands import (
 from pellucid.backends.cpu.tile_stream import Chunk, Following, Stream, pauses
 from pellucid.dtypes import float32
 
-# Kinds of numbers, as bits, that AVX-512 looks for: both kinds of what is no number, and both infinities.
-_NOT_FINITE = 0x01 | 0x80 | 0x08 | 0x10
 # The numbers of the tiles of A and of B; those of the results come before.
 _LEFT, _RIGHT = (4, 5), (6, 7)
 # Products of tiles before which a tile is read that follows them.
@@ -265,7 +263,7 @@ class TileProduct(Product):
         e, zero, (a, b, _) = self.e, self.e.constant(0, self.dtype), self.operands
         places = [e.beside(here, v, self.dtype) for v in range(len(masks))]
         found = [
-            e.b.and_(self._not_finite(e.load(place, self.dtype)), mask)
+            e.b.and_(self.unit.not_finite(e.load(place, self.dtype)), mask)
             for place, mask in zip(places, masks, strict=True)
         ]
         kind = ir.IntType(e.lanes)
@@ -281,11 +279,6 @@ class TileProduct(Product):
 
                 (anew,) = e.reduce_loop(I64(0), self.k, 1, [zero], step)
                 e.store(place, e.b.select(found[v], anew, e.load(place, self.dtype)), self.dtype)
-
-    def _not_finite(self, x: Value) -> Value:
-        """The lanes that hold an infinity or no number."""
-        kind = ir.VectorType(I1, self.e.lanes)
-        return self.e.intrinsic("llvm.x86.avx512.fpclass.ps.512", kind, x, I32(_NOT_FINITE))
 
 
 def _pairs(product: TileProduct, start: Value, stop: Value) -> Iterator[tuple[int, Value]]:

@@ -51,16 +51,16 @@ class Following:
         parts: In how many parts it is done.
     """
 
-    def __init__(self, e: Emitter, pieces: Pieces, own: tuple[Value, Value], parts: int) -> None:
+    def __init__(self, e: Emitter, pieces: Pieces, own: tuple[Value, Value], parts: int | Value) -> None:
         self.e, self.pieces, (self.low, self.high) = e, pieces, own
         self.share = e.ceiling(e.minus(*own[::-1]), parts)
         self.wanted = e.b.icmp_signed("<", *own)
 
-    def split(self, part: int) -> None:
+    def split(self, part: int | Value) -> None:
         """One of a few parts of it."""
         e = self.e
         with e.b.if_then(self.wanted):
-            low = e.advance(self.low, I64(part), self.share)
+            low = e.advance(self.low, I64(part) if isinstance(part, int) else part, self.share)
             with e.loop(low, e.smaller(e.b.add(low, self.share), self.high)) as piece:
                 self.pieces(piece)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pellucid.backends.cpu.emit import lanes_for
-from pellucid.graph.ir import Graph, Var
+from pellucid.graph.ir import Var
 from pellucid.plan.layout import Loops, Strides, View, batch_last_strides
 from pellucid.plan.plan import Entry, address_of
 from pellucid.plan.rows import COLUMN, SCALAR, WIDE, RowGroup
@@ -13,23 +12,6 @@ from pellucid.shapes import size
 
 # Rows enough for some threads to share, and for two; elements of which more threads would not be of use.
 _MANY_ROWS, _SOME_ROWS, _SMALL = 64, 16, 1 << 16
-
-
-def wants_batch_last(graph: Graph) -> bool:
-    """Whether samples would fill the registers of a graph's convolutions better than channels do."""
-    samples, channels = [], []
-    for node in graph.nodes:
-        if node.op.name in ("conv", "conv_input_grad", "conv_kernel_grad") and node.attributes["groups"] == 1:
-            lanes = lanes_for(node.output.spec.dtype)
-            image = node.inputs[1] if node.op.name == "conv_kernel_grad" else node.output
-            samples.append(_filled(image.spec.shape[0], lanes))
-            channels.append(_filled(image.spec.shape[-1], lanes))
-    return bool(samples) and min(samples) > min(channels) and min(channels) <= 0.75
-
-
-def _filled(count: int, lanes: int) -> float:
-    """The share of lanes in use."""
-    return count / (-(-max(count, 1) // lanes) * lanes)
 
 
 def is_batch_last(view: View, shape: tuple[int, ...]) -> bool:
