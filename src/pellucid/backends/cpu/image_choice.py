@@ -13,7 +13,7 @@ from pellucid.graph.ir import Graph, Node
 _CONVOLUTIONS = ("conv", "conv_input_grad", "conv_kernel_grad")
 # The share of the peak that convolutions tile by tile reach, counted as if they made all products; how much less time
 # samples side by side must take for the matrix unit's sake.
-_BY_TILES, _LESS = 1.05, 0.8
+_BY_TILES, _LESS = 1.05, 0.75
 
 
 def wants_batch_last(graph: Graph, training: bool) -> bool:

@@ -158,7 +158,7 @@ class TileGradient:
         self.unit.configure([left] * _SUMS + [whole] * len(_RIGHT) + [left])
         groups = e.ceiling(self.batch, INNER)
         with e.loop(*e.my_share(e.b.mul(groups, self.bands))) as item:
-            group, band = e.b.sdiv(item, self.bands), e.b.srem(item, self.bands)
+            band, group = e.b.sdiv(item, groups), e.b.srem(item, groups)
             low, high = (
                 e.b.sdiv(e.b.mul(self.out_height, number), self.bands) for number in (band, e.b.add(band, I64(1)))
             )

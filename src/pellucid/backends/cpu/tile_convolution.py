@@ -103,11 +103,15 @@ class TileConvolution(batch_last.Forward):
         self._configure()
         self.weights.prepare(self.places, self.w)
         self.lines.clear()
-        low, high = e.my_share(e.b.mul(e.ceiling(self.batch, ROWS), self.row_blocks))
-        Splitting(self.lines, self._item(low), e.b.icmp_signed("<", low, high), I64(1)).finish()
-        with e.loop(low, high) as number:
+        # Threads share the rows of images side by side, as they do where such images are made.
+        own = e.my_share(e.b.mul(self.images, self.row_blocks))
+        turns = e.b.sdiv(e.ceiling(self.batch, ROWS), self.images)
+        count = e.b.mul(e.minus(*own[::-1]), turns)
+        Splitting(self.lines, self._item(I64(0), own), e.b.icmp_signed("<", I64(0), count), I64(1)).finish()
+        with e.loop(I64(0), count) as number:
             following = e.b.add(number, I64(1))
-            self._compute(self._item(number), self._item(following), e.b.icmp_signed("<", following, high))
+            wanted = e.b.icmp_signed("<", following, count)
+            self._compute(self._item(number, own), self._item(following, own), wanted)
         self._end_pending(I64(BLOCKS))
         self.unit.release()
         return e.finish()
@@ -118,11 +122,11 @@ class TileConvolution(batch_last.Forward):
         sums, weights = (windows.results, WIDTH), (windows.results, 4 * windows.deep)
         self.unit.configure([sums] * BLOCKS + [weights] * len(_WEIGHTS) + [(windows.deep, WIDTH)])
 
-    def _item(self, number: Value) -> Item:
-        """The number-th row of blocks: images side by side, row by row, then the next ones."""
-        b = self.e.b
-        in_turn = b.mul(self.row_blocks, self.images)
-        turn, rest = b.sdiv(number, in_turn), b.srem(number, in_turn)
+    def _item(self, number: Value, own: tuple[Value, Value]) -> Item:
+        """The number-th row of blocks of this thread's share: images side by side, row by row, then the next ones."""
+        e, b = self.e, self.e.b
+        in_turn = e.larger(e.minus(*own[::-1]), I64(1))
+        turn, rest = b.sdiv(number, in_turn), b.add(own[0], b.srem(number, in_turn))
         row, image = b.mul(b.sdiv(rest, self.images), self.high), b.srem(rest, self.images)
         start = b.mul(b.add(b.mul(turn, self.images), image), I64(ROWS))
         return Item(image, turn, start, row, b.sub(row, self.before_h))

@@ -33,7 +33,7 @@ STEP, SUMS = PARTS * TILE, BLOCKS * TILE
 SPLITTING = 14
 # Cycles of a product of two tiles by the number of rows, and of what ending a register takes longer than the products
 # that it stands between.
-_MULTIPLYING, _ENDING = {8: 11, 10: 14, 12: 17, 16: 20}, 3
+_MULTIPLYING, _ENDING = {8: 11, 10: 14, 12: 17, 16: 20}, 4
 # The share of its peak that a convolution by vectors reaches, and how much less time the unit must take. Lines of all
 # rows together must be worth while, too: nothing can be pooled there but in blocks of two rows.
 _REACHED, _LESS, _TOGETHER = 0.75, 0.9, 1.05

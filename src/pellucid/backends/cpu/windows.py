@@ -172,7 +172,7 @@ class _Pooling:
                 over(e, window.out, lambda place: at(outer, place))
             return
         with e.loop(*e.my_share(e.b.mul(self.outer, window.out[0]))) as item:
-            outer, first = e.b.sdiv(item, window.out[0]), e.b.srem(item, window.out[0])
+            first, outer = e.b.sdiv(item, self.outer), e.b.srem(item, self.outer)
             over(e, window.out[1:], lambda place: at(outer, [first, *place]))
 
     def address(self, array: int, outer: Value, place: Sequence[Value], lane: Value) -> Value:
