@@ -107,7 +107,8 @@ class TileConvolution(batch_last.Forward):
         own = e.my_share(e.b.mul(self.images, self.row_blocks))
         turns = e.b.sdiv(e.ceiling(self.batch, ROWS), self.images)
         count = e.b.mul(e.minus(*own[::-1]), turns)
-        Splitting(self.lines, self._item(I64(0), own), e.b.icmp_signed("<", I64(0), count), I64(1)).finish()
+        first = self._item(I64(0), own)
+        Splitting(self.lines, first, e.b.icmp_signed("<", I64(0), count), I64(1), first).finish()
         with e.loop(I64(0), count) as number:
             following = e.b.add(number, I64(1))
             wanted = e.b.icmp_signed("<", following, count)
@@ -138,7 +139,7 @@ class TileConvolution(batch_last.Forward):
         steps = e.b.mul(e.minus(*groups[::-1]), I64(windows.tiles))
         at_once = e.ceiling(self.column_blocks, self.form.blocks[0])
         pauses = e.b.mul(e.b.mul(at_once, steps), I64(windows.out_blocks * windows.pauses))
-        splitting = Splitting(self.lines, following, wanted, pauses)
+        splitting = Splitting(self.lines, following, wanted, pauses, item)
         with e.loop(I64(0), I64(windows.out_blocks)) as outs:
             pieces(
                 e, I64(0), self.column_blocks, self.form.blocks,

@@ -178,9 +178,10 @@ class Splitting:
         item: The item.
         wanted: Whether there is one.
         pauses: In how many parts it is done, at least.
+        present: The item before it: an image cannot change while its results are computed.
     """
 
-    def __init__(self, lines: Lines, item: Item, wanted: Value, pauses: Value) -> None:
+    def __init__(self, lines: Lines, item: Item, wanted: Value, pauses: Value, present: Item) -> None:
         self.lines, self.e, self.item = lines, lines.e, item
         e, kernel, windows = self.e, lines.kernel, lines.windows
         self.mask = e.mask(e.minus(kernel.batch, item.start))
@@ -198,17 +199,16 @@ class Splitting:
             below = (kernel.form.down - 1) * windows.high
             seen = e.b.add(e.b.add(place, high), I64(below))
             self.first = e.b.add(place, low)
-            same = e.b.icmp_signed("==", e.b.ashr(known, _ROW_BITS), item.turn)
+            of_this_turn = e.b.icmp_signed("==", e.b.ashr(known, _ROW_BITS), item.turn)
             before = e.b.and_(known, I64((1 << 32) - 1))
-            self.first = e.b.select(same, e.larger(self.first, before), self.first)
+            self.first = e.b.select(of_this_turn, e.larger(self.first, before), self.first)
             last = e.larger(seen, self.first)
         with e.b.if_then(wanted):
             e.store_scalar(note, e.b.or_(of_turn, seen), int64)
         count = e.b.mul(e.minus(last, self.first), kernel.width)
         self.count = e.b.select(wanted, count, I64(0))
-        # One image alone cannot change while its results are computed.
-        alone = e.b.icmp_signed("==", lines.images, I64(1))
-        self.share = e.b.select(alone, I64(0), e.ceiling(self.count, pauses))
+        same = e.b.icmp_signed("==", item.image, present.image)
+        self.share = e.b.select(same, I64(0), e.ceiling(self.count, pauses))
         self.done = kernel.split_pixels
         e.b.store(I64(0), self.done)
 
