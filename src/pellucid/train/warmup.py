@@ -148,7 +148,7 @@ def _images(
     large: bool = False,
 ) -> None:
     """Convolutions with pooling, then dense layers; large images and batches have products for a matrix unit."""
-    side, dense, batch = (20, (120, 84), 128) if large else (12, (192,), 64)
+    side, dense, batch = (28, (120, 84), 128) if large else (12, (192,), 64)
     hidden: list[Any] = []
     for count in channels:
         hidden += [Conv2D(count, taps, padding="same", activation=activation)]
