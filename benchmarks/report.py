@@ -135,9 +135,9 @@ _ABOUT_KERNELS = (
     "zeros are not counted), and their share of the peak, which a kernel of independent multiply-adds in registers "
     "showed in turns with them. What is counted is the sum tap by tap: where Pellucid needs fewer multiplications "
     "(3 x 3 kernels of 16 channels or more, [decision 0027](decisions/0027-winograd-with-a-way-back.md)), or makes "
-    "them on a matrix unit (products of matrices where there is one, "
-    "[decision 0037](decisions/0037-products-on-the-matrix-unit.md)), a share can exceed 100 %. PyTorch: the operation "
-    "on its own, images in the quicker layout."
+    "them on a matrix unit where there is one ([0037](decisions/0037-products-on-the-matrix-unit.md), "
+    "[0038](decisions/0038-convolutions-on-the-matrix-unit.md)), a share can exceed 100 %. PyTorch: the operation on "
+    "its own, images in the quicker layout."
 )
 _ABOUT_ESTIMATORS = (
     "Milliseconds of a whole `fit` as a user of scikit-learn calls it: checks of parameters and data, initial values, "
