@@ -113,3 +113,6 @@ def test_what_the_unit_takes():
     assert gradient_for(second, float64) is None
     # Few output channels would leave most columns empty.
     assert gradient_for(Plain(128, (28, 28), 1, (2, 2), (5, 5), (28, 28), 6), float32) is None
+    # Rows of thousands of positions would need more memory than a core's second cache has.
+    assert gradient_for(Plain(32, (1, 16_008), 16, (0, 0), (1, 9), (1, 16_000), 64), float32) is None
+    assert gradient_for(Plain(32, (1, 24), 16, (0, 0), (1, 9), (1, 16), 32), float32)

@@ -8,7 +8,7 @@ from tests.backends.cpu.guards import at_the_end_of_memory
 from tests.backends.cpu.operands import repeated
 
 from pellucid import Input, Sequential, Tensor, backends, compile, ops, set_num_threads, set_seed, vjp
-from pellucid.backends.cpu import matrix_unit, tile_windows
+from pellucid.backends.cpu import matrix_unit, tile_conv_gradient, tile_windows
 from pellucid.backends.cpu.tile_windows import Plain, windows_for
 from pellucid.dtypes import float32, float64
 from pellucid.graph import trace
@@ -81,6 +81,8 @@ SIZES = st.tuples(
 @example((33, 14, 14, 6, 16, (5, 5), 0), "pooled")
 @example((32, 10, 10, 16, 6, (5, 5), 2), "bias and activation")
 @example((48, 9, 7, 3, 40, (3, 3), 1), "of the image's shape")
+@example((32, 3, 17, 1, 16, (5, 5), 2), "none")  # 17 blocks: the last one alone
+@example((16, 4, 26, 4, 4, (2, 2), 1), "pooled")  # 13 windows of blocks of two rows and columns
 def test_any_convolution_is_right_and_has_the_same_bits_on_any_threads(always, sizes, ending):
     _, height, width, channels, _, taps, pad = sizes
     out = [n + 2 * pad - k + 1 for n, k in zip((height, width), taps, strict=True)]
@@ -125,6 +127,19 @@ def test_errors_are_no_larger_than_those_of_sums_in_float32(always, sizes):
     assert error(found) < 1.5 * error(plain)
 
 
+@pytest.mark.parametrize("bytes_", [1, 1 << 14, 1 << 16])
+@pytest.mark.parametrize("ending", ["none", "pooled"])
+@pytest.mark.parametrize(
+    "sizes", [(96, 7, 6, 6, 16, (5, 5), 2), (64, 9, 8, 1, 6, (5, 5), 2), (80, 5, 9, 16, 6, (3, 3), 1)]
+)
+def test_images_may_follow_each_other_in_any_number_at_once(always, monkeypatch, bytes_, ending, sizes):
+    """Their lines are not split while those of the same place are multiplied, on any number of threads."""
+    monkeypatch.setattr(tile_windows, "_LINES_AT_ONCE", bytes_)
+    function, arrays = convolution(sizes[-1], ending), arrays_of(*sizes)
+    found, _ = on_any_threads(function, arrays)
+    np.testing.assert_allclose(found, exactly(function, arrays), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("ending", ["none", "pooled with places"])
 @pytest.mark.parametrize(
     "sizes", [(40, 8, 8, 6, 16, (5, 5), 0), (33, 8, 8, 1, 6, (5, 5), 2), (20, 6, 7, 5, 3, (2, 3), 1)]
@@ -157,7 +172,7 @@ def test_nothing_is_read_or_written_behind_the_arrays(always, sizes, ending):
         np.testing.assert_allclose(found, exactly(function, arrays), rtol=1e-4, atol=1e-4)
 
 
-def trained(threads, backend="cpu", batch=33, optimizer="sgd", epochs=2):
+def trained(threads, backend="cpu", batch=33, optimizer="sgd", epochs=2, record=None):
     """Weights and losses of a fit, with a last batch of its own size."""
     r = np.random.default_rng(0)
     x = r.normal(size=(70, 14, 14, 1)).astype("float32")
@@ -172,7 +187,9 @@ def trained(threads, backend="cpu", batch=33, optimizer="sgd", epochs=2):
     ]
     model = Sequential([Input((14, 14, 1)), *layers, Flatten(), Dense(5, activation="softmax")])
     model.compile("categorical_crossentropy", optimizer, backend=backend)
-    history = model.fit(x, y, batch_size=batch, epochs=epochs, seed=0, verbose=0)
+    history = model.fit(
+        x, y, batch_size=batch, epochs=epochs, seed=0, verbose=0, **({"record": record} if record else {})
+    )
     return list(model.get_weights().values()), history.history["loss"]
 
 
@@ -185,6 +202,15 @@ def test_a_fit_has_the_same_bits_on_any_threads_and_is_that_of_the_reference(alw
     np.testing.assert_allclose(found[0][1], losses, rtol=1e-4)
     for one, other in zip(found[0][0], expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=5e-3, atol=5e-4)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_recorded_steps_have_the_bits_of_plain_ones(always, monkeypatch, gradients):
+    """Though these pool inside of other kernels, and spread the gradients of windows where no unit takes them."""
+    if gradients:
+        monkeypatch.setattr(tile_conv_gradient, "_LESS", 1e9)
+    plain, recorded = trained(2), trained(2, record="full")
+    assert [w.tobytes() for w in plain[0]] == [w.tobytes() for w in recorded[0]]
 
 
 def test_predictions_are_made_by_vectors_so_that_an_image_has_its_bits_in_any_batch(always):

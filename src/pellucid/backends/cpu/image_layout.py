@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.tile_conv_gradient import GradForm, gradient_for
+from pellucid.backends.cpu.tile_windows import plain
+from pellucid.graph.ir import Node
 from pellucid.op import Spec
 from pellucid.plan.layout import View, batch_last_strides
 from pellucid.shapes import Pads
@@ -51,3 +54,15 @@ def as_planes(view: View) -> View:
         return view
     n, width, c = view.shape
     return View(view.buffer, view.offset, (n, 1, width, c), (view.strides[0], 0, *view.strides[1:]), view.dtype)
+
+
+def unit_gradient(p: Planner, node: Node) -> GradForm | None:
+    """What the kernel of a gradient by a convolution's kernel is made for, if it goes to a matrix unit.
+
+    It does in training alone, whatever else becomes of the cotangent: recorded steps have the bits of plain ones.
+    """
+    if not (p.is_training and can_be_batch_last(p, node.attributes)):
+        return None
+    (x, ct), taps = (v.spec for v in node.inputs), node.output.spec.shape[:-2]
+    conv = plain(x.shape, taps, ct.shape, node.attributes)
+    return gradient_for(conv, x.dtype) if conv else None

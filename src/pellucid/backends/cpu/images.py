@@ -23,7 +23,15 @@ from pellucid.backends.cpu.convolution import (
 from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.groups_gradient import bytes_of, suits, without_loops
-from pellucid.backends.cpu.image_layout import Ints, as_planes, can_be_batch_last, pad_image, padded, samples_together
+from pellucid.backends.cpu.image_layout import (
+    Ints,
+    as_planes,
+    can_be_batch_last,
+    pad_image,
+    padded,
+    samples_together,
+    unit_gradient,
+)
 from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.pooling import Pooled, pooled_after, spreads
 from pellucid.backends.cpu.reductions import reduction
@@ -266,11 +274,10 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     if size(target.shape) == 0 or size(ct.shape) == 0:
         p.fill(target, 0)
         return target
-    if can_be_batch_last(p, attributes) and not (spreads(p, node) and p.spread.get(ct.buffer)):
-        form = unit_images.gradient_of(p, x, ct, target, attributes)
-        if form is not None:
-            _kernel_grad_by_tiles(p, form, x, ct, target, attributes["pads"])
-            return target
+    form = unit_gradient(p, node)
+    if form is not None:
+        _kernel_grad_by_tiles(p, form, x, ct, target, attributes["pads"])
+        return target
     if can_be_batch_last(p, attributes) and suits(x.shape[0], size(target.shape), x.dtype):
         spread = p.spread.get(ct.buffer) if spreads(p, node) else None
         summed = node.inputs[1] if any(map(sums_channels, p.users_of(node.inputs[1]))) else None

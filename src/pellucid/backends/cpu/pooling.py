@@ -10,7 +10,7 @@ from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.conv_pool import PoolForm, blocks_of
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.groups_gradient import can_spread, suits
-from pellucid.backends.cpu.image_layout import Ints, as_planes, can_be_batch_last, samples_together
+from pellucid.backends.cpu.image_layout import Ints, as_planes, can_be_batch_last, samples_together, unit_gradient
 from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.graph.ir import Node, Var
@@ -264,6 +264,8 @@ def spreads(p: Planner, node: Node) -> bool:
     ct, taps = node.inputs[1].spec, size(node.output.spec.shape)
     record = _unreshaped(node.inputs[1]).record
     if not can_be_batch_last(p, node.attributes) or record is None or record.op.name != "add_along_axis":
+        return False
+    if unit_gradient(p, node) is not None:
         return False
     pool = _unreshaped(record.inputs[1]).record
     if pool is None or pool.op.name != "max_pool_index" or taps == 0:

@@ -25,6 +25,8 @@ from pellucid.errors import ConfigurationError
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+# Times of jobs that have been watched.
+_WATCHED: list[np.ndarray] = []
 
 
 @lru_cache(maxsize=1)
@@ -174,6 +176,8 @@ class Job:
         In units of the processor's counter; nothing is counted where a program may not read it.
         """
         self.times = np.zeros((self.MOST_THREADS, len(self._table), 2), np.int64)
+        # Helpers write down their last wait after a run has come back: this memory must outlive the job.
+        _WATCHED.append(self.times)
         self._entries[runner.TIMES] = self.times.ctypes.data
 
     def script(self, first: int, steps: int) -> np.ndarray:

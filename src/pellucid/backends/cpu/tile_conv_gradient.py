@@ -38,8 +38,8 @@ _SUMS = 4
 _ITEM = I64(float32.itemsize)
 # Cycles of turning and splitting a pair of registers; how much less time than vectors the unit must take.
 _TURNING, _LESS = 25, 0.9
-# Output channels at most: the first cache should hold the cotangent of a position and more.
-_MOST_OUTS = 64
+# Bytes of memory that a thread has for itself at most: a core's second cache must hold it.
+_MOST = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,10 @@ class GradForm:
 
 def gradient_for(conv: Plain, dtype: DType) -> GradForm | None:
     """What the kernel of a convolution's gradient is made for, if the unit takes less time for it than vectors."""
-    if dtype != float32 or not is_available() or conv.outs > _MOST_OUTS:
-        return None
     form = GradForm(conv.taps, conv.channels, conv.outs)
+    fits = form.bytes(conv.out[1] + conv.taps[1] - 1, conv.out[1]) <= _MOST
+    if dtype != float32 or not is_available() or not fits:
+        return None
     return form if form.cycles(conv) < _LESS * conv.by_vectors(conv.filled) else None
 
 

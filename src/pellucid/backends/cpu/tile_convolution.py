@@ -200,7 +200,7 @@ class TileConvolution(batch_last.Forward):
                     for other in weights:
                         unit.multiply_add(block, _WEIGHTS[other], _LINES)
                 done += len(weights)
-                if done * (pauses + 1) >= (paused + 1) * len(PRODUCTS) * len(places) and paused < pauses:
+                while paused < pauses and done * (pauses + 1) >= (paused + 1) * len(PRODUCTS) * len(places):
                     pause()
                     paused += 1
 

@@ -12,7 +12,7 @@ from pellucid.backends.cpu.matrix_unit import ROWS
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.pooling import Pooled
 from pellucid.backends.cpu.split import INNER
-from pellucid.backends.cpu.tile_conv_gradient import GradForm, gradient_for
+from pellucid.backends.cpu.tile_conv_gradient import GradForm
 from pellucid.backends.cpu.tile_convolution import TileForm
 from pellucid.backends.cpu.tile_windows import BLOCKS, Windows, plain, windows_for
 from pellucid.backends.cpu.windows import even_blocks
@@ -64,12 +64,6 @@ def entries(p: Planner, form: TileForm, x: View, out_width: int, before: int) ->
     images = windows.together_at_once(-(-x.shape[0] // ROWS), slots, form.down)
     own, memory = p.scratch(windows.bytes(slots, form.down, images))
     return [address_of(p.constant(windows.table())), slots, images, *memory], own
-
-
-def gradient_of(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> GradForm | None:
-    """What the kernel of a convolution's gradient is made for, if it goes to the unit: in training alone."""
-    conv = plain(x.shape, target.shape[:-2], ct.shape, attributes) if p.is_training else None
-    return gradient_for(conv, x.dtype) if conv else None
 
 
 def kernel_gradient(p: Planner, form: GradForm, x: View, ct: View, sums: View, bands: int) -> None:
