@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pellucid import backends, ops
+from pellucid import backends, compile, ops
 from pellucid.backends.loop import LoopData, LoopForm
 from pellucid.graph import rewrite, trace
 from pellucid.op import Spec
@@ -40,3 +40,24 @@ def repeated(function, arrays, steps=2):
     while run.done < run.steps:
         run.advance(run.steps - run.done)
     return kept, [i.name for made in loop._made.values() for i in made.plan.instructions]
+
+
+def fits_are_those_of_the_reference(trained, rtol, atol, **options):
+    """Weights and losses, ``trained(threads, backend)``: the same bits on any threads, and near the reference's."""
+    expected, losses = trained(1, "reference", **options)
+    found = [trained(threads, **options) for threads in (1, 2, 3, 8)]
+    for weights, _ in found[1:]:
+        assert [w.tobytes() for w in weights] == [w.tobytes() for w in found[0][0]]
+    np.testing.assert_allclose(found[0][1], losses, rtol=1e-4)
+    for one, other in zip(found[0][0], expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
+
+
+def is_predicted_by_vectors(function, arrays):
+    """No instruction is the matrix unit's, and three samples alone get the bits that they have among all."""
+    graph = trace(function, *(Spec(a.shape, a.dtype) for a in arrays)).graph
+    names = [i.name for i in backends.get("cpu").compile(graph).plan.instructions]
+    assert not any("tiles" in name for name in names)
+    compiled = compile(function, backend="cpu")
+    whole = np.asarray(compiled(*arrays))
+    assert np.asarray(compiled(arrays[0][:3], *arrays[1:])).tobytes() == whole[:3].tobytes()

@@ -5,15 +5,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.backends.cpu.guards import at_the_end_of_memory
-from tests.backends.cpu.operands import repeated
+from tests.backends.cpu.operands import fits_are_those_of_the_reference, is_predicted_by_vectors, repeated
 
-from pellucid import Input, Sequential, Tensor, backends, compile, ops, set_num_threads, set_seed, vjp
+from pellucid import Input, Sequential, Tensor, ops, set_num_threads, set_seed, vjp
 from pellucid.backends.cpu import matrix_unit, tile_conv_gradient, tile_windows
 from pellucid.backends.cpu.tile_windows import Plain, windows_for
 from pellucid.dtypes import float32, float64
-from pellucid.graph import trace
 from pellucid.nn import Conv2D, Dense, Flatten, MaxPool2D
-from pellucid.op import Spec
 
 pytestmark = pytest.mark.skipif(not matrix_unit.is_available(), reason="there is no matrix unit here")
 
@@ -195,13 +193,7 @@ def trained(threads, backend="cpu", batch=33, optimizer="sgd", epochs=2, record=
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_fit_has_the_same_bits_on_any_threads_and_is_that_of_the_reference(always, optimizer):
-    expected, losses = trained(1, "reference", optimizer=optimizer)
-    found = [trained(threads, optimizer=optimizer) for threads in (1, 2, 3, 8)]
-    for weights, _ in found[1:]:
-        assert [w.tobytes() for w in weights] == [w.tobytes() for w in found[0][0]]
-    np.testing.assert_allclose(found[0][1], losses, rtol=1e-4)
-    for one, other in zip(found[0][0], expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=5e-3, atol=5e-4)
+    fits_are_those_of_the_reference(trained, rtol=5e-3, atol=5e-4, optimizer=optimizer)
 
 
 @pytest.mark.parametrize("gradients", [False, True])
@@ -214,13 +206,7 @@ def test_recorded_steps_have_the_bits_of_plain_ones(always, monkeypatch, gradien
 
 
 def test_predictions_are_made_by_vectors_so_that_an_image_has_its_bits_in_any_batch(always):
-    function, arrays = convolution(0), arrays_of(64, 14, 14, 6, 16, (5, 5), 0)
-    graph = trace(function, *(Spec(a.shape, a.dtype) for a in arrays)).graph
-    names = [i.name for i in backends.get("cpu").compile(graph).plan.instructions]
-    assert not any("tiles" in name for name in names)
-    compiled = compile(function, backend="cpu")
-    whole = np.asarray(compiled(*arrays))
-    assert np.asarray(compiled(arrays[0][:3], *arrays[1:])).tobytes() == whole[:3].tobytes()
+    is_predicted_by_vectors(convolution(0), arrays_of(64, 14, 14, 6, 16, (5, 5), 0))
 
 
 def test_what_the_unit_takes():

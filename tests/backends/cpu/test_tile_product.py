@@ -5,9 +5,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.backends.cpu.guards import at_the_end_of_memory
-from tests.backends.cpu.operands import ENDINGS, operands, repeated
+from tests.backends.cpu.operands import (
+    ENDINGS,
+    fits_are_those_of_the_reference,
+    is_predicted_by_vectors,
+    operands,
+    repeated,
+)
 
-from pellucid import Input, Sequential, Tensor, backends, compile, ops, set_num_threads, set_seed
+from pellucid import Input, Sequential, Tensor, backends, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import halves, matrix_unit
 from pellucid.backends.cpu.tile_extent import BLOCK_BYTES, Extent
 from pellucid.backends.cpu.tile_operands import STEP
@@ -135,23 +141,12 @@ def trained(threads, backend="cpu", activation="relu", batch=40, optimizer="sgd"
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_fit_has_the_same_bits_on_any_threads_and_is_that_of_the_reference(always, monkeypatch, halved, optimizer):
     monkeypatch.setattr(halves, "are_worth_it", lambda *sizes: halved)
-    expected, losses = trained(1, "reference", optimizer=optimizer)
-    found = [trained(threads, optimizer=optimizer) for threads in (1, 2, 3, 8)]
-    for weights, _ in found[1:]:
-        assert [w.tobytes() for w in weights] == [w.tobytes() for w in found[0][0]]
-    np.testing.assert_allclose(found[0][1], losses, rtol=1e-4)
-    for one, other in zip(found[0][0], expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
+    fits_are_those_of_the_reference(trained, rtol=2e-3, atol=2e-4, optimizer=optimizer)
 
 
 def test_predictions_are_made_by_vectors_so_that_a_row_has_its_bits_in_any_batch(always):
     function, arrays, _ = operands(64, 100, 784, "")
-    graph = trace(function, *(Spec(a.shape, a.dtype) for a in arrays)).graph
-    names = [i.name for i in backends.get("cpu").compile(graph).plan.instructions]
-    assert not any("tiles" in name for name in names)
-    compiled = compile(function, backend="cpu")
-    whole = np.asarray(compiled(*arrays))
-    assert np.asarray(compiled(arrays[0][:3], *arrays[1:])).tobytes() == whole[:3].tobytes()
+    is_predicted_by_vectors(function, arrays)
 
 
 def test_float64_and_small_products_are_made_by_vectors():

@@ -30,6 +30,8 @@ from pellucid.dtypes import float32
 #: Parts of a number, steps of the inner axis in a tile, and the pairs of parts that count, the largest not first.
 PARTS, INNER = 3, 32
 PRODUCTS = ((2, 0), (0, 0), (1, 0), (1, 1), (0, 1), (0, 2))
+#: The same, where one operand's three parts are kept and the other one's are read: these, with what each multiplies.
+ORDER = ((2, (0,)), (0, (2, 1, 0)), (1, (1, 0)))
 #: Half of a step, and how many rows are turned at once.
 HALF, FOUR = INNER // 2, 4
 _SIGNIFICANT, _ROUNDING, _SHIFT = 0xFFFF0000, 0x8000, 16

@@ -23,16 +23,15 @@ from pellucid.backends.cpu import split
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.backends.cpu.matrix_unit import ROWS, TILE, WIDTH, MatrixUnit, is_available
-from pellucid.backends.cpu.split import FOUR, INNER, PARTS, PRODUCTS
+from pellucid.backends.cpu.split import FOUR, INNER, ORDER, PARTS, PRODUCTS
 from pellucid.backends.cpu.tile_stream import Following
-from pellucid.backends.cpu.tile_windows import SPLITTING, Plain, cycles_of_product
+from pellucid.backends.cpu.tile_windows import SPLITTING, Plain, Runs, cycles_of_product
 from pellucid.backends.cpu.windows import carry, element, even_blocks, over, pieces
 from pellucid.dtypes import DType, float32
 from pellucid.plan.lifetime import aligned
 
-# The tile of the image and those of the parts of the cotangent; for each part of the image those it is multiplied by.
+# The tile of the image and those of the parts of the cotangent.
 _LEFT, _RIGHT = 7, (4, 5, 6)
-_ORDER = ((2, (0,)), (0, (2, 1, 0)), (1, (1, 0)))
 # Sums at once: as many as there are tiles for.
 _SUMS = 4
 _ITEM = I64(float32.itemsize)
@@ -43,7 +42,7 @@ _MOST = 1 << 19
 
 
 @dataclass(frozen=True)
-class GradForm:
+class GradForm(Runs):
     """What a kernel is made for.
 
     Attributes:
@@ -67,16 +66,6 @@ class GradForm:
         return self.taps[0] * self.run * self.outs
 
     @property
-    def tiles(self) -> int:
-        """Tiles of a row of taps."""
-        return -(-self.run // ROWS)
-
-    @property
-    def deep(self) -> int:
-        """Lines of a tile."""
-        return -(-self.run // self.tiles)
-
-    @property
     def sums(self) -> int:
         """Tiles of sums of a block of output channels."""
         return self.taps[0] * self.tiles
@@ -85,11 +74,6 @@ class GradForm:
     def at_once(self) -> tuple[int, ...]:
         """How many of these are added to at once, the larger number first."""
         return even_blocks(self.sums, _SUMS)
-
-    @property
-    def out_blocks(self) -> int:
-        """Blocks of output channels."""
-        return -(-self.outs // ROWS)
 
     @property
     def ring(self) -> int:
@@ -103,7 +87,7 @@ class GradForm:
 
     def part(self, width: int) -> int:
         """Bytes of a part of a row of the image."""
-        return (width * self.channels + self.tiles * self.deep - self.run) * WIDTH
+        return (width * self.channels + self.spare) * WIDTH
 
     def bytes(self, width: int, out_width: int) -> int:
         """Bytes of memory that a thread needs for itself."""
@@ -226,7 +210,7 @@ class TileGradient:
                 unit.load(register, e.b.add(right, I64(part * TILE)))
             moved = e.b.mul(position, I64(form.channels * WIDTH))
             here = [e.b.add(place, moved) for place in places]
-            for part, others in _ORDER:
+            for part, others in ORDER:
                 distance = e.b.mul(self.part, I64(part))
                 for number, place in enumerate(here):
                     unit.load(_LEFT, e.b.add(place, distance))

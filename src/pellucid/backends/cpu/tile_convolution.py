@@ -22,15 +22,14 @@ from pellucid.backends.cpu.conv_pool import PoolForm, Stored
 from pellucid.backends.cpu.elementwise import Ending
 from pellucid.backends.cpu.emit import I64, Value
 from pellucid.backends.cpu.matrix_unit import ROWS, TILE, WIDTH, MatrixUnit
-from pellucid.backends.cpu.split import PRODUCTS
+from pellucid.backends.cpu.split import ORDER, PRODUCTS
 from pellucid.backends.cpu.tile_lines import Item, Lines, Splitting, Weights
 from pellucid.backends.cpu.tile_windows import BLOCKS, SUMS, Windows
 from pellucid.backends.cpu.windows import Winners, pieces
 from pellucid.dtypes import float32
 
-# The tiles of the weights' parts and that of lines; for each part of lines the parts of weights it is multiplied by.
+# The tiles of the weights' parts and that of lines.
 _WEIGHTS, _LINES = (4, 5, 6), 7
-_PRODUCTS = ((2, (0,)), (0, (2, 1, 0)), (1, (1, 0)))
 # Sums at once by which a block is looked through for what is not finite.
 _CHAINS = 4
 
@@ -192,7 +191,7 @@ class TileConvolution(batch_last.Forward):
         """The products of a step, where it is not in the border; other things are done at a few places between them."""
         e, unit, pauses = self.e, self.unit, self.windows.pauses
         done, paused = 0, 0
-        for part, weights in _PRODUCTS:
+        for part, weights in ORDER:
             distance = e.b.mul(self.lines.part, I64(part))
             for block, (place, touches) in enumerate(zip(places, inside, strict=True)):
                 with nullcontext() if touches is None else e.b.if_then(touches):

@@ -12,6 +12,7 @@ image, or of all rows that an output row needs, where one row would leave most o
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,43 @@ _REACHED, _LESS, _TOGETHER = 0.75, 0.9, 1.05
 _MOST_LINES, _LINES_AT_ONCE = 1 << 19, 384 << 10
 
 
+class Runs(ABC):
+    """Lines that follow each other, cut into tiles.
+
+    Attributes:
+        outs: Output channels.
+    """
+
+    outs: int
+
+    @property
+    @abstractmethod
+    def run(self) -> int:
+        """How many lines there are."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a run."""
+        return -(-self.run // ROWS)
+
+    @property
+    def deep(self) -> int:
+        """Lines of a tile."""
+        return -(-self.run // self.tiles)
+
+    @property
+    def spare(self) -> int:
+        """Lines that are read behind a run."""
+        return self.tiles * self.deep - self.run
+
+    @property
+    def out_blocks(self) -> int:
+        """Blocks of output channels."""
+        return -(-self.outs // ROWS)
+
+
 @dataclass(frozen=True)
-class Windows:
+class Windows(Runs):
     """The steps of a convolution.
 
     Attributes:
@@ -87,21 +123,6 @@ class Windows:
         return (self.taps[1] + self.wide - 1) * self.lines
 
     @property
-    def tiles(self) -> int:
-        """Tiles of such a run."""
-        return -(-self.run // ROWS)
-
-    @property
-    def deep(self) -> int:
-        """Lines of a tile."""
-        return -(-self.run // self.tiles)
-
-    @property
-    def spare(self) -> int:
-        """Lines that are read behind a run."""
-        return self.tiles * self.deep - self.run
-
-    @property
     def steps(self) -> int:
         """Steps of a block."""
         return self.groups * self.tiles
@@ -110,11 +131,6 @@ class Windows:
     def own_outs(self) -> int:
         """Channels of a block."""
         return min(self.outs, ROWS)
-
-    @property
-    def out_blocks(self) -> int:
-        """Blocks of channels."""
-        return -(-self.outs // ROWS)
 
     @property
     def results(self) -> int:
