@@ -67,8 +67,8 @@ class Item:
     """A row of blocks of 16 samples.
 
     Attributes:
-        image: Which image of those that a thread goes through side by side.
-        turn: The how manieth of these there have been.
+        image: Which one it is of the images that a thread goes through side by side.
+        turn: The number of these images among all that it goes through in turn.
         start: Its first sample.
         row: The first row of results.
         top: The row of the image where their window begins.
