@@ -209,6 +209,14 @@ def test_predictions_are_made_by_vectors_so_that_an_image_has_its_bits_in_any_ba
     is_predicted_by_vectors(convolution(0), arrays_of(64, 14, 14, 6, 16, (5, 5), 0))
 
 
+def test_thin_images_go_to_the_unit_where_they_are_pooled():
+    """Not where all of their results are written: that takes as long as the products."""
+    arrays = arrays_of(128, 28, 28, 1, 6, (5, 5), 2)
+    chosen = {name: repeated(convolution(2, name), arrays, steps=1)[1] for name in ENDINGS if name[0] != "o"}
+    for name, names in chosen.items():
+        assert any("conv by tiles" in n for n in names) == ("pooled" in name), (name, names)
+
+
 def test_what_the_unit_takes():
     second = Plain(128, (14, 14), 6, (0, 0), (5, 5), (10, 10), 16)
     assert windows_for(second, float32)

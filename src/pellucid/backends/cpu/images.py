@@ -166,7 +166,7 @@ def _convolve_last(
     result, leaves, taken = _finished(output, finish, last=True)
     ending, motions = taken.ending if taken else None, _motions(leaves, last=True)
     exact = not p.read_behind(x)
-    windows = unit_images.windows_of(p, x, w, output.spec.shape, attributes)
+    windows = unit_images.windows_of(p, x, w, output, attributes)
     pooled = None
     if windows is None or unit_images.can_pool(windows):
         pooled = pooled_after(p, result, last=True, window=(2, 2) if windows else None)

@@ -33,8 +33,8 @@ STEP, SUMS = PARTS * TILE, BLOCKS * TILE
 #: Cycles of splitting a pair of registers.
 SPLITTING = 14
 # Cycles of a product of two tiles by the number of rows, and of what ending a register takes longer than the products
-# that it stands between.
-_MULTIPLYING, _ENDING = {8: 11, 10: 14, 12: 17, 16: 20}, 4
+# that it stands between: where pooling follows, and where all are written, 16 samples here and there.
+_MULTIPLYING, _POOLING, _WRITING = {8: 11, 10: 14, 12: 17, 16: 20}, 4, 7
 # The share of its peak that a convolution by vectors reaches, and how much less time the unit must take. Lines of all
 # rows together must be worth while, too: nothing can be pooled there but in blocks of two rows.
 _REACHED, _LESS, _TOGETHER = 0.75, 0.9, 1.05
@@ -207,7 +207,7 @@ class Windows(Runs):
         own = self.ring(down) * PARTS * self.part(slots)
         return max(n for n in range(1, groups + 1) if groups % n == 0 and (n == 1 or n * own <= _LINES_AT_ONCE))
 
-    def cycles(self, image: tuple[int, int], out: tuple[int, int]) -> float:
+    def cycles(self, image: tuple[int, int], out: tuple[int, int], pooled: bool = False) -> float:
         """About how long the unit takes for 16 samples."""
         (height, width), rows = image, -(-out[0] // self.high)
         tiles = -(-out[1] // self.wide) * self.out_blocks * self.tiles
@@ -218,7 +218,8 @@ class Windows(Runs):
         groups = rows if self.together else min(rows * self.groups, height * self.taps[0])
         lines = rows * (self.moved or self.lines) if self.together else height * self.lines
         multiplying = groups * tiles * len(PRODUCTS) * cycles_of_product(self.results)
-        return multiplying + lines * width * SPLITTING + math.prod(out) * self.outs * _ENDING
+        ending = math.prod(out) * self.outs * (_POOLING if pooled else _WRITING)
+        return multiplying + lines * width * SPLITTING + ending
 
 
 def cycles_of_product(rows: int) -> int:
@@ -238,6 +239,7 @@ class Plain:
         taps: Of the kernel.
         out: Height and width of the result.
         outs: Channels of the result.
+        pooled: Whether max pooling follows, recorded or not.
     """
 
     batch: int
@@ -247,6 +249,7 @@ class Plain:
     taps: tuple[int, int]
     out: tuple[int, int]
     outs: int
+    pooled: bool = False
 
     @property
     def _axes(self) -> list[tuple[int, int, int, int]]:
@@ -274,7 +277,7 @@ class Plain:
 
     def by_tiles(self, windows: Windows) -> float:
         """Cycles by the matrix unit."""
-        return windows.cycles(self.image, self.out) * -(-self.batch // ROWS)
+        return windows.cycles(self.image, self.out, self.pooled) * -(-self.batch // ROWS)
 
 
 def plain(x: Shape, taps: Shape, out: Shape, attributes: Mapping[str, Any], pads: Pads | None = None) -> Plain | None:
@@ -304,7 +307,7 @@ def windows_for(conv: Plain, dtype: DType) -> Windows | None:
     slower = {False: 1.0, True: _TOGETHER}
     best = min(
         _candidates(conv.taps, conv.channels, conv.outs),
-        key=lambda windows: slower[windows.together] * windows.cycles(conv.image, conv.out),
+        key=lambda windows: slower[windows.together] * windows.cycles(conv.image, conv.out, conv.pooled),
     )
     fits = best.bytes(best.slots(conv.image[1], conv.out[1], conv.before[1]), 2, 1) <= _MOST_LINES
     return best if fits and conv.by_tiles(best) < _LESS * conv.by_vectors(conv.filled) else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.elementwise import Ending
-from pellucid.backends.cpu.image_layout import Ints
+from pellucid.backends.cpu.lanes import LANES
 from pellucid.backends.cpu.matrix_unit import ROWS
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.pooling import Pooled
@@ -16,6 +17,7 @@ from pellucid.backends.cpu.tile_conv_gradient import GradForm
 from pellucid.backends.cpu.tile_convolution import TileForm
 from pellucid.backends.cpu.tile_windows import BLOCKS, Windows, plain, windows_for
 from pellucid.backends.cpu.windows import even_blocks
+from pellucid.graph.ir import Var
 from pellucid.plan.layout import View
 from pellucid.plan.plan import Entry, address_of
 
@@ -23,13 +25,29 @@ from pellucid.plan.plan import Entry, address_of
 _PIECES = 8
 
 
-def windows_of(p: Planner, x: View, w: View, out: Ints, attributes: Mapping[str, Any]) -> Windows | None:
+def windows_of(p: Planner, x: View, w: View, output: Var, attributes: Mapping[str, Any]) -> Windows | None:
     """The steps of a convolution of batch-last images, if it goes to the unit: in training alone.
 
     What a product gives for a sample must not depend on the others there, where anyone may look at it.
     """
-    conv = plain(x.shape, w.shape[:-2], out, attributes) if p.is_training else None
-    return windows_for(conv, x.dtype) if conv else None
+    conv = plain(x.shape, w.shape[:-2], output.spec.shape, attributes) if p.is_training else None
+    return windows_for(replace(conv, pooled=_is_pooled(p, output)), x.dtype) if conv else None
+
+
+def _is_pooled(p: Planner, image: Var) -> bool:
+    """Whether max pooling reads an image, or what elementwise operations make of it.
+
+    The graph says so, not the plan: recorded steps, whose plans are others, must choose alike.
+    """
+    found, left = {image}, [image]
+    while left:
+        for user in p.users_of(left.pop()):
+            if user.op.name == "max_pool_index":
+                return True
+            if user.op.name in LANES and user.output.spec.shape == image.spec.shape and user.output not in found:
+                found.add(user.output)
+                left.append(user.output)
+    return False
 
 
 def form_of(
