@@ -126,7 +126,7 @@ model = Sequential([Input((4,)), Dense(3)])
 model.compile("mse", "adam")
 class Tell(Callback):
     def on_epoch_end(self, epoch, logs=None):
-        if epoch == 2:
+        if epoch == 3:  # three epochs have been noted; the signal may come before this one is
             print("running", flush=True)
 x = np.ones((64, 4))
 history = model.fit(x, np.ones((64, 3)), batch_size=1, epochs=10**6, callbacks=[Tell()], verbose=0)
