@@ -2,6 +2,9 @@
 
 Registers hold output channels. The samples are cut into groups that do not depend on the number of threads, and each
 group has sums of its own: so a thread finds its own images. It adds image by image, so that one stays in the cache.
+
+A multiply-add takes one element of the image for all lanes, and loads are as many as it can be. Neighbouring positions
+have most of their windows in common; so two of them are computed together, and such an element is loaded once.
 """
 
 # N batch, M samples of a group, R taps along the last axis times channels in, D channels out, O x P positions, K taps
@@ -9,24 +12,45 @@ group has sums of its own: so a thread finds its own images. It adds image by im
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
-from pellucid.backends.cpu.windows import carry, even_blocks, pieces
+from pellucid.backends.cpu.windows import even_blocks, pieces
 from pellucid.dtypes import DType
 
-# Accumulators: rows by registers of output channels.
-_MOST, _REGISTERS = 24, (2, 1)
+# Accumulators, by the number of registers: rows by registers of output channels.
+_MOST, _REGISTERS = {32: 24, 16: 12}, (2, 1)
 # Groups of samples, and bytes of the sums of all of them, at most.
 _GROUPS, _BYTES = 8, 1 << 20
 
 
-def row_blocks(rows: int, outs: int, dtype: DType) -> tuple[int, ...]:
-    """How many rows are computed at once: as many as there are accumulators for, in blocks as equal as can be.
+@dataclass(frozen=True)
+class RowsForm:
+    """What a kernel is written for.
+
+    Attributes:
+        blocks: How many rows are computed at once: as many as there are accumulators for, in blocks as equal as can be.
+        whole: Whether the output channels fill their registers.
+        shift: Elements between the windows of neighbouring positions.
+    """
+
+    blocks: tuple[int, ...]
+    whole: bool
+    shift: int
+
+
+def rows_form(rows: int, outs: int, shift: int, dtype: DType) -> RowsForm:
+    """What the kernel of a gradient is written for.
 
     >>> from pellucid.dtypes import float32
-    >>> row_blocks(9, 1000, float32), row_blocks(30, 1, float32)
-    ((9,), (15,))
+    >>> sum(rows_form(5, 16, 1, float32).blocks), rows_form(9, 16, 3, float32).shift
+    (5, 3)
     """
-    return even_blocks(rows, _MOST // min(_REGISTERS[0], -(-outs // lanes_for(dtype))))
+    lanes = lanes_for(dtype)
+    most = _MOST[target.vector_registers()] // min(_REGISTERS[0], -(-outs // lanes))
+    return RowsForm(even_blocks(rows, most), outs % lanes == 0, shift)
 
 
 def sample_groups(batch: int, elements: int, dtype: DType) -> int:
@@ -46,8 +70,8 @@ class _RowsGrad:
     by batch, O and P; of dw by group, tap k and row.
     """
 
-    def __init__(self, dtype: DType, blocks: tuple[int, ...], whole: bool) -> None:
-        self.dtype, self.row_blocks, self.whole = dtype, blocks, whole
+    def __init__(self, dtype: DType, form: RowsForm) -> None:
+        self.dtype, self.form = dtype, form
         self.e = e = Emitter(lanes_for(dtype))
         self.batch, self.in_group, self.groups = (e.field() for _ in range(3))
         self.rows, self.outs, self.out_height, self.out_width, self.taps = (e.field() for _ in range(5))
@@ -68,64 +92,119 @@ class _RowsGrad:
             start = b.select(b.icmp_signed(">", start, none), start, none)
             taps = start, e.smaller(b.sub(high, item), self.taps)
             first = b.mul(group, self.in_group)
-            target = e.advance(self.dw, group, self.dw_g)
+            out = e.advance(self.dw, group, self.dw_g)
             with e.loop(first, e.smaller(b.add(first, self.in_group), self.batch)) as n, e.loop(*taps) as k:
+                share, number = e.minus(taps[1], start), e.minus(k, start)
+                asking = [b.sdiv(b.mul(self.out_height, i), share) for i in (number, b.add(number, I64(1)))]
                 begins = b.icmp_signed("==", n, first)
-                self.image(n, k, e.advance(target, k, self.dw_k), begins)
+                self.image((n, k), e.advance(out, k, self.dw_k), begins, (asking[0], asking[1]))
         return e.finish()
 
-    def image(self, n: Value, k: Value, target: Value, begins: Value) -> None:
-        """What an image adds to a tap's rows; the first one of a group begins the sums."""
-        e = self.e
-        registers = e.ceiling(self.outs, e.lanes)
+    def image(self, place: tuple[Value, Value], out: Value, begins: Value, asking: tuple[Value, Value]) -> None:
+        """What an image adds to a tap's rows.
+
+        Args:
+            place: The image, and the tap.
+            out: Where the sums of the rows lie.
+            begins: Whether it is the first image of a group, which begins the sums.
+            asking: The rows of positions in which the next image is asked for: with all taps of the thread, all rows.
+        """
+        e, registers = self.e, self.e.ceiling(self.outs, self.e.lanes)
 
         def rows(r: Value, count: int) -> None:
-            here = e.advance(target, r, self.dw_r)
-            pieces(e, I64(0), registers, _REGISTERS, lambda v, w: self.block((n, k, r), here, begins, count, v, w))
+            here, last = e.advance(out, r, self.dw_r), e.b.select(e.b.icmp_signed("==", r, I64(0)), asking[1], I64(0))
+            pieces(
+                e, I64(0), registers, _REGISTERS,
+                lambda v, w: self.block((*place, r), here, begins, (asking[0], last), count, (v, w)),
+            )  # fmt: skip
 
-        pieces(e, I64(0), self.rows, self.row_blocks, rows)
+        pieces(e, I64(0), self.rows, self.form.blocks, rows)
 
     def block(
-        self, place: tuple[Value, Value, Value], target: Value, begins: Value, count: int, v: Value, registers: int
+        self,
+        place: tuple[Value, Value, Value],
+        out: Value,
+        begins: Value,
+        asking: tuple[Value, Value],
+        count: int,
+        lanes: tuple[Value, int],
     ) -> None:
         """count x registers accumulators over the positions of one image, added to those of the images before."""
         e, size, (n, k, r) = self.e, I64(self.dtype.itemsize), place
-        channels = [e.b.mul(e.b.add(v, I64(i)), I64(e.lanes)) for i in range(registers)]
-        masks = [None if self.whole else e.mask(e.minus(self.outs, d)) for d in channels] * count
-        targets = [e.advance(e.advance(target, I64(i), self.dw_r), d, size) for i in range(count) for d in channels]
+        channels = [e.b.mul(e.b.add(lanes[0], I64(i)), I64(e.lanes)) for i in range(lanes[1])]
+        masks = [None if self.form.whole else e.mask(e.minus(self.outs, d)) for d in channels]
+        targets = [e.advance(e.advance(out, I64(i), self.dw_r), d, size) for i in range(count) for d in channels]
+        stored = list(zip(targets, masks * count, strict=True))
         zero = e.constant(0, self.dtype)
-        before = [e.b.select(begins, zero, e.load(a, self.dtype, mask)) for a, mask in zip(targets, masks, strict=True)]
+        before = [e.b.select(begins, zero, e.load(address, self.dtype, mask)) for address, mask in stored]
         x_first = e.advance(e.advance(e.advance(self.x, n, self.x_n), k, self.x_k), r, size)
-        sums = self.positions(x_first, e.advance(self.ct, n, self.ct_n), (channels, masks), count, before)
-        for address, total, mask in zip(targets, sums, masks, strict=True):
+        ct = [e.b.add(e.advance(self.ct, n, self.ct_n), e.b.mul(d, size)) for d in channels]
+        sums = self.positions(x_first, (ct, masks), count, before, asking)
+        for (address, mask), total in zip(stored, sums, strict=True):
             e.store(address, total, self.dtype, mask)
 
     def positions(
-        self, x: Value, ct: Value, lanes: tuple[list[Value], list[Value | None]], count: int, start: list[Value]
+        self,
+        x: Value,
+        ct: tuple[list[Value], list[Value | None]],
+        count: int,
+        start: list[Value],
+        asking: tuple[Value, Value],
     ) -> list[Value]:
         """The accumulators after all positions of an image."""
-        e, dtype = self.e, self.dtype
+        e, b, wide = self.e, self.e.b, len(ct[0])
+        pair = 0 < self.form.shift < count and (count + 2) * wide < target.vector_registers()
+        whole = b.and_(self.out_width, I64(-2)) if pair else I64(0)
 
-        def position(indices: list[Value], sums: list[Value]) -> list[Value]:
-            o, p = indices
-            x_here = e.opaque(e.advance(e.advance(x, o, self.x_o), p, self.x_p))
-            ct_here = e.advance(e.advance(ct, o, self.ct_o), p, self.ct_p)
-            places = [e.advance(ct_here, d, I64(dtype.itemsize)) for d in lanes[0]]
-            # Every thread reads all images: the next one is on its way while this one is worked on.
-            for here, to_next in [(x_here, self.x_n), *((place, self.ct_n) for place in places)]:
-                e.prefetch(e.b.add(here, to_next))
-            right = [e.load(place, dtype, mask) for place, mask in zip(places, lanes[1], strict=False)]
-            left = [e.splat(e.load_scalar(e.b.add(x_here, I64(i * dtype.itemsize)), dtype)) for i in range(count)]
-            pairs = [(a, b) for a in left for b in right]
-            return [e.multiply_add(a, b, s) for (a, b), s in zip(pairs, sums, strict=True)]
+        def row(o: Value, sums: list[Value]) -> list[Value]:
+            image = e.advance(x, o, self.x_o), [e.advance(lane, o, self.ct_o) for lane in ct[0]], ct[1]
 
-        return carry(e, [self.out_height, self.out_width], start, position)
+            def places(ahead: bool) -> list[Value]:
+                def together(positions: int) -> Callable[[Value, list[Value]], list[Value]]:
+                    return lambda p, own: self.windows(image, p, positions, count, own, ahead)
+
+                pairs = e.reduce_loop(I64(0), whole, 2, sums, together(2)) if pair else sums
+                return e.reduce_loop(whole, self.out_width, 1, pairs, together(1))
+
+            asks = b.and_(b.icmp_signed(">=", o, asking[0]), b.icmp_signed("<", o, asking[1]))
+            return e.either(asks, lambda: places(True), lambda: places(False))
+
+        return e.reduce_loop(I64(0), self.out_height, 1, start, row)
+
+    def windows(
+        self,
+        image: tuple[Value, list[Value], list[Value | None]],
+        p: Value,
+        positions: int,
+        count: int,
+        sums: list[Value],
+        ahead: bool,
+    ) -> list[Value]:
+        """The accumulators after some neighbouring positions, whose windows have elements in common."""
+        e, dtype, (x_row, lanes, masks) = self.e, self.dtype, image
+        x_here = e.opaque(e.advance(x_row, p, self.x_p))
+        right = []
+        for number in range(positions):
+            places = [e.advance(lane, e.b.add(p, I64(number)), self.ct_p) for lane in lanes]
+            for place in places if ahead else ():
+                e.prefetch(e.b.add(place, self.ct_n))
+            right.append([e.load(place, dtype, mask) for place, mask in zip(places, masks, strict=True)])
+        if ahead:
+            e.prefetch(e.b.add(x_here, self.x_n))
+        sums, wide = list(sums), len(lanes)
+        for element in range(count + (positions - 1) * self.form.shift):
+            rows = [element - number * self.form.shift for number in range(positions)]
+            left = e.splat(e.load_scalar(e.b.add(x_here, I64(element * dtype.itemsize)), dtype))
+            for row, values in zip(rows, right, strict=True):
+                for i, value in enumerate(values if 0 <= row < count else ()):
+                    at = row * wide + i
+                    sums[at] = e.multiply_add(left, value, sums[at])
+        return sums
 
 
-def conv_rows_grad_kernel(dtype: DType, blocks: tuple[int, ...], whole: bool) -> int:
+def conv_rows_grad_kernel(dtype: DType, form: RowsForm) -> int:
     """The address of dw[g, k, r, d] = sum over n, o, p of x[n, o, k, p, r] ct[n, o, p, d], n in group g.
 
-    ``blocks``: how many rows are computed at once, as :func:`row_blocks` says. ``whole``: whether the output channels
-    fill their registers. The record is :class:`_RowsGrad`'s.
+    The record is :class:`_RowsGrad`'s.
     """
-    return _RowsGrad(dtype, blocks, whole).write()
+    return _RowsGrad(dtype, form).write()

@@ -18,9 +18,10 @@ from pellucid.backends.cpu.lanes import LANES, Place
 from pellucid.backends.cpu.windows import carry, element, even_blocks, over, pieces
 from pellucid.dtypes import DType
 
-# Output positions along the last axis that share one load of a register, at most: registers of 64 bytes are 32, shorter
-# ones may be 16; fewer where each has two registers of channels. Taps of the gradient that share one.
-_POSITIONS, _POSITIONS_OF_TWO, _TAPS = {64: 14}, 12, 5
+# Output positions along the last axis that share one load of a register, at most, where there is one register of them
+# or there are two, of channels or of rows: registers of 64 bytes are 32, shorter ones may be 16. Taps of the gradient
+# that share one.
+_POSITIONS, _POSITIONS_OF_TWO, _TAPS = {64: 14}, {64: 12}, 5
 # Steps of a loop over a run of channels that are written out at most, where it is long and where it is short.
 _UNROLLED, _LONG, _OF_SHORT = 8, 20, 4
 # Output channels of the narrow convolution that share one load of the image.
@@ -40,6 +41,8 @@ class Form:
             multiply-add on processors whose integer and vector units share ports.
         blocks: Positions of a row that are computed at once: :func:`position_blocks`.
         registers: Registers of output channels at once: :func:`registers_of_channels`.
+        rows: Rows of positions at once, 1 or 2: where the next one's windows begin one tap further, all rows of the
+            image but two are read for both.
     """
 
     lanes: int
@@ -48,6 +51,7 @@ class Form:
     apart: tuple[int, int, int]
     blocks: tuple[int, ...] = ()
     registers: int = 1
+    rows: int = 1
 
 
 class _Convolution:
@@ -95,7 +99,7 @@ class _Convolution:
         for place, total in zip(places, totals, strict=True):
             self.e.store(self.e.b.add(place, lane), total, self.dtype, mask)
 
-    def multiply_each(self, left: list[Value], right: list[Value], sums: list[Value]) -> list[Value]:
+    def multiply_each(self, left: list[Value], right: Sequence[Value], sums: Sequence[Value]) -> list[Value]:
         """sums + left * right for every pair, where ``left`` are addresses of single elements."""
         pairs = [(x, y) for x in map(self.scalar, left) for y in right]
         return [self.e.multiply_add(x, y, s) for (x, y), s in zip(pairs, sums, strict=True)]
@@ -130,42 +134,57 @@ class Forward(_Convolution):
 
     def write(self) -> int:
         """The kernel's address."""
-        e = self.e
-        with e.loop(*e.my_share(e.b.mul(self.batch, self.out[0]))) as item:
-            n, first = e.b.sdiv(item, self.out[0]), e.b.srem(item, self.out[0])
-            over(e, [self.groups, *self.out[1:-1]], lambda indices: self.row(n, indices[0], [first, *indices[1:]]))
+        e, together = self.e, self.form.rows
+        items = e.ceiling(self.out[0], together)
+        with e.loop(*e.my_share(e.b.mul(self.batch, items))) as item:
+            n, first = e.b.sdiv(item, items), e.b.mul(e.b.srem(item, items), I64(together))
+
+            def rows(count: int) -> list[Value]:
+                over(e, [self.groups, *self.out[1:-1]], lambda i: self.row(n, i[0], [first, *i[1:]], count))
+                return []
+
+            if together == 1:
+                rows(1)
+            else:
+                e.either(e.b.icmp_signed("<", e.b.add(first, I64(1)), self.out[0]), lambda: rows(2), lambda: rows(1))
         return e.finish()
 
-    def row(self, n: Value, group: Value, heads: list[Value]) -> None:
-        """The output positions along the last axis."""
+    def row(self, n: Value, group: Value, heads: list[Value], rows: int) -> None:
+        """The output positions along the last axis, of one row or of two."""
         e = self.e
         x_row = element(e, e.advance(self.x, n, self.x_batch), self.x_place[:-1], heads)
         x_row = e.advance(x_row, e.b.mul(group, self.channels), self.x_channel)
         out_row = element(e, e.advance(self.target, n, self.o_batch), self.o_place[:-1], heads)
-        rows = [element(e, e.advance(a, n, batch), place[:-1], heads) for a, batch, place in self.leaves]
+        leaves = [element(e, e.advance(a, n, batch), place[:-1], heads) for a, batch, place in self.leaves]
         pieces(
             e, I64(0), self.out[-1], self.form.blocks,
-            lambda first, count: self.positions((x_row, out_row, rows), group, first, count),
+            lambda first, count: self.positions((x_row, out_row, leaves), group, first, count, rows),
         )  # fmt: skip
 
-    def positions(self, places: tuple[Value, Value, list[Value]], group: Value, start: Value, count: int) -> None:
-        """count accumulators for each register of output channels, then the ending."""
-        e, (x_row, out_row, rows), registers = self.e, places, self.form.registers
+    def positions(
+        self, places: tuple[Value, Value, list[Value]], group: Value, start: Value, count: int, rows: int
+    ) -> None:
+        """count accumulators of each row for each register of output channels, then the ending."""
+        e, (x_row, out_row, leaves), registers = self.e, places, self.form.registers
         x_start = e.advance(x_row, start, self.x_place[-1])
         with e.loop(I64(0), self.outs, registers * e.lanes) as d:
             masks = [self.mask(d)] * registers
             lane = e.b.add(e.b.mul(group, self.outs), d)
             lanes = [e.b.add(lane, I64(r * e.lanes)) for r in range(registers)]
             w_lane = e.advance(self.w, lane, I64(self.dtype.itemsize))
-            totals = self.taps_of(x_start, count, w_lane, masks)
-            targets = self.places(out_row, start, self.o_place[-1], count)
-            where = [(i, r) for i in range(count) for r in range(registers)]
-            values = [
-                self.ended(t, rows, e.b.add(start, I64(i)), lanes[r], masks[r])
-                for t, (i, r) in zip(totals, where, strict=True)
-            ]
-            for value, (i, r) in zip(values, where, strict=True):
-                e.store(e.advance(targets[i], lanes[r], I64(self.result.itemsize)), value, self.result, masks[r])
+            totals = iter(
+                self.taps_of(x_start, count, w_lane, masks)
+                if rows == 1
+                else self.taps_of_two(x_start, count, w_lane, masks)
+            )
+            for number in range(rows):
+                below = [e.advance(a, I64(number), leaf[2][0]) for a, leaf in zip(leaves, self.leaves, strict=True)]
+                out = e.advance(out_row, I64(number), self.o_place[0])
+                targets = self.places(out, start, self.o_place[-1], count)
+                where = [(i, r) for i in range(count) for r in range(registers)]
+                values = [self.ended(next(totals), below, e.b.add(start, I64(i)), lanes[r], masks[r]) for i, r in where]
+                for value, (i, r) in zip(values, where, strict=True):
+                    e.store(e.advance(targets[i], lanes[r], I64(self.result.itemsize)), value, self.result, masks[r])
 
     def mask(self, d: Value) -> Value | None:
         """The lanes of a register of output channels that are some; None: all of them."""
@@ -173,24 +192,63 @@ class Forward(_Convolution):
 
     def taps_of(self, x_start: Value, count: int, w_lane: Value, masks: Sequence[Value | None]) -> list[Value]:
         """The sums over taps and input channels for some positions, each with a register of channels for every mask."""
-        e = self.e
-        position, x_channel, w_channel = self.form.apart
+        zeros = [self.e.constant(0, self.dtype)] * (count * len(masks))
 
         def tap(taps: list[Value], sums: list[Value]) -> list[Value]:
-            w_here, x_here = element(e, w_lane, self.w_tap, taps), element(e, x_start, self.x_tap, taps)
+            return self.channels_of(x_start, taps, [element(self.e, w_lane, self.w_tap, taps)], count, masks, sums)
 
-            def several(c: Value, sums: list[Value]) -> list[Value]:
-                w_now, x_now = e.advance(w_here, c, I64(w_channel)), e.advance(x_here, c, I64(x_channel))
-                for number in range(self.form.unrolled):
-                    w = e.b.add(w_now, I64(number * w_channel))
-                    right = [e.load(e.beside(w, r, self.dtype), self.dtype, mask) for r, mask in enumerate(masks)]
-                    left = [e.b.add(x_now, I64(number * x_channel + i * position)) for i in range(count)]
-                    sums = self.multiply_each(left, right, sums)
-                return sums
+        return carry(self.e, self.taps, zeros, tap)
 
-            return e.reduce_loop(I64(0), self.channels, self.form.unrolled, sums, several)
+    def taps_of_two(self, x_start: Value, count: int, w_lane: Value, masks: Sequence[Value | None]) -> list[Value]:
+        """The same for the positions below them, too: each row of the image is read once, for two rows of taps."""
+        e, one, many = self.e, I64(1), count * len(masks)
+        zeros = [e.constant(0, self.dtype)] * (2 * many)
 
-        return carry(e, self.taps, [e.constant(0, self.dtype)] * (count * len(masks)), tap)
+        def image_row(number: Value, taps: list[Value], sums: list[Value]) -> list[Value]:
+            """A row of the image, for rows of taps: the first one is that of the upper positions."""
+
+            def tap(others: list[Value], own: list[Value]) -> list[Value]:
+                ws = [element(e, w_lane, self.w_tap, [k, *others]) for k in taps]
+                return self.channels_of(x_start, [number, *others], ws, count, masks, own)
+
+            return carry(e, self.taps[1:], sums, tap)
+
+        sums = [*image_row(I64(0), [I64(0)], zeros[:many]), *zeros[many:]]
+        sums = e.reduce_loop(
+            one, self.taps[0], 1, sums, lambda number, own: image_row(number, [number, e.minus(number, one)], own)
+        )
+        return [*sums[:many], *image_row(self.taps[0], [e.minus(self.taps[0], one)], sums[many:])]
+
+    def channels_of(
+        self,
+        x_start: Value,
+        place: list[Value],
+        w_places: list[Value],
+        count: int,
+        masks: Sequence[Value | None],
+        sums: list[Value],
+    ) -> list[Value]:
+        """The sums after all channels of an element of the image for each position, by one tap or more."""
+        e, dtype, many = self.e, self.dtype, count * len(masks)
+        position, x_channel, w_channel = self.form.apart
+        x_here = element(e, x_start, self.x_tap, place)
+
+        def several(c: Value, sums: list[Value]) -> list[Value]:
+            x_now = e.advance(x_here, c, I64(x_channel))
+            w_now = [e.advance(w_here, c, I64(w_channel)) for w_here in w_places]
+            for number in range(self.form.unrolled):
+                ws = [e.b.add(w, I64(number * w_channel)) for w in w_now]
+                right = [[e.load(e.beside(w, r, dtype), dtype, mask) for r, mask in enumerate(masks)] for w in ws]
+                sums = list(sums)
+                for i in range(count):
+                    left = self.scalar(e.b.add(x_now, I64(number * x_channel + i * position)))
+                    for at, own in enumerate(right):
+                        for r, value in enumerate(own):
+                            place = at * many + i * len(own) + r
+                            sums[place] = e.multiply_add(left, value, sums[place])
+            return sums
+
+        return e.reduce_loop(I64(0), self.channels, self.form.unrolled, sums, several)
 
     def ended(self, value: Value, rows: list[Value], place: Value, lane: Value, mask: Value | None) -> Value:
         """The ending's expression of one register; ``rows`` are the leaves' addresses in this row."""
@@ -223,11 +281,14 @@ def registers_of_channels(channels: int, dtype: DType) -> int:
 def position_blocks(width: int, registers: int = 1) -> tuple[int, ...]:
     """How many output positions of a row are computed at once: so many that none is left to a block of few.
 
+    ``registers``: how many of them a position has, of channels and of rows.
+
     >>> max(position_blocks(30)), position_blocks(5)
     (10, (5,))
     """
-    most = _POSITIONS.get(target.vector_bytes(), 8)
-    most = min(most, _POSITIONS_OF_TWO) if registers == 2 else most
+    most = (
+        _POSITIONS_OF_TWO.get(target.vector_bytes(), 6) if registers == 2 else _POSITIONS.get(target.vector_bytes(), 8)
+    )
     return even_blocks(width, most) if width else (1,)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pellucid.backends.cpu import elementwise, kernels, tiled_images, unit_images
 from pellucid.backends.cpu.batch_last import grad_row_blocks
-from pellucid.backends.cpu.conv_gradient import row_blocks, sample_groups
+from pellucid.backends.cpu.conv_gradient import rows_form, sample_groups
 from pellucid.backends.cpu.convolution import (
     Form,
     lanes_of_channels,
@@ -89,7 +89,10 @@ def _convolve(
     if pooled is None:
         target = p.place_for(result)
         registers = registers_of_channels(w.shape[-1] // attributes["groups"], x.dtype)
-        form = replace(form, registers=registers, blocks=position_blocks(result.spec.shape[-2], registers))
+        follows = attributes["strides"][0] == attributes["dilation"][0]  # the next row's windows begin one tap further
+        rows = 2 if registers == 1 and follows and w.shape[0] > 1 else 1
+        blocks = position_blocks(result.spec.shape[-2], registers * rows)
+        form = replace(form, registers=registers, rows=rows, blocks=blocks)
         kernel = kernels.conv_kernel(x.dtype, len(x.shape) - 2, ending, motions, form)
         p.emit(_name(taken), kernel, _record(x, w, as_planes(target), leaves, attributes), [target])
         return taken
@@ -412,9 +415,8 @@ def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [x.strides[0], x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0]]
     record += [*ct.strides[:-1], size(target.shape) * x.dtype.itemsize]
     record += [target.strides[0] if rank == 2 else 0, target.strides[-2]]
-    whole = outs % lanes_for(x.dtype) == 0
-    kernel = kernels.conv_rows_grad_kernel(x.dtype, row_blocks(rows, outs, x.dtype), whole)
-    p.emit("conv_kernel_grad", kernel, record, [sums])
+    form = rows_form(rows, outs, x.strides[2] * strides[1] // x.dtype.itemsize, x.dtype)
+    p.emit("conv_kernel_grad", kernels.conv_rows_grad_kernel(x.dtype, form), record, [sums])
     _add_groups(p, sums, target)
 
 
