@@ -296,9 +296,12 @@ class Emitter:
         """One element."""
         self.b.store(self._to_memory(value, dtype), self.pointer(address), align=dtype.itemsize)
 
-    def prefetch(self, address: Value, write: bool = False) -> None:
-        """Ask for a cache line that will soon be read, or replaced; the address may lie anywhere."""
-        level, data = I32(3 if write else 2), I32(1)
+    def prefetch(self, address: Value, write: bool = False, near: bool = False) -> None:
+        """Ask for a cache line that will soon be read, or replaced; the address may lie anywhere.
+
+        ``near``: it is read once, at once, and need not stay anywhere but in the first cache.
+        """
+        level, data = I32(3 if write or near else 2), I32(1)
         self.intrinsic("llvm.prefetch.p0", ir.VoidType(), self.pointer(address), I32(int(write)), level, data)
 
     def beside(self, address: Value, vector: int, dtype: DType) -> Value:
@@ -366,6 +369,19 @@ class Emitter:
             order = ir.Constant(ir.VectorType(I32, self.lanes), numbers)
             value = join(value, self.b.shuffle_vector(value, undefined, order))
         return self.b.extract_element(value, I32(0))
+
+    def join_each(self, values: list[Value], join: Callable[[Value, Value], Value]) -> Value:
+        """The lanes of as many registers as there are lanes, each joined as by :meth:`join_lanes`, side by side."""
+        width = self.lanes
+        while width > 1:
+            # Each register holds some results so far, of so many lanes; two of them give one with lanes half as many.
+            width //= 2
+            low = [first + lane for first in range(0, self.lanes, 2 * width) for lane in range(width)]
+            halves = [[*kept, *(n + self.lanes for n in kept)] for kept in (low, [n + width for n in low])]
+            orders = [ir.Constant(ir.VectorType(I32, self.lanes), [I32(n) for n in half]) for half in halves]
+            pairs = zip(values[::2], values[1::2], strict=True)
+            values = [join(*(self.b.shuffle_vector(a, b, order) for order in orders)) for a, b in pairs]
+        return values[0]
 
     def only_first_thread(self, body: Callable[[], None]) -> None:
         """Run a part in thread 0 alone."""

@@ -1,33 +1,95 @@
 """The gradient by a small kernel of a convolution, of images whose samples lie side by side; with pooling, too.
 
-Samples are cut into groups of whole registers. A thread goes through the samples of its groups and keeps the sums of
-all taps in memory of its own, so that it reads every image once, and no other thread's.
+Samples are cut into groups of whole registers. A thread goes through its groups, one register of samples after the
+other, and keeps the sums of all taps in memory of its own. It puts the images' channels there, too, one plane after the
+other with zeros around them: in the image a channel's elements lie so far from each other that they would push each
+other out of the caches. A block of registers holds the sums of many taps by few output channels, for a band of rows;
+its numbers of the gradient are put side by side first, unless they are read only once.
 
 Where max pooling follows, it sends the gradient of a window to the element that has won, and most of what the gradient
-by the kernel reads is zero. Written to memory it would be the largest array of a network. So a thread spreads the
-windows of one row, for one register of samples, into memory of its own, and adds up their share at once. The sums are
-those of the spread gradient, in the same order: whether someone else asks for it changes no bit.
+by the kernel reads is zero. Written to memory it would be the largest array of a network. So windows are spread where
+their numbers are put side by side. The sums are those of the spread gradient, in the same order: whether someone else
+asks for it changes no bit.
 """
 
-# N batch, R taps along W times channels in, D channels out, O x P windows (or elements), K taps along H.
+# N batch, C channels in, D channels out, O x P windows (or elements), K x T taps.
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
-from pellucid.backends.cpu.windows import carry, element, over, pieces
+from pellucid.backends.cpu.windows import carry, element, even_blocks, over, pieces
 from pellucid.dtypes import DType, int32, int64
 
-# Register blocks: rows of taps, by output channels by the number of registers.
-_ROWS, _OUTS = (5, 3, 1), {32: (4, 2, 1), 16: (2, 1)}
-# Bytes of the sums, and of a row of windows, at most: they should stay in a core's first caches.
+# Output channels of a block of registers, at most.
+_OUTS = 4
+# Bytes of a row of windows, and of the sums where there is pooling, at most: they should stay in a core's first caches.
 _BYTES = 3 << 15
+# Bytes of the sums, and of the planes, at most: they should stay in the second one.
+_FAR_BYTES = 1 << 18
+# Bytes of a band that is put side by side, if it can be cut so fine.
+_NEAR_BYTES = {"windows": 1 << 14, "again": 1 << 17}
 # Elements of a window that is spread without loops, at most.
 _WRITTEN_OUT = 9
+# How many elements ahead a gradient is asked for that is read once.
+_AHEAD = 20
+
+
+@dataclass(frozen=True)
+class GroupsForm:
+    """What a kernel is written for.
+
+    Attributes:
+        source: Where the gradient's numbers come from: from max pooling's ``"windows"``, which lie side by side and
+            cover the image; from its array, where each is read ``"once"``, or else ``"again"`` for every input channel.
+        summed: Whether the gradient's sums by channels are wanted, too: the gradient by a bias.
+        window: A window that is spread without loops: :func:`without_loops`.
+        step: The convolution's stride along the last axis.
+        blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`.
+        single: Whether there is one input channel, and one block holds all taps.
+        inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
+        parts: How many taps along H positions have inside the image, if some have less than others: :func:`parts_of`.
+    """
+
+    source: str
+    summed: bool
+    window: tuple[int, int] | None
+    step: int
+    blocks: tuple[tuple[int, ...], ...]
+    single: bool
+    inputs: tuple[int, ...]
+    parts: tuple[int, ...]
+
+
+def blocks_of(taps: tuple[int, int], outs: int) -> tuple[tuple[int, ...], ...]:
+    """How many taps along both axes and output channels are computed at once, in blocks as equal as can be.
+
+    Two positions of the gradient are in registers besides, and an element of the image.
+
+    >>> (high, wide, outs) = blocks_of((5, 5), 6)
+    >>> max(high) * max(wide) * max(outs) + 2 * max(outs) < target.vector_registers()
+    True
+    """
+    room = target.vector_registers() - 1
+    wide = even_blocks(taps[1], room - 2)
+    high = even_blocks(taps[0], max(1, (room - 2) // max(wide)))
+    most = max(1, min(_OUTS, room // (max(high) * max(wide) + 2)))
+    return high, wide, even_blocks(outs, most)
+
+
+def parts_of(taps: int, height: int, above: int, places: Iterable[int]) -> tuple[int, ...]:
+    """How many of the taps of a column lie inside an image, with windows that begin at some places of its padded rows.
+
+    >>> parts_of(5, 28, 2, range(28)), parts_of(5, 32, 0, range(28))
+    ((5, 4, 3), ())
+    """
+    found = {min(taps, height + above - place) - max(0, above - place) for place in places}
+    return tuple(sorted(found, reverse=True)) if found != {taps} and min(found) > 0 else ()
 
 
 def bytes_of(elements: int, dtype: DType) -> int:
@@ -35,9 +97,35 @@ def bytes_of(elements: int, dtype: DType) -> int:
     return elements * lanes_for(dtype) * dtype.itemsize
 
 
-def suits(batch: int, taps: int, dtype: DType) -> bool:
-    """Whether the gradient by a kernel of so many elements is made in groups of samples, pooling or not."""
-    return batch > lanes_for(dtype) and bytes_of(taps, dtype) <= _BYTES
+def suits(batch: int, taps: int, plane: int, dtype: DType, *, pooled: bool) -> bool:
+    """Whether the gradient by a kernel is made in groups of samples.
+
+    Args:
+        batch: Samples.
+        taps: Elements of the kernel.
+        plane: Elements of a padded image, of all channels.
+        dtype: Their type.
+        pooled: Whether the gradient is that of windows.
+    """
+    sums, images = bytes_of(taps, dtype), bytes_of(plane, dtype)
+    return batch > lanes_for(dtype) and sums <= (_BYTES if pooled else _FAR_BYTES) and images <= _FAR_BYTES
+
+
+def band_of(source: str, shape: tuple[int, int, int], window: int, outs: int, dtype: DType) -> tuple[int, int]:
+    """How many rows of the gradient are put side by side at once: no more than stay in a cache; and their elements.
+
+    Args:
+        source: Where the gradient's numbers come from, as :class:`GroupsForm` has it.
+        shape: Rows, columns and channels of the gradient.
+        window: Rows of a window.
+        outs: Output channels at once.
+        dtype: The type of the elements.
+    """
+    if source == "once":
+        return shape[0], 0
+    row = shape[1] * (outs if source == "windows" else shape[2])
+    band = min(shape[0], max(1, _NEAR_BYTES[source] // bytes_of(row, dtype) // window) * window)
+    return band, band * row
 
 
 def can_spread(row: int, dtype: DType) -> bool:
@@ -57,46 +145,51 @@ def without_loops(high: int, wide: int) -> tuple[int, int] | None:
 class _GroupsGrad:
     """The kernel in the making.
 
-    Record: N, M samples of a group (whole registers), number of groups, R, D, O, P, K; height and width of a window;
-    addresses of x, dw, ct; strides of x by place along H and W, tap along H and row; of ct by O, P and D; bytes of a
-    group in dw; where there is pooling the address of the winners, their strides, and the width of the image; where g
-    is summed the address of these sums; the thread's own memory. Without pooling a window is some rows of one element.
+    Record: N, M samples of a group (whole registers), number of groups, C, D, O, P, K, T; rows of a band, the height
+    and width of a window; height and width of the image, and of its plane with zeros around it; zeros above it and to
+    its left; stride and dilation along H; addresses of x, dw, ct; strides of x by H, W and channel; of ct by O, P and
+    D; bytes of a group in dw; where there is pooling the address of the winners, and their strides; where g is summed
+    the address of these sums; the thread's own memory. Without pooling a window is an element.
     """
 
-    def __init__(self, dtype: DType, pooled: bool, summed: bool, window: tuple[int, int] | None) -> None:
-        self.dtype, self.pooled, self.summed, self.window = dtype, pooled, summed, window
+    def __init__(self, dtype: DType, form: GroupsForm) -> None:
+        self.dtype, self.form = dtype, form
         self.e = e = Emitter(lanes_for(dtype))
-        self.blocks = _OUTS[target.vector_registers()]
         self.batch, self.in_group, self.groups = (e.field() for _ in range(3))
-        self.rows, self.outs, self.out_height, self.out_width, self.taps = (e.field() for _ in range(5))
-        self.high, self.wide = (e.field() for _ in range(2))
+        self.channels, self.outs, self.out_height, self.out_width = (e.field() for _ in range(4))
+        self.taps = [e.field() for _ in range(2)]
+        self.band, self.high, self.wide = (e.field() for _ in range(3))
+        self.height, self.image_width, self.plane_height, self.plane_width = (e.field() for _ in range(4))
+        self.above, self.left, self.step_h, self.gap_h = (e.field() for _ in range(4))
         self.x, self.dw, self.ct = (e.field() for _ in range(3))
-        self.x_o, self.x_p, self.x_k, self.x_r = (e.field() for _ in range(4))
+        self.x_strides = [e.field() for _ in range(3)]
         self.ct_strides = [e.field() for _ in range(3)]
         self.dw_group = e.field()
-        if self.pooled:
+        if form.source == "windows":
             self.won, *self.won_strides = (e.field() for _ in range(4))
-            self.width = e.field()
-        self.totals = e.field() if summed else None
-        self.sums = e.own_memory()
+        self.totals = e.field() if form.summed else None
         self.register = e.lanes * dtype.itemsize
-        self.count = e.b.mul(e.b.mul(self.taps, self.rows), self.outs)
-        self.registers = e.b.add(self.count, self.outs) if summed else self.count
-        self.spread = e.advance(self.sums, self.registers, I64(self.register))
+        self.count = e.b.mul(e.b.mul(e.b.mul(*self.taps), self.channels), self.outs)
+        self.registers = e.b.add(self.count, self.outs) if form.summed else self.count
+        self.row = e.b.mul(self.plane_width, I64(self.register))
+        self.plane = e.b.mul(self.plane_height, self.row)
+        self.sums = e.own_memory()
+        self.planes = e.advance(self.sums, self.registers, I64(self.register))
+        self.beside = e.advance(self.planes, self.channels, self.plane)
         self.columns = e.b.mul(self.out_width, self.wide)
 
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
-        with e.loop(*e.my_share(self.groups)) as group:
+        low, high = e.my_share(self.groups)
+        with e.loop(I64(0), e.b.mul(self.channels, self.plane), self.register) as place:
+            e.store(e.b.add(self.planes, place), e.constant(0, self.dtype), self.dtype)
+        with e.loop(low, high) as group:
             with e.loop(I64(0), self.registers) as n:
                 e.store(self.sum_at(n), e.constant(0, self.dtype), self.dtype)
             start = e.b.mul(group, self.in_group)
             stop = e.smaller(e.b.add(start, self.in_group), self.batch)
-            whole = e.b.add(start, e.b.and_(e.minus(stop, start), I64(-e.lanes)))
-            with e.loop(start, whole, e.lanes) as lane:
-                self.samples(lane, None)
-            with e.loop(whole, stop, e.lanes) as lane:
+            with e.loop(start, stop, e.lanes) as lane:
                 self.samples(lane, e.mask(e.minus(stop, lane)))
             self.join(e.advance(self.dw, group, self.dw_group), I64(0), self.count)
             if self.totals is not None:
@@ -108,129 +201,290 @@ class _GroupsGrad:
         """Where the sums of an element of the kernel lie, a register of them."""
         return self.e.advance(self.sums, number, I64(self.register))
 
-    def samples(self, lane: Value, mask: Value | None) -> None:
-        """The share of some samples, row of windows by row."""
+    def samples(self, lane: Value, mask: Value) -> None:
+        """The share of some samples, band of rows by band."""
         e = self.e
-        moved = e.b.mul(lane, I64(self.dtype.itemsize))
-        with e.loop(I64(0), self.out_height) as o:
-            if self.pooled:
-                over(e, [self.out_width, self.outs], lambda place: self.spread_window([o, *place], lane, mask))
-            row = e.b.mul(o, self.high)
-            top, ct = (e.advance(e.b.add(base, moved), row, stride) for base, stride in self.images)
-            if self.summed:
-                pieces(e, I64(0), self.outs, self.blocks, lambda d, ds: self.add_channels(ct, d, ds, mask))
-            with e.loop(I64(0), self.taps) as k:
-                x = e.advance(top, k, self.x_k)
+        self.put_planes(e.b.mul(lane, I64(self.dtype.itemsize)), mask)
+        rows = e.b.mul(self.out_height, self.high)
+        with e.loop(I64(0), rows, self.band) as first:
+            numbers = _Numbers(self, (lane, mask), first, e.smaller(self.band, e.minus(rows, first)))
+            if self.form.source == "again":
+                numbers.put()
+
+            def some(d: Value, outs: int) -> None:
+                if self.form.source == "windows":
+                    numbers.spread(d, outs)
+                if self.form.summed and not self.form.single:
+                    self.add_channels(numbers, d, outs)
+                self.runs(numbers, lambda rows, taps: self.channels_of(numbers, d, (rows, taps), outs))
+
+            pieces(e, I64(0), self.outs, self.form.blocks[2], some)
+
+    def put_planes(self, moved: Value, mask: Value) -> None:
+        """The channels of some samples' images, as planes; what lies around them is zero."""
+        e = self.e
+        source = e.b.add(self.x, moved)
+        corner = e.advance(e.advance(self.planes, self.above, self.row), self.left, I64(self.register))
+
+        def put(h: Value, w: Value, c: Value) -> None:
+            there = element(e, source, self.x_strides, [h, w, c])
+            here = e.advance(e.advance(e.advance(corner, c, self.plane), h, self.row), w, I64(self.register))
+            e.store(here, e.load(there, self.dtype, mask), self.dtype)
+
+        with e.loop(I64(0), self.height) as h:
+            if self.form.inputs == (1,):
                 pieces(
-                    e, I64(0), self.rows, _ROWS,
-                    lambda r, rs: pieces(
-                        e, I64(0), self.outs, self.blocks, lambda d, ds: self.block((x, ct), (k, r, d), (rs, ds), mask)
-                    ),
-                )  # fmt: skip
+                    e,
+                    I64(0),
+                    self.image_width,
+                    (4, 1),
+                    lambda w, n: [put(h, e.b.add(w, I64(i)), I64(0)) for i in range(n)],
+                )
+            else:
+                with e.loop(I64(0), self.image_width) as w:
+                    pieces(
+                        e,
+                        I64(0),
+                        self.channels,
+                        self.form.inputs,
+                        lambda c, n: [put(h, w, e.b.add(c, I64(i))) for i in range(n)],
+                    )
 
-    @property
-    def images(self) -> list[tuple[Value, Value]]:
-        """Where the images and their gradients begin, and the bytes from row to row."""
-        return [(self.x, self.x_o), (self.ct, self.ct_strides[0])]
+    def runs(self, numbers: _Numbers, body: Callable[[tuple[Value, Value], tuple[Value, Value]], None]) -> None:
+        """``body(rows, taps)`` for runs of a band's rows with the same taps inside the image, in order.
 
-    def spread_window(self, place: list[Value], lane: Value, mask: Value | None) -> None:
-        """The gradient of a window's elements, in memory of the thread's own."""
-        e, (o, p, d) = self.e, place
-        ct, won = element(e, self.ct, self.ct_strides, place), element(e, self.won, self.won_strides, place)
-        value = e.load(e.advance(ct, lane, I64(self.dtype.itemsize)), self.dtype, mask)
-        winner = e.b.trunc(e.load(e.advance(won, lane, I64(8)), int64, mask), e.vector_type(int32))
-        left = e.b.mul(p, self.wide)
-        first = e.b.add(e.b.mul(e.b.mul(o, self.high), self.width), left)
-        winner = e.b.sub(winner, e.splat(e.b.trunc(first, I32)))  # its number, if the window's first element had 0
+        Those at the image's edges have less than all taps: each of them is a run.
+        """
+        e, b, none, first, count = self.e, self.e.b, I64(0), numbers.first, numbers.count
+        if not self.form.parts:
+            body((none, count), (none, self.taps[0]))
+            return
 
-        def spread(taps: list[Value]) -> None:
-            i, j = taps
-            number = e.splat(e.b.trunc(e.b.add(e.b.mul(i, self.width), j), I32))
-            kept = e.b.select(e.b.icmp_signed("==", winner, number), value, e.constant(0, self.dtype))
-            e.store(self.spread_at(i, e.b.add(left, j), d), kept, self.dtype)
+        def within(row: Value) -> Value:
+            return e.smaller(e.larger(e.minus(row, first), none), count)
 
-        if self.window is None:
-            over(e, [self.high, self.wide], spread)
-        else:
-            for i, j in itertools.product(*map(range, self.window)):
-                spread([I64(i), I64(j)])
+        low = within(e.ceiling(self.above, self.step_h))
+        room = b.add(e.minus(self.height, self.taps[0]), b.add(self.above, self.step_h))
+        high = e.larger(within(b.sdiv(e.larger(room, none), self.step_h)), low)
+        with e.loop(none, b.add(low, b.add(I64(1), e.minus(count, high)))) as number:
+            later = b.add(high, e.minus(number, b.add(low, I64(1))))
+            middle = b.icmp_signed("==", number, low)
+            start = b.select(b.icmp_signed(">", number, low), later, number)
+            stop = b.select(middle, high, b.add(start, I64(1)))
+            origin = e.minus(b.mul(b.add(first, start), self.step_h), self.above)
+            taps = e.larger(b.neg(origin), none), e.smaller(self.taps[0], e.minus(self.height, origin))
+            body((start, stop), taps)
 
-    def spread_at(self, row: Value, column: Value, d: Value) -> Value:
-        """Where the gradient of an image's element lies in the row of windows."""
-        e = self.e
-        place = e.b.add(e.b.mul(row, self.columns), column)
-        return e.advance(self.spread, e.b.add(e.b.mul(place, self.outs), d), I64(self.register))
+    def channels_of(
+        self, numbers: _Numbers, d: Value, run: tuple[tuple[Value, Value], tuple[Value, Value]], outs: int
+    ) -> None:
+        """The share of a run of rows by some output channels, all channels of the images."""
+        e, (high, wide, _), (rows, taps) = self.e, self.form.blocks, run
+        x = e.advance(self.planes, e.b.mul(numbers.first, self.step_h), self.row)
+        with e.loop(I64(0), self.channels) as c:
+            image = e.advance(x, c, self.plane)
+            pieces(
+                e, *taps, self.form.parts or high,
+                lambda k, ks: pieces(
+                    e, I64(0), self.taps[1], wide,
+                    lambda t, ts: self.block(image, numbers, (k, t, c, d), (ks, ts, outs), rows),
+                ),
+            )  # fmt: skip
 
-    def gradients(self, ct: Value, place: tuple[Value, Value, Value], count: int, mask: Value | None) -> list[Value]:
-        """The gradients of an element of the row of windows, by some output channels."""
-        e, (i, q, d), dtype = self.e, place, self.dtype
-        if self.pooled:
-            here = self.spread_at(i, q, d)
-            return [e.load(e.beside(here, j, dtype), dtype) for j in range(count)]
-        here = element(e, ct, self.ct_strides, place)
-        return [e.load(e.advance(here, I64(j), self.ct_strides[2]), dtype, mask) for j in range(count)]
+    def channels_at(self, d: Value, outs: int) -> list[Value]:
+        """Where the sums by some output channels lie."""
+        first = self.sum_at(self.e.b.add(self.count, d))
+        return [self.e.beside(first, j, self.dtype) for j in range(outs)]
 
-    def add_channels(self, ct: Value, d: Value, count: int, mask: Value | None) -> None:
-        """Add the row of windows up by some output channels."""
-        e, dtype, place_of = self.e, self.dtype, Place(self.e, self.dtype, self.dtype)
-        first = self.sum_at(e.b.add(self.count, d))
-        places = [e.beside(first, j, dtype) for j in range(count)]
+    def added(self, sums: list[Value], values: list[Value]) -> list[Value]:
+        """Sums, each with one more number."""
+        place_of = Place(self.e, self.dtype, self.dtype)
+        return [LANES["add"](place_of, total, value) for total, value in zip(sums, values, strict=True)]
 
-        def position(indices: list[Value], sums: list[Value]) -> list[Value]:
-            values = self.gradients(ct, (indices[0], indices[1], d), count, mask)
-            return [LANES["add"](place_of, total, value) for total, value in zip(sums, values, strict=True)]
+    def add_channels(self, numbers: _Numbers, d: Value, outs: int) -> None:
+        """Add a band up by some output channels."""
+        sizes = [numbers.count, self.columns]
+        self.carry_sums(
+            self.channels_at(d, outs),
+            lambda sums: carry(self.e, sizes, sums, lambda at, own: self.added(own, numbers.at(*at, d, outs))),
+        )
 
-        self.carry_sums(places, position)
-
-    def carry_sums(self, places: list[Value], position: Callable[[list[Value], list[Value]], list[Value]]) -> None:
-        """Go on with some sums through all elements of a row of windows."""
-        before = [self.e.load(address, self.dtype) for address in places]
-        after = carry(self.e, [self.high, self.columns], before, position)
+    def carry_sums(self, places: list[Value], go: Callable[[list[Value]], list[Value]]) -> None:
+        """Go on with some sums."""
+        after = go([self.e.load(address, self.dtype) for address in places])
         for address, total in zip(places, after, strict=True):
             self.e.store(address, total, self.dtype)
 
     def block(
         self,
-        images: tuple[Value, Value],
-        place: tuple[Value, Value, Value],
-        sizes: tuple[int, int],
-        mask: Value | None,
+        image: Value,
+        numbers: _Numbers,
+        place: tuple[Value, Value, Value, Value],
+        sizes: tuple[int, int, int],
+        rows: tuple[Value, Value],
     ) -> None:
-        """Some rows of taps by some output channels: the row of windows is added to their sums."""
-        e, dtype, (x, ct) = self.e, self.dtype, images
-        (k, r, d), (row_count, out_count) = place, sizes
-        first = e.advance(x, r, self.x_r)
-        numbers = [e.b.add(e.b.mul(e.b.add(e.b.mul(k, self.rows), r), self.outs), d)]
-        numbers += [e.b.add(numbers[0], e.b.mul(I64(i), self.outs)) for i in range(1, row_count)]
-        places = [e.beside(self.sum_at(n), j, dtype) for n in numbers for j in range(out_count)]
-        below = [e.opaque(e.b.mul(I64(n), self.x_r)) for n in range(row_count)]
+        """Some taps of a channel by some output channels: some rows are added to their sums.
 
-        def position(indices: list[Value], sums: list[Value]) -> list[Value]:
-            i, q = indices
-            x_here = e.opaque(e.advance(e.advance(first, i, self.x_o), q, self.x_p))
-            left = [e.load(e.b.add(x_here, distance) if n else x_here, dtype, mask) for n, distance in enumerate(below)]
-            right = self.gradients(ct, (i, q, d), out_count, mask)
-            pairs = [(a, b) for a in left for b in right]
-            return [e.multiply_add(a, b, s) for (a, b), s in zip(pairs, sums, strict=True)]
+        Where it is the only one for these rows, it adds the gradient's numbers up as well.
+        """
+        e, (k, t, c, d), (high, wide, outs) = self.e, place, sizes
+        tap = e.b.add(e.b.mul(k, self.taps[1]), t)
+        number = e.b.add(e.b.mul(e.b.add(e.b.mul(tap, self.channels), c), self.outs), d)
+        by_tap = e.b.mul(self.channels, self.outs)
+        taps = [e.b.add(e.b.mul(I64(i), self.taps[1]), I64(j)) for i in range(high) for j in range(wide)]
+        first = [self.sum_at(e.b.add(number, e.b.mul(own, by_tap))) for own in taps]
+        places = [e.beside(address, j, self.dtype) for address in first for j in range(outs)]
+        places += self.channels_at(d, outs) if self.form.summed and self.form.single else []
+        corner = e.advance(e.advance(image, e.b.mul(k, self.gap_h), self.row), t, I64(self.register))
+        below = [e.opaque(e.b.mul(e.b.mul(I64(i), self.gap_h), self.row)) for i in range(high)]
+        whole = e.b.and_(self.columns, I64(-2))
 
-        self.carry_sums(places, position)
+        def row(i: Value, sums: list[Value]) -> list[Value]:
+            left = e.advance(corner, e.b.mul(i, self.step_h), self.row)
+
+            def together(positions: int) -> Callable[[Value, list[Value]], list[Value]]:
+                return lambda q, own: self.positions((left, below), numbers, (i, q, d), (positions, wide, outs), own)
+
+            sums = e.reduce_loop(I64(0), whole, 2, sums, together(2))
+            return e.reduce_loop(whole, self.columns, 1, sums, together(1))
+
+        self.carry_sums(places, lambda sums: e.reduce_loop(*rows, 1, sums, row))
+
+    def positions(
+        self,
+        image: tuple[Value, list[Value]],
+        numbers: _Numbers,
+        place: tuple[Value, Value, Value],
+        sizes: tuple[int, int, int],
+        sums: list[Value],
+    ) -> list[Value]:
+        """The sums after some neighbouring elements of the gradient; what their windows share is loaded once."""
+        e, dtype, (left, below), (i, q, d) = self.e, self.dtype, image, place
+        (count, wide, outs), step = sizes, self.form.step
+        here = e.opaque(e.advance(left, e.b.mul(q, I64(step)), I64(self.register)))
+        right = [numbers.at(i, e.b.add(q, I64(n)), d, outs) for n in range(count)]
+        sums = list(sums)
+        for k, distance in enumerate(below):
+            row = e.b.add(here, distance) if k else here
+            for place_in_row in sorted({n * step + t for n in range(count) for t in range(wide)}):
+                x = e.load(e.beside(row, place_in_row, dtype), dtype)
+                for n, values in enumerate(right):
+                    t = place_in_row - n * step
+                    for j, value in enumerate(values if 0 <= t < wide else ()):
+                        at = (k * wide + t) * outs + j
+                        sums[at] = e.multiply_add(x, value, sums[at])
+        taps = len(below) * wide * outs
+        for values in right if len(sums) > taps else ():
+            sums[taps:] = self.added(sums[taps:], values)
+        return sums
 
     def join(self, result: Value, first: Value, stop: Value) -> None:
         """The lanes of some sums, added up, as the group's result."""
         e, place_of = self.e, Place(self.e, self.dtype, self.dtype)
-        with e.loop(first, stop) as n:
-            total = e.join_lanes(e.load(self.sum_at(n), self.dtype), lambda a, b: LANES["add"](place_of, a, b))
-            e.store_scalar(e.advance(result, e.minus(n, first), I64(self.dtype.itemsize)), total, self.dtype)
+
+        def add(a: Value, b: Value) -> Value:
+            return LANES["add"](place_of, a, b)
+
+        with e.loop(first, stop, e.lanes) as n:
+            own = [e.load(self.sum_at(e.b.add(n, I64(i))), self.dtype) for i in range(e.lanes)]
+            here = e.advance(result, e.minus(n, first), I64(self.dtype.itemsize))
+            e.store(here, e.join_each(own, add), self.dtype, e.mask(e.minus(stop, n)))
 
 
-def groups_grad_kernel(
-    dtype: DType, pooled: bool = False, summed: bool = False, window: tuple[int, int] | None = None
-) -> int:
-    """The address of dw[k, r, d] = sum over o, p, n of x[o, p, k, r, n] g[o, p, d, n], for each group of samples.
+class _Numbers:
+    """The gradient's numbers in a band of rows, for some samples.
 
-    g is the gradient ct, or (``pooled``) that of windows, at the places where the winners lie, and zero elsewhere;
-    these windows lie side by side and cover the image. x comes padded. ``summed`` gives the sums of g by channels, too:
-    the gradient by a bias. ``window``: what :func:`without_loops` says. Each thread owns some groups. The record is
-    :class:`_GroupsGrad`'s.
+    Args:
+        kernel: The kernel.
+        samples: The first sample, and a mask of those that are some.
+        first: The band's first row.
+        count: How many rows it has.
     """
-    return _GroupsGrad(dtype, pooled, summed, window).write()
+
+    def __init__(self, kernel: _GroupsGrad, samples: tuple[Value, Value], first: Value, count: Value) -> None:
+        self.kernel, self.first, self.count = kernel, first, count
+        self.lane, self.mask = samples
+        self.elements = kernel.e.b.mul(count, kernel.columns)
+
+    def at(self, row: Value, column: Value, d: Value, outs: int) -> list[Value]:
+        """The numbers at a place of the band, by some output channels."""
+        k, e, dtype = self.kernel, self.kernel.e, self.kernel.dtype
+        if k.form.source != "once":
+            here = self.beside(row, column, d, outs)
+            return [e.load(e.beside(here, j, dtype), dtype) for j in range(outs)]
+        found = []
+        for j in range(outs):
+            place = [e.b.add(self.first, row), column, e.b.add(d, I64(j))]
+            address = e.advance(element(e, k.ct, k.ct_strides, place), self.lane, I64(dtype.itemsize))
+            e.prefetch(e.advance(address, I64(_AHEAD), k.ct_strides[1]), near=True)
+            found.append(e.load(address, dtype, self.mask))
+        return found
+
+    def beside(self, row: Value, column: Value, d: Value, outs: int) -> Value:
+        """Where the numbers at a place of the band lie side by side, by a block of output channels."""
+        k, e = self.kernel, self.kernel.e
+        # Windows are spread for one block after the other, in the same place.
+        block = (
+            k.beside if k.form.source == "windows" else e.advance(k.beside, e.b.mul(d, self.elements), I64(k.register))
+        )
+        return e.advance(block, e.b.add(e.b.mul(row, k.columns), column), I64(outs * k.register))
+
+    def put(self) -> None:
+        """Put the numbers side by side, those of each block of output channels by themselves."""
+        k, e, dtype = self.kernel, self.kernel.e, self.kernel.dtype
+
+        def element_of(place: list[Value]) -> None:
+            def channels(d: Value, outs: int) -> None:
+                here = self.beside(*place, d, outs)
+                for j in range(outs):
+                    there = [e.b.add(self.first, place[0]), place[1], e.b.add(d, I64(j))]
+                    address = e.advance(element(e, k.ct, k.ct_strides, there), self.lane, I64(dtype.itemsize))
+                    e.store(e.beside(here, j, dtype), e.load(address, dtype, self.mask), dtype)
+
+            pieces(e, I64(0), k.outs, k.form.blocks[2], channels)
+
+        over(e, [self.count, k.columns], element_of)
+
+    def spread(self, d: Value, outs: int) -> None:
+        """Put the windows' numbers of a block of channels where their winners lie, and zeros beside them."""
+        k, e = self.kernel, self.kernel.e
+        windows = [e.b.sdiv(self.count, k.high), k.out_width]
+        over(e, windows, lambda place: self.window(place, d, outs))
+
+    def window(self, place: list[Value], d: Value, outs: int) -> None:
+        """The same for a single window of the band."""
+        k, e, dtype = self.kernel, self.kernel.e, self.kernel.dtype
+        row = e.b.add(e.b.sdiv(self.first, k.high), place[0])
+        top, left = (e.b.mul(at, size) for at, size in zip(place, (k.high, k.wide), strict=True))
+        first = e.b.add(e.b.mul(e.b.mul(row, k.high), k.columns), left)
+        found: list[tuple[Value, Value]] = []
+        for j in range(outs):
+            there = [row, place[1], e.b.add(d, I64(j))]
+            address = e.advance(element(e, k.ct, k.ct_strides, there), self.lane, I64(dtype.itemsize))
+            won = e.advance(element(e, k.won, k.won_strides, there), self.lane, I64(int64.itemsize))
+            winner = e.b.trunc(e.load(won, int64, self.mask), e.vector_type(int32))
+            # Its number, if the window's first element had 0.
+            number = e.b.sub(winner, e.splat(e.b.trunc(first, I32)))
+            found.append((number, e.load(address, dtype, self.mask)))
+
+        def element_of(taps: list[Value]) -> None:
+            number = e.splat(e.b.trunc(e.b.add(e.b.mul(taps[0], k.columns), taps[1]), I32))
+            here = self.beside(e.b.add(top, taps[0]), e.b.add(left, taps[1]), d, outs)
+            for j, (winner, value) in enumerate(found):
+                kept = e.b.select(e.b.icmp_signed("==", winner, number), value, e.constant(0, dtype))
+                e.store(e.beside(here, j, dtype), kept, dtype)
+
+        if k.form.window is None:
+            over(e, [k.high, k.wide], element_of)
+        else:
+            for taps in itertools.product(*map(range, k.form.window)):
+                element_of([I64(n) for n in taps])
+
+
+def groups_grad_kernel(dtype: DType, form: GroupsForm) -> int:
+    """The address of dw[k, t, c, d] = sum over o, p, n of x[o, p, k, t, c, n] g[o, p, d, n], for each group of samples.
+
+    g is the gradient ct, or that of windows, at the places where the winners lie, and zero elsewhere. Each thread owns
+    some groups. The record is :class:`_GroupsGrad`'s.
+    """
+    return _GroupsGrad(dtype, form).write()

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pellucid.backends.cpu.groups_gradient import suits
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.tile_conv_gradient import GradForm, gradient_for
 from pellucid.backends.cpu.tile_windows import plain
 from pellucid.graph.ir import Node
 from pellucid.op import Spec
 from pellucid.plan.layout import View, batch_last_strides
-from pellucid.shapes import Pads
+from pellucid.shapes import Pads, size
 
 Ints = tuple[int, ...]
 
@@ -54,6 +55,20 @@ def as_planes(view: View) -> View:
         return view
     n, width, c = view.shape
     return View(view.buffer, view.offset, (n, 1, width, c), (view.strides[0], 0, *view.strides[1:]), view.dtype)
+
+
+def plane_of(image: Ints, pads: Pads) -> tuple[Ints, Ints]:
+    """Height and width of an image with zeros around it, and where the image begins there; a line is a row."""
+    axes = [(0, 0)] * (2 - len(pads)) + list(pads)
+    size_of = tuple(n + low + high for n, (low, high) in zip(image, axes, strict=True))
+    return size_of, tuple(low for low, _ in axes)
+
+
+def in_groups(node: Node, *, pooled: bool) -> bool:
+    """Whether the gradient by a convolution's kernel is made in groups of samples, if images lie batch-last."""
+    x, pads = node.inputs[0].spec, node.attributes["pads"]
+    plane, _ = plane_of((1,) * (2 - len(pads)) + x.shape[1:-1], pads)
+    return suits(x.shape[0], size(node.output.spec.shape), size(plane) * x.shape[-1], x.dtype, pooled=pooled)
 
 
 def unit_gradient(p: Planner, node: Node) -> GradForm | None:

@@ -22,13 +22,22 @@ from pellucid.backends.cpu.convolution import (
 )
 from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.groups_gradient import bytes_of, suits, without_loops
+from pellucid.backends.cpu.groups_gradient import (
+    GroupsForm,
+    band_of,
+    blocks_of,
+    bytes_of,
+    parts_of,
+    without_loops,
+)
 from pellucid.backends.cpu.image_layout import (
     Ints,
     as_planes,
     can_be_batch_last,
+    in_groups,
     pad_image,
     padded,
+    plane_of,
     samples_together,
     unit_gradient,
 )
@@ -38,6 +47,7 @@ from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.backends.cpu.tile_conv_gradient import GradForm
 from pellucid.backends.cpu.views import over_domain
+from pellucid.backends.cpu.windows import even_blocks
 from pellucid.backends.cpu.winograd import STEP, registers_for
 from pellucid.dtypes import DType
 from pellucid.graph.ir import Node, Var
@@ -281,8 +291,8 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     if form is not None:
         _kernel_grad_by_tiles(p, form, x, ct, target, attributes["pads"])
         return target
-    if can_be_batch_last(p, attributes) and suits(x.shape[0], size(target.shape), x.dtype):
-        spread = p.spread.get(ct.buffer) if spreads(p, node) else None
+    spread = p.spread.get(ct.buffer) if spreads(p, node) else None
+    if can_be_batch_last(p, attributes) and in_groups(node, pooled=spread is not None):
         summed = node.inputs[1] if any(map(sums_channels, p.users_of(node.inputs[1]))) else None
         _kernel_grad_groups(p, x, ct, target, attributes, spread, summed)
         return target
@@ -356,33 +366,43 @@ def _kernel_grad_groups(
         spread: Where the gradient is that of a pooling's windows: the pooling, that gradient, and the winners.
         summed: The variable whose sums by channels are wanted, too: that of the gradient, or none.
     """
-    x = as_planes(samples_together(p, pad_image(p, x, attributes["pads"], last=True)))
-    taps, ct = size(target.shape), spread[1] if spread else samples_together(p, ct)
+    x, ct = as_planes(samples_together(p, x)), as_planes(spread[1] if spread else samples_together(p, ct))
     strides, gaps, kernel = _along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
-    ct, rows, outs = as_planes(ct), kernel[1] * x.shape[-1], target.shape[-1]
-    (window,) = _along_two_axes(spread[0].attributes["window"]) if spread else [(2 - ct.shape[1] % 2, 1)]
-    places = ct.shape[1:3] if spread else (ct.shape[1] // window[0], ct.shape[2])
+    taps, outs, channels, blocks = (
+        size(target.shape),
+        target.shape[-1],
+        x.shape[-1],
+        blocks_of(kernel, target.shape[-1]),
+    )
+    (window,) = _along_two_axes(spread[0].attributes["window"]) if spread else [(1, 1)]
+    single = channels == len(blocks[0]) == len(blocks[1]) == 1
+    source = "windows" if spread else "once" if single else "again"
+    height, columns = ct.shape[1] * window[0], ct.shape[2] * window[1]
+    band, beside = band_of(source, (height, columns, outs), window[0], max(blocks[2]), x.dtype)
+    plane, before = plane_of(x.shape[1:3], attributes["pads"])
     in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
     sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
-    record: list[Entry] = [x.shape[0], in_group, groups, rows, outs, *places, kernel[0], *window]
-    record += [address_of(v) for v in (x, sums, ct)]
-    record += [x.strides[1] * strides[0], x.strides[2] * strides[1], x.strides[1] * gaps[0], x.strides[3]]
-    record += [*ct.strides[1:], taps * x.dtype.itemsize]
-    elements, writes = taps, [sums]
+    record: list[Entry] = [x.shape[0], in_group, groups, channels, outs, *ct.shape[1:3], *kernel, band, *window]
+    record += [*x.shape[1:3], *plane, *before, strides[0], gaps[0], *(address_of(v) for v in (x, sums, ct))]
+    record += [*x.strides[1:], *ct.strides[1:], taps * x.dtype.itemsize]
+    elements, writes = taps + size(plane) * channels + beside, [sums]
     if spread:
         won = as_planes(samples_together(p, spread[2]))
-        record += [address_of(won), *won.strides[1:], places[1] * window[1]]
-        elements += window[0] * places[1] * window[1] * outs
+        record += [address_of(won), *won.strides[1:]]
     if summed is not None:
         p.channel_sums[summed] = totals = p.temporary(Spec((groups, outs), x.dtype))
         record.append(address_of(totals))
         writes.append(totals)
         elements += outs
     own, entries = p.scratch(bytes_of(elements, x.dtype))
+    starts = range(0, height * strides[0], strides[0])
+    parts = parts_of(kernel[0], x.shape[1], before[0], starts) if gaps[0] == len(blocks[0]) == 1 else ()
+    written_out = without_loops(*window) if spread else None
+    form = GroupsForm(
+        source, summed is not None, written_out, strides[1], blocks, single, even_blocks(channels, 8), parts
+    )
     name = "conv_kernel_grad" + (" of windows" if spread else "")
-    written_out = without_loops(window[0], window[1]) if spread else None
-    address = kernels.groups_grad_kernel(x.dtype, spread is not None, summed is not None, written_out)
-    p.emit(name, address, [*record, *entries], writes, own=[own])
+    p.emit(name, kernels.groups_grad_kernel(x.dtype, form), [*record, *entries], writes, own=[own])
     _add_groups(p, sums, target)
 
 

@@ -9,8 +9,15 @@ from typing import Any
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.conv_pool import PoolForm, blocks_of
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.groups_gradient import can_spread, suits
-from pellucid.backends.cpu.image_layout import Ints, as_planes, can_be_batch_last, samples_together, unit_gradient
+from pellucid.backends.cpu.groups_gradient import can_spread
+from pellucid.backends.cpu.image_layout import (
+    Ints,
+    as_planes,
+    can_be_batch_last,
+    in_groups,
+    samples_together,
+    unit_gradient,
+)
 from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.graph.ir import Node, Var
@@ -271,7 +278,7 @@ def spreads(p: Planner, node: Node) -> bool:
     if pool is None or pool.op.name != "max_pool_index" or taps == 0:
         return False
     height = pool.attributes["window"][0] if len(ct.shape) == 4 else 1
-    return can_spread(height * ct.shape[-2] * ct.shape[-1], ct.dtype) and suits(ct.shape[0], taps, ct.dtype)
+    return can_spread(height * ct.shape[-2] * ct.shape[-1], ct.dtype) and in_groups(node, pooled=True)
 
 
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {
