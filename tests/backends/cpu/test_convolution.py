@@ -59,3 +59,41 @@ def test_gradients_by_the_image_are_right_for_few_and_many_channels(channels, ou
     found = np.asarray(compile(slope, backend="cpu")(x))
     expected = np.asarray(compile(slope, backend="reference")(x))
     np.testing.assert_allclose(found, expected, atol=2e-4 if dtype == "float32" else 1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("height", [1, 2, 3, 8, 9])
+@pytest.mark.parametrize("step", [1, 2])
+def test_two_rows_at_once_give_what_each_gives_alone(height, step, dtype):
+    r = np.random.default_rng(height)
+    x = r.normal(size=(3, step * (height + 2), 19, 2)).astype(dtype)
+    w, b = r.normal(size=(3, 4, 2, 7)).astype(dtype), r.normal(size=7).astype(dtype)
+
+    def function(x, w, b):
+        return ops.relu(ops.conv(x, w, (step, 1), "valid", (step, 1)) + b)
+
+    found = np.asarray(compile(function, backend="cpu")(x, w, b))
+    np.testing.assert_allclose(found, np.asarray(function(x, w, b)), atol=2e-4 if dtype == "float32" else 1e-12)
+    for row in range(found.shape[1]):
+        part = np.ascontiguousarray(x[:, step * row : step * (row + 2) + 1])
+        alone = np.asarray(compile(function, backend="cpu")(part, w, b))
+        assert alone[:, 0].tobytes() == found[:, row].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outs", [5, 16, 40])
+@pytest.mark.parametrize(("channels", "stride"), [(1, 1), (2, 1), (3, 2), (6, 1), (6, 5)])
+def test_gradients_by_the_kernel_are_right_where_windows_have_elements_in_common(channels, stride, outs, dtype):
+    r = np.random.default_rng(outs)
+    for width in (5, 6, 14, 15):
+        x = r.normal(size=(5, 8, width, channels)).astype(dtype)
+        w = r.normal(size=(3, 5, channels, outs)).astype(dtype)
+
+        def slope(x, w):
+            return grad(lambda w: ops.sum(ops.sin(ops.conv(x, w, (1, stride)))))(w)
+
+        found = np.asarray(compile(slope, backend="cpu")(x, w))
+        expected = np.asarray(compile(slope, backend="reference")(x, w))
+        np.testing.assert_allclose(
+            found, expected, atol=(1e-4 if dtype == "float32" else 1e-11) * np.abs(expected).max()
+        )

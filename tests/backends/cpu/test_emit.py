@@ -5,7 +5,7 @@ import pytest
 from tests.backends.cpu.calls import call
 
 from pellucid.backends.cpu.emit import I64, Emitter
-from pellucid.dtypes import int64
+from pellucid.dtypes import float32, int64
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 5])
@@ -28,3 +28,18 @@ def test_a_number_of_unknown_origin_is_the_same_number():
     result = np.zeros(1, np.int64)
     call(e.finish(), [-(1 << 40), result.ctypes.data])
     assert result[0] == -3 * (1 << 40)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+def test_lanes_of_many_registers_are_joined_as_those_of_each(lanes):
+    e = Emitter(lanes)
+    source, joined, each = e.field(), e.field(), e.field()
+    values = [e.load(e.beside(source, n, float32), float32) for n in range(lanes)]
+    e.store(joined, e.join_each(values, e.b.fadd), float32)
+    for n, value in enumerate(values):
+        e.store_scalar(e.advance(each, I64(n), I64(4)), e.join_lanes(value, e.b.fadd), float32)
+    numbers = np.random.default_rng(0).normal(size=(lanes, lanes)).astype("float32")
+    found = np.zeros((2, lanes), np.float32)
+    call(e.finish(), [numbers.ctypes.data, found[0].ctypes.data, found[1].ctypes.data])
+    assert found[0].tobytes() == found[1].tobytes()
+    np.testing.assert_allclose(found[0], numbers.sum(1), rtol=1e-5, atol=1e-5)

@@ -79,6 +79,53 @@ def test_any_gradient_is_right_and_has_the_same_bits_on_any_threads(n, c, d, out
     assert all(a.tobytes() == b.tobytes() for other in found[1:] for a, b in zip(other, found[0], strict=True))
 
 
+@given(
+    n=st.sampled_from([17, 25, 32, 70]),
+    c=st.sampled_from([1, 2, 3, 9]),
+    d=st.sampled_from([1, 2, 5, 6, 7, 17]),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    taps=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    gap=st.integers(1, 2),
+    pads=st.tuples(*[st.tuples(st.integers(0, 4), st.integers(0, 4))] * 2),
+    summed=st.booleans(),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_gradient_without_pooling_is_right_on_any_threads(n, c, d, size, taps, strides, gap, pads, summed, dtype):
+    reach = [(k - 1) * g + 1 for k, g in zip(taps, (gap, 1), strict=True)]
+    size = [max(n, r - sum(p)) for n, r, p in zip(size, reach, pads, strict=True)]
+    x, w, _ = drawn(n, c, d, size, taps, dtype)
+    attributes = {"strides": strides, "padding": pads, "dilation": (gap, 1)}
+    out = ops.conv(x, w, **attributes).spec.shape
+    ct = np.random.default_rng(d).normal(size=out).astype(dtype)
+
+    def function(x, w, ct):
+        ct = ops.tanh(ct)
+        dw = autodiff.vjp(lambda w: ops.conv(x, w, **attributes), w)[1](ct)
+        return (dw, ops.sum(ct, (0, 1, 2))) if summed else (dw,)
+
+    found = []
+    for count in (1, 2, 3, 8):
+        set_num_threads(count)
+        found.append([np.asarray(a) for a in compile(function, backend="cpu")(x, w, ct)])
+    expected = [np.asarray(a) for a in compile(function, backend="reference")(x, w, ct)]
+    for one, wanted in zip(found[0], expected, strict=True):
+        scale = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(one, wanted, atol=(1e-4 if dtype == "float32" else 1e-11) * scale)
+    assert all(a.tobytes() == b.tobytes() for other in found[1:] for a, b in zip(other, found[0], strict=True))
+
+
+@pytest.mark.parametrize(("c", "d", "rows"), [(1, 6, 30), (2, 6, 40), (3, 7, 61)])
+def test_windows_are_spread_band_by_band(c, d, rows):
+    args = drawn(33, c, d, (rows, 10), (5, 5))
+    function = gradients((1, 1), "same", (1, 1), (2, 2) if rows % 2 == 0 else (1, 5))
+    found, expected = (compile(function, backend=name)(*args) for name in ("cpu", "reference"))
+    assert any(i.name == NAME for i in plan(function, args).instructions)
+    for one, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, wanted, atol=1e-4 * max(1.0, float(np.abs(np.asarray(wanted)).max())))
+
+
 def test_the_spread_gradient_is_not_written_unless_someone_asks_for_it_and_the_bits_are_the_same():
     args = drawn(40, 1, 6, (12, 12), (5, 5))
     hidden, shown = (gradients((1, 1), "same", (1, 1), (2, 2), shown) for shown in (False, True))

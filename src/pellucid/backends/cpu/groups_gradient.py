@@ -17,129 +17,16 @@ asks for it changes no bit.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.groups_form import GroupsForm
 from pellucid.backends.cpu.lanes import LANES, Place
-from pellucid.backends.cpu.windows import carry, element, even_blocks, over, pieces
+from pellucid.backends.cpu.windows import carry, element, over, pieces
 from pellucid.dtypes import DType, int32, int64
 
-# Output channels of a block of registers, at most.
-_OUTS = 4
-# Bytes of a row of windows, and of the sums where there is pooling, at most: they should stay in a core's first caches.
-_BYTES = 3 << 15
-# Bytes of the sums, and of the planes, at most: they should stay in the second one.
-_FAR_BYTES = 1 << 18
-# Bytes of a band that is put side by side, if it can be cut so fine.
-_NEAR_BYTES = {"windows": 1 << 14, "again": 1 << 17}
-# Elements of a window that is spread without loops, at most.
-_WRITTEN_OUT = 9
 # How many elements ahead a gradient is asked for that is read once.
 _AHEAD = 20
-
-
-@dataclass(frozen=True)
-class GroupsForm:
-    """What a kernel is written for.
-
-    Attributes:
-        source: Where the gradient's numbers come from: from max pooling's ``"windows"``, which lie side by side and
-            cover the image; from its array, where each is read ``"once"``, or else ``"again"`` for every input channel.
-        summed: Whether the gradient's sums by channels are wanted, too: the gradient by a bias.
-        window: A window that is spread without loops: :func:`without_loops`.
-        step: The convolution's stride along the last axis.
-        blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`.
-        single: Whether there is one input channel, and one block holds all taps.
-        inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
-        parts: How many taps along H positions have inside the image, if some have less than others: :func:`parts_of`.
-    """
-
-    source: str
-    summed: bool
-    window: tuple[int, int] | None
-    step: int
-    blocks: tuple[tuple[int, ...], ...]
-    single: bool
-    inputs: tuple[int, ...]
-    parts: tuple[int, ...]
-
-
-def blocks_of(taps: tuple[int, int], outs: int) -> tuple[tuple[int, ...], ...]:
-    """How many taps along both axes and output channels are computed at once, in blocks as equal as can be.
-
-    Two positions of the gradient are in registers besides, and an element of the image.
-
-    >>> (high, wide, outs) = blocks_of((5, 5), 6)
-    >>> max(high) * max(wide) * max(outs) + 2 * max(outs) < target.vector_registers()
-    True
-    """
-    room = target.vector_registers() - 1
-    wide = even_blocks(taps[1], room - 2)
-    high = even_blocks(taps[0], max(1, (room - 2) // max(wide)))
-    most = max(1, min(_OUTS, room // (max(high) * max(wide) + 2)))
-    return high, wide, even_blocks(outs, most)
-
-
-def parts_of(taps: int, height: int, above: int, places: Iterable[int]) -> tuple[int, ...]:
-    """How many of the taps of a column lie inside an image, with windows that begin at some places of its padded rows.
-
-    >>> parts_of(5, 28, 2, range(28)), parts_of(5, 32, 0, range(28))
-    ((5, 4, 3), ())
-    """
-    found = {min(taps, height + above - place) - max(0, above - place) for place in places}
-    return tuple(sorted(found, reverse=True)) if found != {taps} and min(found) > 0 else ()
-
-
-def bytes_of(elements: int, dtype: DType) -> int:
-    """Bytes of a thread's memory for a register of each of some elements."""
-    return elements * lanes_for(dtype) * dtype.itemsize
-
-
-def suits(batch: int, taps: int, plane: int, dtype: DType, *, pooled: bool) -> bool:
-    """Whether the gradient by a kernel is made in groups of samples.
-
-    Args:
-        batch: Samples.
-        taps: Elements of the kernel.
-        plane: Elements of a padded image, of all channels.
-        dtype: Their type.
-        pooled: Whether the gradient is that of windows.
-    """
-    sums, images = bytes_of(taps, dtype), bytes_of(plane, dtype)
-    return batch > lanes_for(dtype) and sums <= (_BYTES if pooled else _FAR_BYTES) and images <= _FAR_BYTES
-
-
-def band_of(source: str, shape: tuple[int, int, int], window: int, outs: int, dtype: DType) -> tuple[int, int]:
-    """How many rows of the gradient are put side by side at once: no more than stay in a cache; and their elements.
-
-    Args:
-        source: Where the gradient's numbers come from, as :class:`GroupsForm` has it.
-        shape: Rows, columns and channels of the gradient.
-        window: Rows of a window.
-        outs: Output channels at once.
-        dtype: The type of the elements.
-    """
-    if source == "once":
-        return shape[0], 0
-    row = shape[1] * (outs if source == "windows" else shape[2])
-    band = min(shape[0], max(1, _NEAR_BYTES[source] // bytes_of(row, dtype) // window) * window)
-    return band, band * row
-
-
-def can_spread(row: int, dtype: DType) -> bool:
-    """Whether a thread has room to spread a row of windows of so many elements."""
-    return bytes_of(row, dtype) <= _BYTES
-
-
-def without_loops(high: int, wide: int) -> tuple[int, int] | None:
-    """The height and width of a window that is spread without loops; none where it is large.
-
-    >>> without_loops(2, 2), without_loops(7, 7)
-    ((2, 2), None)
-    """
-    return (high, wide) if high * wide <= _WRITTEN_OUT else None
 
 
 class _GroupsGrad:
@@ -165,7 +52,7 @@ class _GroupsGrad:
         self.x_strides = [e.field() for _ in range(3)]
         self.ct_strides = [e.field() for _ in range(3)]
         self.dw_group = e.field()
-        if form.source == "windows":
+        if form.pooled:
             self.won, *self.won_strides = (e.field() for _ in range(4))
         self.totals = e.field() if form.summed else None
         self.register = e.lanes * dtype.itemsize
@@ -208,17 +95,20 @@ class _GroupsGrad:
         rows = e.b.mul(self.out_height, self.high)
         with e.loop(I64(0), rows, self.band) as first:
             numbers = _Numbers(self, (lane, mask), first, e.smaller(self.band, e.minus(rows, first)))
-            if self.form.source == "again":
+            if not (self.form.pooled or self.form.in_place):
                 numbers.put()
 
-            def some(d: Value, outs: int) -> None:
-                if self.form.source == "windows":
-                    numbers.spread(d, outs)
+            def some(start: Value, outs: int) -> None:
+                numbers.start = start
+                if self.form.pooled:
+                    numbers.spread(outs)
                 if self.form.summed and not self.form.single:
-                    self.add_channels(numbers, d, outs)
-                self.runs(numbers, lambda rows, taps: self.channels_of(numbers, d, (rows, taps), outs))
+                    self.add_channels(numbers, outs)
+                own = min(outs, self.form.blocks[2][0])
+                with e.loop(start, e.b.add(start, I64(outs)), own) as d:
+                    self.runs(numbers, lambda rows, taps: self.channels_of(numbers, d, (rows, taps), own))
 
-            pieces(e, I64(0), self.outs, self.form.blocks[2], some)
+            pieces(e, I64(0), self.outs, (self.form.together, *self.form.blocks[2]), some)
 
     def put_planes(self, moved: Value, mask: Value) -> None:
         """The channels of some samples' images, as planes; what lies around them is zero."""
@@ -231,24 +121,20 @@ class _GroupsGrad:
             here = e.advance(e.advance(e.advance(corner, c, self.plane), h, self.row), w, I64(self.register))
             e.store(here, e.load(there, self.dtype, mask), self.dtype)
 
+        def columns(h: Value, w: Value, count: int) -> None:
+            for i in range(count):
+                put(h, e.b.add(w, I64(i)), I64(0))
+
+        def channels(h: Value, w: Value, c: Value, count: int) -> None:
+            for i in range(count):
+                put(h, w, e.b.add(c, I64(i)))
+
         with e.loop(I64(0), self.height) as h:
             if self.form.inputs == (1,):
-                pieces(
-                    e,
-                    I64(0),
-                    self.image_width,
-                    (4, 1),
-                    lambda w, n: [put(h, e.b.add(w, I64(i)), I64(0)) for i in range(n)],
-                )
+                pieces(e, I64(0), self.image_width, (4, 1), lambda w, n: columns(h, w, n))
             else:
                 with e.loop(I64(0), self.image_width) as w:
-                    pieces(
-                        e,
-                        I64(0),
-                        self.channels,
-                        self.form.inputs,
-                        lambda c, n: [put(h, w, e.b.add(c, I64(i))) for i in range(n)],
-                    )
+                    pieces(e, I64(0), self.channels, self.form.inputs, lambda c, n: channels(h, w, c, n))
 
     def runs(self, numbers: _Numbers, body: Callable[[tuple[Value, Value], tuple[Value, Value]], None]) -> None:
         """``body(rows, taps)`` for runs of a band's rows with the same taps inside the image, in order.
@@ -301,13 +187,16 @@ class _GroupsGrad:
         place_of = Place(self.e, self.dtype, self.dtype)
         return [LANES["add"](place_of, total, value) for total, value in zip(sums, values, strict=True)]
 
-    def add_channels(self, numbers: _Numbers, d: Value, outs: int) -> None:
-        """Add a band up by some output channels."""
-        sizes = [numbers.count, self.columns]
-        self.carry_sums(
-            self.channels_at(d, outs),
-            lambda sums: carry(self.e, sizes, sums, lambda at, own: self.added(own, numbers.at(*at, d, outs))),
-        )
+    def add_channels(self, numbers: _Numbers, outs: int) -> None:
+        """Add a band up by some output channels, whole blocks of them."""
+        e, sizes, own = self.e, [numbers.count, self.columns], min(outs, self.form.blocks[2][0])
+        firsts = [e.b.add(numbers.start, I64(n)) for n in range(0, outs, own)]
+
+        def position(place: list[Value], sums: list[Value]) -> list[Value]:
+            return self.added(sums, [value for d in firsts for value in numbers.at(place[0], place[1], d, own)])
+
+        places = self.channels_at(numbers.start, outs)
+        self.carry_sums(places, lambda sums: carry(e, sizes, sums, position))
 
     def carry_sums(self, places: list[Value], go: Callable[[list[Value]], list[Value]]) -> None:
         """Go on with some sums."""
@@ -399,17 +288,21 @@ class _Numbers:
         samples: The first sample, and a mask of those that are some.
         first: The band's first row.
         count: How many rows it has.
+
+    Attributes:
+        start: The first of the channels whose windows are spread.
     """
 
     def __init__(self, kernel: _GroupsGrad, samples: tuple[Value, Value], first: Value, count: Value) -> None:
         self.kernel, self.first, self.count = kernel, first, count
         self.lane, self.mask = samples
         self.elements = kernel.e.b.mul(count, kernel.columns)
+        self.start: Value = I64(0)
 
     def at(self, row: Value, column: Value, d: Value, outs: int) -> list[Value]:
         """The numbers at a place of the band, by some output channels."""
         k, e, dtype = self.kernel, self.kernel.e, self.kernel.dtype
-        if k.form.source != "once":
+        if not k.form.in_place:
             here = self.beside(row, column, d, outs)
             return [e.load(e.beside(here, j, dtype), dtype) for j in range(outs)]
         found = []
@@ -423,10 +316,8 @@ class _Numbers:
     def beside(self, row: Value, column: Value, d: Value, outs: int) -> Value:
         """Where the numbers at a place of the band lie side by side, by a block of output channels."""
         k, e = self.kernel, self.kernel.e
-        # Windows are spread for one block after the other, in the same place.
-        block = (
-            k.beside if k.form.source == "windows" else e.advance(k.beside, e.b.mul(d, self.elements), I64(k.register))
-        )
+        first = e.minus(d, self.start) if k.form.pooled else d
+        block = e.advance(k.beside, e.b.mul(first, self.elements), I64(k.register))
         return e.advance(block, e.b.add(e.b.mul(row, k.columns), column), I64(outs * k.register))
 
     def put(self) -> None:
@@ -435,7 +326,7 @@ class _Numbers:
 
         def element_of(place: list[Value]) -> None:
             def channels(d: Value, outs: int) -> None:
-                here = self.beside(*place, d, outs)
+                here = self.beside(place[0], place[1], d, outs)
                 for j in range(outs):
                     there = [e.b.add(self.first, place[0]), place[1], e.b.add(d, I64(j))]
                     address = e.advance(element(e, k.ct, k.ct_strides, there), self.lane, I64(dtype.itemsize))
@@ -445,11 +336,12 @@ class _Numbers:
 
         over(e, [self.count, k.columns], element_of)
 
-    def spread(self, d: Value, outs: int) -> None:
-        """Put the windows' numbers of a block of channels where their winners lie, and zeros beside them."""
+    def spread(self, outs: int) -> None:
+        """Put the windows' numbers of some channels where their winners lie, and zeros beside them."""
         k, e = self.kernel, self.kernel.e
-        windows = [e.b.sdiv(self.count, k.high), k.out_width]
-        over(e, windows, lambda place: self.window(place, d, outs))
+        own = min(outs, k.form.blocks[2][0])
+        with e.loop(self.start, e.b.add(self.start, I64(outs)), own) as d:
+            over(e, [e.b.sdiv(self.count, k.high), k.out_width], lambda place: self.window(place, d, own))
 
     def window(self, place: list[Value], d: Value, outs: int) -> None:
         """The same for a single window of the band."""

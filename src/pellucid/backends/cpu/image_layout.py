@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pellucid.backends.cpu.groups_gradient import suits
+from pellucid.backends.cpu.groups_form import suits
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.tile_conv_gradient import GradForm, gradient_for
 from pellucid.backends.cpu.tile_windows import plain
@@ -55,6 +55,11 @@ def as_planes(view: View) -> View:
         return view
     n, width, c = view.shape
     return View(view.buffer, view.offset, (n, 1, width, c), (view.strides[0], 0, *view.strides[1:]), view.dtype)
+
+
+def along_two_axes(*numbers: Ints) -> list[Ints]:
+    """Numbers of each spatial axis for images as planes, whose first axis is of size 1 where there was only one."""
+    return [(*(1,) * (2 - len(own)), *own) for own in numbers]
 
 
 def plane_of(image: Ints, pads: Pads) -> tuple[Ints, Ints]:

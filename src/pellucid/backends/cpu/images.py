@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pellucid.backends.cpu import elementwise, kernels, tiled_images, unit_images
+from pellucid.backends.cpu import elementwise, groups_images, kernels, tiled_images, unit_images
 from pellucid.backends.cpu.batch_last import grad_row_blocks
 from pellucid.backends.cpu.conv_gradient import rows_form, sample_groups
 from pellucid.backends.cpu.convolution import (
@@ -20,36 +20,23 @@ from pellucid.backends.cpu.convolution import (
     registers_of_channels,
     unrolled_steps,
 )
-from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.groups_gradient import (
-    GroupsForm,
-    band_of,
-    blocks_of,
-    bytes_of,
-    parts_of,
-    without_loops,
-)
 from pellucid.backends.cpu.image_layout import (
     Ints,
+    along_two_axes,
     as_planes,
     can_be_batch_last,
     in_groups,
     pad_image,
     padded,
-    plane_of,
     samples_together,
     unit_gradient,
 )
 from pellucid.backends.cpu.planner import Planner, sums_channels
 from pellucid.backends.cpu.pooling import Pooled, pooled_after, spreads
-from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.backends.cpu.tile_conv_gradient import GradForm
-from pellucid.backends.cpu.views import over_domain
-from pellucid.backends.cpu.windows import even_blocks
 from pellucid.backends.cpu.winograd import STEP, registers_for
-from pellucid.dtypes import DType
 from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
 from pellucid.plan.layout import View
@@ -294,7 +281,7 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     spread = p.spread.get(ct.buffer) if spreads(p, node) else None
     if can_be_batch_last(p, attributes) and in_groups(node, pooled=spread is not None):
         summed = node.inputs[1] if any(map(sums_channels, p.users_of(node.inputs[1]))) else None
-        _kernel_grad_groups(p, x, ct, target, attributes, spread, summed)
+        groups_images.kernel_gradient(p, x, ct, target, attributes, spread, summed)
         return target
     if can_be_batch_last(p, attributes):
         _kernel_grad_last(p, x, ct, target, attributes)
@@ -316,18 +303,13 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     return target
 
 
-def _along_two_axes(*numbers: Ints) -> list[Ints]:
-    """Numbers of each spatial axis for images as planes, whose first axis is of size 1 where there was only one."""
-    return [(*(1,) * (2 - len(own)), *own) for own in numbers]
-
-
 def _kernel_grad_last(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> None:
     pads: Pads = attributes["pads"]
     if any(n for pair in pads for n in pair):
         x = pad_image(p, x, pads, last=True)
     x, ct = as_planes(samples_together(p, x)), as_planes(samples_together(p, ct))
     rank = len(attributes["strides"])
-    strides, gaps, taps = _along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
+    strides, gaps, taps = along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
     rows = taps[1] * x.shape[-1]
     record: list[Entry] = [x.shape[0], rows, target.shape[-1], *ct.shape[1:3], taps[0]]
     record += [address_of(v) for v in (x, ct, target)]
@@ -343,88 +325,13 @@ def _kernel_grad_by_tiles(p: Planner, form: GradForm, x: View, ct: View, target:
     count = groups * bands
     sums = p.temporary(Spec((count, *target.shape), target.dtype)) if count > 1 else target
     unit_images.kernel_gradient(p, form, x, ct, sums, bands)
-    _add_groups(p, sums, target)
-
-
-def _kernel_grad_groups(
-    p: Planner,
-    x: View,
-    ct: View,
-    target: View,
-    attributes: Mapping[str, Any],
-    spread: tuple[Node, View, View] | None,
-    summed: Var | None,
-) -> None:
-    """As above, in groups of samples.
-
-    Args:
-        p: The plan in the making.
-        x: The images.
-        ct: Their gradient.
-        target: The gradient by the kernel.
-        attributes: The convolution's.
-        spread: Where the gradient is that of a pooling's windows: the pooling, that gradient, and the winners.
-        summed: The variable whose sums by channels are wanted, too: that of the gradient, or none.
-    """
-    x, ct = as_planes(samples_together(p, x)), as_planes(spread[1] if spread else samples_together(p, ct))
-    strides, gaps, kernel = _along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
-    taps, outs, channels, blocks = (
-        size(target.shape),
-        target.shape[-1],
-        x.shape[-1],
-        blocks_of(kernel, target.shape[-1]),
-    )
-    (window,) = _along_two_axes(spread[0].attributes["window"]) if spread else [(1, 1)]
-    single = channels == len(blocks[0]) == len(blocks[1]) == 1
-    source = "windows" if spread else "once" if single else "again"
-    height, columns = ct.shape[1] * window[0], ct.shape[2] * window[1]
-    band, beside = band_of(source, (height, columns, outs), window[0], max(blocks[2]), x.dtype)
-    plane, before = plane_of(x.shape[1:3], attributes["pads"])
-    in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
-    sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
-    record: list[Entry] = [x.shape[0], in_group, groups, channels, outs, *ct.shape[1:3], *kernel, band, *window]
-    record += [*x.shape[1:3], *plane, *before, strides[0], gaps[0], *(address_of(v) for v in (x, sums, ct))]
-    record += [*x.strides[1:], *ct.strides[1:], taps * x.dtype.itemsize]
-    elements, writes = taps + size(plane) * channels + beside, [sums]
-    if spread:
-        won = as_planes(samples_together(p, spread[2]))
-        record += [address_of(won), *won.strides[1:]]
-    if summed is not None:
-        p.channel_sums[summed] = totals = p.temporary(Spec((groups, outs), x.dtype))
-        record.append(address_of(totals))
-        writes.append(totals)
-        elements += outs
-    own, entries = p.scratch(bytes_of(elements, x.dtype))
-    starts = range(0, height * strides[0], strides[0])
-    parts = parts_of(kernel[0], x.shape[1], before[0], starts) if gaps[0] == len(blocks[0]) == 1 else ()
-    written_out = without_loops(*window) if spread else None
-    form = GroupsForm(
-        source, summed is not None, written_out, strides[1], blocks, single, even_blocks(channels, 8), parts
-    )
-    name = "conv_kernel_grad" + (" of windows" if spread else "")
-    p.emit(name, kernels.groups_grad_kernel(x.dtype, form), [*record, *entries], writes, own=[own])
-    _add_groups(p, sums, target)
-
-
-def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:
-    """Samples of a group, whole registers of them, and the number of groups, for a gradient of so many elements."""
-    lanes = lanes_for(dtype)
-    registers = -(-batch // lanes)
-    in_group = -(-registers // sample_groups(registers, elements, dtype)) * lanes
-    return in_group, -(-batch // in_group)
-
-
-def _add_groups(p: Planner, sums: View, target: View) -> None:
-    """The sum of what groups of samples give, where it is not one group that has given it."""
-    if sums.buffer != target.buffer:
-        operands = [over_domain(target, sums.shape, (0,)), sums]
-        p.emit("sum", *reduction(Folding(Expression((sums.dtype,), (None,), ()), "sum"), operands, {0}), [target])
+    groups_images.add(p, sums, target)
 
 
 def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> None:
     x, ct = as_planes(x), as_planes(ct)
     rank = len(attributes["strides"])
-    strides, gaps, taps = _along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
+    strides, gaps, taps = along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
     rows, outs = taps[1] * x.shape[-1], target.shape[-1]
     groups = sample_groups(x.shape[0], size(target.shape), x.dtype)
     in_group = -(-x.shape[0] // groups)
@@ -437,7 +344,7 @@ def _kernel_grad_rows(p: Planner, x: View, ct: View, target: View, attributes: M
     record += [target.strides[0] if rank == 2 else 0, target.strides[-2]]
     form = rows_form(rows, outs, x.strides[2] * strides[1] // x.dtype.itemsize, x.dtype)
     p.emit("conv_kernel_grad", kernels.conv_rows_grad_kernel(x.dtype, form), record, [sums])
-    _add_groups(p, sums, target)
+    groups_images.add(p, sums, target)
 
 
 LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {"conv_kernel_grad": _conv_kernel_grad}

@@ -9,7 +9,7 @@ from typing import Any
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.conv_pool import PoolForm, blocks_of
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.groups_gradient import can_spread
+from pellucid.backends.cpu.groups_form import can_spread
 from pellucid.backends.cpu.image_layout import (
     Ints,
     as_planes,

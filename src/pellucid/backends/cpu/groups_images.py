@@ -1,0 +1,105 @@
+"""Gradients by small kernels in groups of samples: their records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pellucid.backends.cpu import kernels
+from pellucid.backends.cpu.conv_gradient import sample_groups
+from pellucid.backends.cpu.elementwise import Expression, Folding
+from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.groups_form import GroupsForm, blocks_of, bytes_of, parts_of, without_loops
+from pellucid.backends.cpu.image_layout import Ints, along_two_axes, as_planes, plane_of, samples_together
+from pellucid.backends.cpu.planner import Planner
+from pellucid.backends.cpu.reductions import reduction
+from pellucid.backends.cpu.views import over_domain
+from pellucid.backends.cpu.windows import even_blocks
+from pellucid.dtypes import DType
+from pellucid.graph.ir import Node, Var
+from pellucid.op import Spec
+from pellucid.plan.layout import View
+from pellucid.plan.plan import Entry, address_of
+from pellucid.shapes import size
+
+# Channels of an image that are put in planes one after the other, at most.
+_INPUTS = 8
+
+
+def kernel_gradient(
+    p: Planner,
+    x: View,
+    ct: View,
+    target: View,
+    attributes: Mapping[str, Any],
+    spread: tuple[Node, View, View] | None,
+    summed: Var | None,
+) -> None:
+    """The gradient by a convolution's kernel.
+
+    Args:
+        p: The plan in the making.
+        x: The images.
+        ct: Their gradient.
+        target: The gradient by the kernel.
+        attributes: The convolution's.
+        spread: Where the gradient is that of a pooling's windows: the pooling, that gradient, and the winners.
+        summed: The variable whose sums by channels are wanted, too: that of the gradient, or none.
+    """
+    x, ct = as_planes(samples_together(p, x)), as_planes(spread[1] if spread else samples_together(p, ct))
+    strides, gaps, kernel = along_two_axes(attributes["strides"], attributes["dilation"], target.shape[:-2])
+    (window,) = along_two_axes(spread[0].attributes["window"]) if spread else [(1, 1)]
+    image = ct.shape[1] * window[0], ct.shape[2] * window[1]
+    taps, channels, outs = size(target.shape), x.shape[-1], target.shape[-1]
+    plane, before = plane_of(x.shape[1:3], attributes["pads"])
+    parts = _parts(x.shape[1], image[0], (kernel[0], strides[0], gaps[0]), before[0])
+    form = _form(spread is not None and window, summed is not None, (*kernel, channels, outs), strides[1], parts)
+    band, beside = form.band(*image, outs, window[0], x.dtype)
+    in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
+    sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
+    record: list[Entry] = [x.shape[0], in_group, groups, channels, outs, *ct.shape[1:3], *kernel, band, *window]
+    record += [*x.shape[1:3], *plane, *before, strides[0], gaps[0], *(address_of(v) for v in (x, sums, ct))]
+    record += [*x.strides[1:], *ct.strides[1:], taps * x.dtype.itemsize]
+    elements, writes = taps + size(plane) * channels + beside, [sums]
+    if spread:
+        won = as_planes(samples_together(p, spread[2]))
+        record += [address_of(won), *won.strides[1:]]
+    if summed is not None:
+        p.channel_sums[summed] = totals = p.temporary(Spec((groups, outs), x.dtype))
+        record.append(address_of(totals))
+        writes.append(totals)
+        elements += outs
+    own, entries = p.scratch(bytes_of(elements + lanes_for(x.dtype), x.dtype))  # lanes of sums are joined together
+    name = "conv_kernel_grad" + (" of windows" if spread else "")
+    p.emit(name, kernels.groups_grad_kernel(x.dtype, form), [*record, *entries], writes, own=[own])
+    add(p, sums, target)
+
+
+def _parts(height: int, rows: int, taps: tuple[int, int, int], above: int) -> Ints:
+    """How many taps along H the rows of a gradient have inside the image; ``taps``: their number, stride, dilation."""
+    count, stride, gap = taps
+    return parts_of(count, height, above, range(0, rows * stride, stride)) if gap == 1 else ()
+
+
+def _form(window: Ints | bool, summed: bool, sizes: Ints, step: int, parts: Ints) -> GroupsForm:
+    """What the kernel is written for; ``sizes``: taps along both axes, and channels in and out."""
+    blocks = blocks_of((sizes[0], sizes[1]), sizes[3], step)
+    written_out = without_loops(*window) if isinstance(window, tuple) else None
+    inputs = even_blocks(sizes[2], _INPUTS)
+    parts = parts if len(blocks[0]) == 1 else ()
+    return GroupsForm(isinstance(window, tuple), summed, written_out, step, blocks, inputs, parts)
+
+
+def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:
+    """Samples of a group, whole registers of them, and the number of groups, for a gradient of so many elements."""
+    lanes = lanes_for(dtype)
+    registers = -(-batch // lanes)
+    in_group = -(-registers // sample_groups(registers, elements, dtype)) * lanes
+    return in_group, -(-batch // in_group)
+
+
+def add(p: Planner, sums: View, target: View) -> None:
+    """The sum of what groups of samples give, where it is not one group that has given it."""
+    if sums.buffer != target.buffer:
+        operands = [over_domain(target, sums.shape, (0,)), sums]
+        p.emit("sum", *reduction(Folding(Expression((sums.dtype,), (None,), ()), "sum"), operands, {0}), [target])
