@@ -35,6 +35,7 @@ class GroupsForm:
         window: A window that is spread without loops: :func:`without_loops`.
         step: The convolution's stride along the last axis.
         blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`.
+        single: Whether there is one input channel, and one block holds all taps: each number is read once.
         inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
         parts: How many taps along H positions have inside the image, if some have less than others: :func:`parts_of`.
     """
@@ -44,13 +45,9 @@ class GroupsForm:
     window: tuple[int, int] | None
     step: int
     blocks: tuple[tuple[int, ...], ...]
+    single: bool
     inputs: tuple[int, ...]
     parts: tuple[int, ...]
-
-    @property
-    def single(self) -> bool:
-        """Whether there is one input channel, and one block holds all taps: it reads each number once."""
-        return self.inputs == (1,) and len(self.blocks[0]) == len(self.blocks[1]) == 1
 
     @property
     def in_place(self) -> bool:

@@ -86,8 +86,9 @@ def _form(window: Ints | bool, summed: bool, sizes: Ints, step: int, parts: Ints
     blocks = blocks_of((sizes[0], sizes[1]), sizes[3], step)
     written_out = without_loops(*window) if isinstance(window, tuple) else None
     inputs = even_blocks(sizes[2], _INPUTS)
+    single = (blocks[0], blocks[1], sizes[2]) == (sizes[:1], sizes[1:2], 1)
     parts = parts if len(blocks[0]) == 1 else ()
-    return GroupsForm(isinstance(window, tuple), summed, written_out, step, blocks, inputs, parts)
+    return GroupsForm(isinstance(window, tuple), summed, written_out, step, blocks, single, inputs, parts)
 
 
 def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:
