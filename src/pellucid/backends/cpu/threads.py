@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import config
-from pellucid.backends.cpu import runner
+from pellucid.backends.cpu import cores, runner
 from pellucid.backends.cpu.moves import CURSOR_STRIDE
 from pellucid.errors import ConfigurationError
 
@@ -220,6 +220,7 @@ class Pool:
         self._wake = threading.Condition()
         self._workers: list[threading.Thread] = []
         self._asleep = 0
+        self._cores: dict[int, int] = {}
         self._process = os.getpid()
 
     def size(self) -> int:
@@ -271,6 +272,7 @@ class Pool:
         """Tell the workers, waking those that sleep."""
         self._view[runner.GENERATION] += 1
         if self._asleep:
+            self._cores[0] = cores.here()
             with self._wake:
                 self._wake.notify_all()
 
@@ -282,7 +284,7 @@ class Pool:
         self._announce()
         for worker in self._workers:
             worker.join()
-        self._workers = []
+        self._workers, self._cores = [], {0: cores.here()}
         self._view[runner.STOP] = 0
         self._view[runner.THREADS] = threads
         seen = int(self._view[runner.GENERATION])
@@ -295,6 +297,7 @@ class Pool:
         """The life of a worker."""
         work = _WORK(runner.worker())
         while True:
+            self._cores[number] = cores.leave([core for n, core in list(self._cores.items()) if n != number])
             seen = work(self._address, seen, number)
             if seen < 0:
                 return
