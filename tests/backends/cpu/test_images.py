@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_seed
+from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.planner import Planner
 from pellucid.dtypes import float32
@@ -229,3 +229,21 @@ def test_only_images_in_the_engines_own_memory_are_read_behind_their_end(monkeyp
     x[..., -1] = r.choice([np.nan, np.inf, -np.inf], x.shape[:3])  # lanes beside those of other samples
     found = np.asarray(compile(computed, backend="cpu")(x, w))
     assert np.isfinite(found[:-1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pads", [((0, 0), (0, 3)), ((2, 0), (40, 1)), ((1, 5), (0, 0)), ((0, 1), (3, 70))])
+@pytest.mark.parametrize("shape", [(1, 3, 16, 1), (3, 2, 9, 2), (2, 1, 33, 3), (4, 5, 5, 16)])
+def test_zeros_lie_around_every_image_on_any_threads(every_plan_is_shared, shape, pads, dtype):
+    r = np.random.default_rng(0)
+    x, w = r.normal(size=shape).astype(dtype), r.normal(size=(1, 1, shape[-1], 16)).astype(dtype)
+
+    def function(x, w, ct):
+        return ops.conv(x, w, padding=pads), autodiff.vjp(lambda w: ops.conv(x, w, padding=pads), w)[1](ct)[0]
+
+    ct = r.normal(size=ops.conv(x, w, padding=pads).spec.shape).astype(dtype)
+    expected = compile(function, backend="reference")(x, w, ct)
+    for threads in (1, 2, 3):
+        set_num_threads(threads)
+        for one, wanted in zip(compile(function, backend="cpu")(x, w, ct), expected, strict=True):
+            np.testing.assert_allclose(one, wanted, atol=1e-4 if dtype == "float32" else 1e-11)

@@ -18,6 +18,7 @@ from pellucid.backends.cpu import (
     index,
     matmul,
     moves,
+    padding,
     rows,
     target,
     tile_conv_gradient,
@@ -64,6 +65,7 @@ conv_last_grad_kernel = kept(batch_last.conv_last_grad_kernel)
 groups_grad_kernel = kept(groups_gradient.groups_grad_kernel)
 conv_pool_kernel = kept(conv_pool.conv_pool_kernel)
 conv_pool_last_kernel = kept(conv_pool.conv_pool_last_kernel)
+padding_kernel = kept(padding.padding_kernel)
 unpool_kernel = kept(windows.unpool_kernel)
 window_sum_kernel = kept(windows.window_sum_kernel)
 max_pool_kernel = kept(windows.max_pool_kernel)
