@@ -49,7 +49,8 @@ def leave(taken: Collection[int]) -> int:
         allowed = os.sched_getaffinity(0)
         if free := allowed - set(taken):
             os.sched_setaffinity(0, free)
+            now = here()
             os.sched_setaffinity(0, allowed)
-    except OSError:  # it is not allowed to, or its cores have just been taken away
-        return now
-    return here()
+    except OSError:  # it may not, or its cores have just been taken away
+        pass
+    return now
