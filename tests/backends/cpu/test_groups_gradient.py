@@ -172,6 +172,30 @@ def test_nan_in_an_image_reaches_the_taps_that_saw_it_and_no_other_sample_s_lane
     assert np.isnan(found).sum() == np.isnan(found[0, 0]).sum() == 2
 
 
+@pytest.mark.parametrize("place", [(0, 0, 3, 0), (0, 3, 0, 0), (18, 5, 5, 1), (17, 2, 2, 1)])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_not_finite_meets_the_zeros_around_the_image(channels, value, place):
+    x, w, _ = drawn(19, channels, 2, (6, 6), (3, 3))
+    ct = np.random.default_rng(0).normal(size=(19, 6, 6, 2)).astype("float32")
+    ct[place] = value
+
+    def function(x, w, ct):
+        return autodiff.vjp(lambda w: ops.conv(x, w, padding="same"), w)[1](ct)[0]
+
+    found, expected = (np.asarray(compile(function, backend=name)(x, w, ct)) for name in ("cpu", "reference"))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert not np.isfinite(found[..., place[-1]]).any()
+    assert np.isfinite(found[..., 1 - place[-1]]).all()
+
+
+def test_long_rows_of_a_gradient_have_no_place_in_a_threads_own_memory():
+    x, w, _ = drawn(32, 3, 256, (1000,), (3,))
+    ct = np.zeros((32, 1000, 256), np.float32)
+    made = plan(lambda x, w, ct: autodiff.vjp(lambda w: ops.conv(x, w, padding="same"), w)[1](ops.tanh(ct)), (x, w, ct))
+    assert made.arena < 3 * ct.nbytes
+
+
 @pytest.mark.parametrize("rank", [1, 2])
 def test_networks_train_to_the_same_bits_on_any_threads_recorded_or_not(rank):
     r = np.random.default_rng(0)

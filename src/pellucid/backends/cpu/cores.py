@@ -37,7 +37,7 @@ def here() -> int:
 def leave(taken: Collection[int]) -> int:
     """Move this thread to another core if it is on one of these, and there is another that it may use.
 
-    It is bound to no core afterwards: the system may move it again.
+    It may use all cores afterwards that it might use before: the system may move it again.
 
     Returns:
         The core that it is on then; -1 where the system does not say.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pellucid.backends.cpu import target
@@ -17,7 +16,7 @@ _OUTS = 4
 _LATENCY = 8
 # Bytes of a row of windows, and of the sums where there is pooling, at most: they should stay in a core's first caches.
 _BYTES = 3 << 15
-# Bytes of the sums, and of the planes, at most: they should stay in the second one.
+# Bytes of the sums, of the planes, and of a row of the gradient, at most: they should stay in the second one.
 _FAR_BYTES = 1 << 18
 # Bytes of a band that is put side by side, if it can be cut so fine: of windows, which are read once, and of elements.
 _WINDOWS, _ELEMENTS = 1 << 14, 1 << 17
@@ -37,7 +36,6 @@ class GroupsForm:
         blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`.
         single: Whether there is one input channel, and one block holds all taps: each number is read once.
         inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
-        parts: How many taps along H positions have inside the image, if some have less than others: :func:`parts_of`.
     """
 
     pooled: bool
@@ -47,7 +45,6 @@ class GroupsForm:
     blocks: tuple[tuple[int, ...], ...]
     single: bool
     inputs: tuple[int, ...]
-    parts: tuple[int, ...]
 
     @property
     def in_place(self) -> bool:
@@ -105,33 +102,24 @@ def _cycles(blocks: tuple[tuple[int, ...], ...], counts: tuple[int, int, int], s
     return total
 
 
-def parts_of(taps: int, height: int, above: int, places: Iterable[int]) -> tuple[int, ...]:
-    """How many of the taps of a column lie inside an image, with windows that begin at some places of its padded rows.
-
-    >>> parts_of(5, 28, 2, range(28)), parts_of(5, 32, 0, range(28))
-    ((5, 4, 3), ())
-    """
-    found = {min(taps, height + above - place) - max(0, above - place) for place in places}
-    return tuple(sorted(found, reverse=True)) if found != {taps} and min(found) > 0 else ()
-
-
 def bytes_of(elements: int, dtype: DType) -> int:
     """Bytes of a thread's memory for a register of each of some elements."""
     return elements * lanes_for(dtype) * dtype.itemsize
 
 
-def suits(batch: int, taps: int, plane: int, dtype: DType, *, pooled: bool) -> bool:
+def suits(batch: int, taps: int, plane: int, row: int, dtype: DType, *, pooled: bool) -> bool:
     """Whether the gradient by a kernel is made in groups of samples.
 
     Args:
         batch: Samples.
         taps: Elements of the kernel.
         plane: Elements of a padded image, of all channels.
+        row: Elements of a row of the gradient, of all channels.
         dtype: Their type.
         pooled: Whether the gradient is that of windows.
     """
-    sums, images = bytes_of(taps, dtype), bytes_of(plane, dtype)
-    return batch > lanes_for(dtype) and sums <= (_BYTES if pooled else _FAR_BYTES) and images <= _FAR_BYTES
+    sums = bytes_of(taps, dtype) <= (_BYTES if pooled else _FAR_BYTES)
+    return batch > lanes_for(dtype) and sums and bytes_of(max(plane, row), dtype) <= _FAR_BYTES
 
 
 def can_spread(row: int, dtype: DType) -> bool:

@@ -106,7 +106,7 @@ class _GroupsGrad:
                     self.add_channels(numbers, outs)
                 own = min(outs, self.form.blocks[2][0])
                 with e.loop(start, e.b.add(start, I64(outs)), own) as d:
-                    self.runs(numbers, lambda rows, taps: self.channels_of(numbers, d, (rows, taps), own))
+                    self.channels_of(numbers, d, own)
 
             pieces(e, I64(0), self.outs, (self.form.together, *self.form.blocks[2]), some)
 
@@ -136,44 +136,17 @@ class _GroupsGrad:
                 with e.loop(I64(0), self.image_width) as w:
                     pieces(e, I64(0), self.channels, self.form.inputs, lambda c, n: channels(h, w, c, n))
 
-    def runs(self, numbers: _Numbers, body: Callable[[tuple[Value, Value], tuple[Value, Value]], None]) -> None:
-        """``body(rows, taps)`` for runs of a band's rows with the same taps inside the image, in order.
-
-        Those at the image's edges have less than all taps: each of them is a run.
-        """
-        e, b, none, first, count = self.e, self.e.b, I64(0), numbers.first, numbers.count
-        if not self.form.parts:
-            body((none, count), (none, self.taps[0]))
-            return
-
-        def within(row: Value) -> Value:
-            return e.smaller(e.larger(e.minus(row, first), none), count)
-
-        low = within(e.ceiling(self.above, self.step_h))
-        room = b.add(e.minus(self.height, self.taps[0]), b.add(self.above, self.step_h))
-        high = e.larger(within(b.sdiv(e.larger(room, none), self.step_h)), low)
-        with e.loop(none, b.add(low, b.add(I64(1), e.minus(count, high)))) as number:
-            later = b.add(high, e.minus(number, b.add(low, I64(1))))
-            middle = b.icmp_signed("==", number, low)
-            start = b.select(b.icmp_signed(">", number, low), later, number)
-            stop = b.select(middle, high, b.add(start, I64(1)))
-            origin = e.minus(b.mul(b.add(first, start), self.step_h), self.above)
-            taps = e.larger(b.neg(origin), none), e.smaller(self.taps[0], e.minus(self.height, origin))
-            body((start, stop), taps)
-
-    def channels_of(
-        self, numbers: _Numbers, d: Value, run: tuple[tuple[Value, Value], tuple[Value, Value]], outs: int
-    ) -> None:
-        """The share of a run of rows by some output channels, all channels of the images."""
-        e, (high, wide, _), (rows, taps) = self.e, self.form.blocks, run
+    def channels_of(self, numbers: _Numbers, d: Value, outs: int) -> None:
+        """The share of a band by some output channels, all channels of the images."""
+        e, (high, wide, _) = self.e, self.form.blocks
         x = e.advance(self.planes, e.b.mul(numbers.first, self.step_h), self.row)
         with e.loop(I64(0), self.channels) as c:
             image = e.advance(x, c, self.plane)
             pieces(
-                e, *taps, self.form.parts or high,
+                e, I64(0), self.taps[0], high,
                 lambda k, ks: pieces(
                     e, I64(0), self.taps[1], wide,
-                    lambda t, ts: self.block(image, numbers, (k, t, c, d), (ks, ts, outs), rows),
+                    lambda t, ts: self.block(image, numbers, (k, t, c, d), (ks, ts, outs)),
                 ),
             )  # fmt: skip
 
@@ -210,11 +183,10 @@ class _GroupsGrad:
         numbers: _Numbers,
         place: tuple[Value, Value, Value, Value],
         sizes: tuple[int, int, int],
-        rows: tuple[Value, Value],
     ) -> None:
-        """Some taps of a channel by some output channels: some rows are added to their sums.
+        """Some taps of a channel by some output channels: a band is added to their sums.
 
-        Where it is the only one for these rows, it adds the gradient's numbers up as well.
+        Where it is the only one, it adds the gradient's numbers up as well.
         """
         e, (k, t, c, d), (high, wide, outs) = self.e, place, sizes
         tap = e.b.add(e.b.mul(k, self.taps[1]), t)
@@ -237,7 +209,7 @@ class _GroupsGrad:
             sums = e.reduce_loop(I64(0), whole, 2, sums, together(2))
             return e.reduce_loop(whole, self.columns, 1, sums, together(1))
 
-        self.carry_sums(places, lambda sums: e.reduce_loop(*rows, 1, sums, row))
+        self.carry_sums(places, lambda sums: e.reduce_loop(I64(0), numbers.count, 1, sums, row))
 
     def positions(
         self,

@@ -9,7 +9,7 @@ from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.conv_gradient import sample_groups
 from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.groups_form import GroupsForm, blocks_of, bytes_of, parts_of, without_loops
+from pellucid.backends.cpu.groups_form import GroupsForm, blocks_of, bytes_of, without_loops
 from pellucid.backends.cpu.image_layout import Ints, along_two_axes, as_planes, plane_of, samples_together
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.reductions import reduction
@@ -52,8 +52,7 @@ def kernel_gradient(
     image = ct.shape[1] * window[0], ct.shape[2] * window[1]
     taps, channels, outs = size(target.shape), x.shape[-1], target.shape[-1]
     plane, before = plane_of(x.shape[1:3], attributes["pads"])
-    parts = _parts(x.shape[1], image[0], (kernel[0], strides[0], gaps[0]), before[0])
-    form = _form(spread is not None and window, summed is not None, (*kernel, channels, outs), strides[1], parts)
+    form = _form(spread is not None and window, summed is not None, (*kernel, channels, outs), strides[1])
     band, beside = form.band(*image, outs, window[0], x.dtype)
     in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
     sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
@@ -75,20 +74,13 @@ def kernel_gradient(
     add(p, sums, target)
 
 
-def _parts(height: int, rows: int, taps: tuple[int, int, int], above: int) -> Ints:
-    """How many taps along H the rows of a gradient have inside the image; ``taps``: their number, stride, dilation."""
-    count, stride, gap = taps
-    return parts_of(count, height, above, range(0, rows * stride, stride)) if gap == 1 else ()
-
-
-def _form(window: Ints | bool, summed: bool, sizes: Ints, step: int, parts: Ints) -> GroupsForm:
+def _form(window: Ints | bool, summed: bool, sizes: Ints, step: int) -> GroupsForm:
     """What the kernel is written for; ``sizes``: taps along both axes, and channels in and out."""
     blocks = blocks_of((sizes[0], sizes[1]), sizes[3], step)
     written_out = without_loops(*window) if isinstance(window, tuple) else None
     inputs = even_blocks(sizes[2], _INPUTS)
     single = (blocks[0], blocks[1], sizes[2]) == (sizes[:1], sizes[1:2], 1)
-    parts = parts if len(blocks[0]) == 1 else ()
-    return GroupsForm(isinstance(window, tuple), summed, written_out, step, blocks, single, inputs, parts)
+    return GroupsForm(isinstance(window, tuple), summed, written_out, step, blocks, single, inputs)
 
 
 def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:

@@ -94,9 +94,10 @@ def plane_of(image: Ints, pads: Pads) -> tuple[Ints, Ints]:
 
 def in_groups(node: Node, *, pooled: bool) -> bool:
     """Whether the gradient by a convolution's kernel is made in groups of samples, if images lie batch-last."""
-    x, pads = node.inputs[0].spec, node.attributes["pads"]
+    (x, ct), pads = (v.spec for v in node.inputs), node.attributes["pads"]
     plane, _ = plane_of((1,) * (2 - len(pads)) + x.shape[1:-1], pads)
-    return suits(x.shape[0], size(node.output.spec.shape), size(plane) * x.shape[-1], x.dtype, pooled=pooled)
+    images, row = size(plane) * x.shape[-1], size(ct.shape[-2:])
+    return suits(x.shape[0], size(node.output.spec.shape), images, row, x.dtype, pooled=pooled)
 
 
 def unit_gradient(p: Planner, node: Node) -> GradForm | None:

@@ -220,7 +220,7 @@ class Pool:
         self._wake = threading.Condition()
         self._workers: list[threading.Thread] = []
         self._asleep = 0
-        self._cores: dict[int, int] = {}
+        self._cores: list[int] = []
         self._process = os.getpid()
 
     def size(self) -> int:
@@ -270,9 +270,10 @@ class Pool:
 
     def _announce(self) -> None:
         """Tell the workers, waking those that sleep."""
-        self._view[runner.GENERATION] += 1
         if self._asleep:
             self._cores[0] = cores.here()
+        self._view[runner.GENERATION] += 1
+        if self._asleep:
             with self._wake:
                 self._wake.notify_all()
 
@@ -284,7 +285,7 @@ class Pool:
         self._announce()
         for worker in self._workers:
             worker.join()
-        self._workers, self._cores = [], {0: cores.here()}
+        self._workers, self._cores = [], [cores.here(), *[-1] * (threads - 1)]
         self._view[runner.STOP] = 0
         self._view[runner.THREADS] = threads
         seen = int(self._view[runner.GENERATION])
@@ -297,7 +298,8 @@ class Pool:
         """The life of a worker."""
         work = _WORK(runner.worker())
         while True:
-            self._cores[number] = cores.leave([core for n, core in list(self._cores.items()) if n != number])
+            taken = [core for n, core in enumerate(self._cores) if n != number]
+            self._cores[number] = cores.leave(taken)
             seen = work(self._address, seen, number)
             if seen < 0:
                 return
