@@ -86,7 +86,7 @@ class MLPClassifier(LabelClassifier, MultilayerPerceptron):
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> classifier = MLPClassifier((16,), solver="lbfgs", alpha=0.1, random_state=0).fit(X, y)
+    >>> classifier = MLPClassifier((16,), solver="lbfgs", alpha=0.1, max_iter=1000, random_state=0).fit(X, y)
     >>> classifier.score(X, y) > 0.95, [c.shape for c in classifier.coefs_]
     (True, [(4, 16), (16, 3)])
     """
