@@ -99,7 +99,7 @@ class _Convolution:
         for place, total in zip(places, totals, strict=True):
             self.e.store(self.e.b.add(place, lane), total, self.dtype, mask)
 
-    def multiply_each(self, left: list[Value], right: Sequence[Value], sums: Sequence[Value]) -> list[Value]:
+    def multiply_each(self, left: list[Value], right: list[Value], sums: list[Value]) -> list[Value]:
         """sums + left * right for every pair, where ``left`` are addresses of single elements."""
         pairs = [(x, y) for x in map(self.scalar, left) for y in right]
         return [self.e.multiply_add(x, y, s) for (x, y), s in zip(pairs, sums, strict=True)]

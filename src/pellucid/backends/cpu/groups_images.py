@@ -52,7 +52,7 @@ def kernel_gradient(
     image = ct.shape[1] * window[0], ct.shape[2] * window[1]
     taps, channels, outs = size(target.shape), x.shape[-1], target.shape[-1]
     plane, before = plane_of(x.shape[1:3], attributes["pads"])
-    form = _form(spread is not None and window, summed is not None, (*kernel, channels, outs), strides[1])
+    form = _form(window if spread else None, summed is not None, (*kernel, channels, outs), strides[1])
     band, beside = form.band(*image, outs, window[0], x.dtype)
     in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
     sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
@@ -74,13 +74,20 @@ def kernel_gradient(
     add(p, sums, target)
 
 
-def _form(window: Ints | bool, summed: bool, sizes: Ints, step: int) -> GroupsForm:
-    """What the kernel is written for; ``sizes``: taps along both axes, and channels in and out."""
+def _form(window: Ints | None, summed: bool, sizes: Ints, step: int) -> GroupsForm:
+    """What the kernel is written for.
+
+    Args:
+        window: That of the pooling whose gradient is spread; None: there is none.
+        summed: Whether the sums by channels are wanted.
+        sizes: Taps along both axes, and channels in and out.
+        step: The stride along the last axis.
+    """
     blocks = blocks_of((sizes[0], sizes[1]), sizes[3], step)
-    written_out = without_loops(*window) if isinstance(window, tuple) else None
+    written_out = without_loops(*window) if window else None
     inputs = even_blocks(sizes[2], _INPUTS)
     single = (blocks[0], blocks[1], sizes[2]) == (sizes[:1], sizes[1:2], 1)
-    return GroupsForm(isinstance(window, tuple), summed, written_out, step, blocks, single, inputs)
+    return GroupsForm(window is not None, summed, written_out, step, blocks, single, inputs)
 
 
 def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:
