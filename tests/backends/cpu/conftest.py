@@ -4,7 +4,7 @@ import pytest
 
 from pellucid import set_num_threads
 from pellucid.backends.cpu import memory, threads
-from pellucid.backends.cpu.planner import LAYOUTS
+from pellucid.backends.cpu.layouts import LAYOUTS, Layout
 
 
 class Shared(threads.Pace):
@@ -25,4 +25,4 @@ def every_plan_is_shared(monkeypatch):
 @pytest.fixture
 def batch_last(monkeypatch):
     """Images of every graph lie with their samples side by side."""
-    monkeypatch.setitem(LAYOUTS, "batch last", lambda graph, training: True)
+    monkeypatch.setitem(LAYOUTS, "images", lambda graph, training: Layout(batch_last=True))

@@ -5,20 +5,24 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pellucid import ops
+from pellucid import Input, Sequential, nn, ops, set_seed
 from pellucid.backends.cpu import matrix_unit
-from pellucid.backends.cpu.image_choice import wants_batch_last
+from pellucid.backends.cpu.image_choice import layout_of
 from pellucid.graph import trace
 
 
-def graph_of(n, *channels):
+def wants_batch_last(graph, training):
+    return layout_of(graph, training).batch_last
+
+
+def graph_of(n, *channels, taps=5):
     def function(x, *kernels):
         for w in kernels:
             x = ops.relu(ops.conv(x, w))
         return x
 
-    kernels = [np.ones((3, 3, a, b), "float32") for a, b in pairwise(channels)]
-    return trace(function, np.ones((n, 9, 9, channels[0]), "float32"), *kernels).graph
+    kernels = [np.ones((taps, taps, a, b), "float32") for a, b in pairwise(channels)]
+    return trace(function, np.ones((n, 19, 19, channels[0]), "float32"), *kernels).graph
 
 
 def test_the_layout_is_the_one_that_fills_more_lanes(monkeypatch):
@@ -28,6 +32,18 @@ def test_the_layout_is_the_one_that_fills_more_lanes(monkeypatch):
     assert not wants_batch_last(graph_of(128, 3, 32, 64), False)
     assert not wants_batch_last(graph_of(2, 1, 6), False)
     assert not wants_batch_last(trace(lambda x: x * 2.0, np.ones((128, 4), "float32")).graph, False)
+
+
+def test_few_channels_of_one_convolution_do_not_decide_for_all():
+    assert not wants_batch_last(graph_of(128, 32, 32, 32, 1, taps=3), True)
+    assert not wants_batch_last(graph_of(128, 3, 32, 32, 6, taps=3), False)
+
+
+@pytest.mark.parametrize("n", [1, 2, 25, 128])
+def test_where_the_number_of_samples_decides_all_convolutions_outside_of_training_add_in_the_order_of_taps(n):
+    assert layout_of(graph_of(n, 1, 6, 16), False).in_order
+    assert not layout_of(graph_of(n, 1, 6, 16), True).in_order
+    assert not layout_of(graph_of(n, 3, 32, 64, taps=3), False).in_order
 
 
 @pytest.mark.skipif(not matrix_unit.is_available(), reason="there is no matrix unit here")
@@ -41,3 +57,14 @@ def test_in_training_the_matrix_unit_counts():
     # Few taps leave the unit little to do; many channels are quicker tile by tile.
     assert not wants_batch_last(graph_of_one(6, 16, 1), True)
     assert not wants_batch_last(graph_of_one(64, 64, 3), True)
+
+
+@pytest.mark.parametrize(("channels", "outs"), [(16, (20,)), (3, (32, 6)), (3, (16, 24)), (3, (32,)), (2, (5,))])
+def test_a_prediction_has_the_same_bits_in_a_batch_of_any_size_however_convolutions_are_made(channels, outs):
+    set_seed(5)
+    layers = [nn.Conv2D(n, 3, padding="same", activation="relu") for n in outs]
+    model = Sequential([Input((12, 12, channels)), *layers, nn.MaxPool2D(2), nn.Flatten(), nn.Dense(3)])
+    x = np.random.default_rng(0).random((67, 12, 12, channels), np.float32)
+    whole = model.predict(x, batch_size=67)
+    for size in (1, 7, 16, 64):
+        assert model.predict(x, batch_size=size).tobytes() == whole.tobytes()

@@ -63,7 +63,7 @@ def sample_groups(batch: int, elements: int, dtype: DType) -> int:
     return max(1, min(_GROUPS, batch, _BYTES // (elements * dtype.itemsize)))
 
 
-class _RowsGrad:
+class RowsGrad:
     """The kernel in the making.
 
     Record: N, M, number of groups, R, D, O, P, K; addresses of x, ct, dw; strides of x by batch, O, P and tap k; of ct
@@ -93,12 +93,31 @@ class _RowsGrad:
             taps = start, e.smaller(b.sub(high, item), self.taps)
             first = b.mul(group, self.in_group)
             out = e.advance(self.dw, group, self.dw_g)
-            with e.loop(first, e.smaller(b.add(first, self.in_group), self.batch)) as n, e.loop(*taps) as k:
-                share, number = e.minus(taps[1], start), e.minus(k, start)
-                asking = [b.sdiv(b.mul(self.out_height, i), share) for i in (number, b.add(number, I64(1)))]
+            with e.loop(first, e.smaller(b.add(first, self.in_group), self.batch)) as n:
+                self.begin(n)
                 begins = b.icmp_signed("==", n, first)
-                self.image((n, k), e.advance(out, k, self.dw_k), begins, (asking[0], asking[1]))
+
+                def tap(
+                    k: Value, start: Value = start, stop: Value = taps[1], n: Value = n, begins: Value = begins
+                ) -> None:
+                    share, number = e.minus(stop, start), e.minus(k, start)
+                    asking = [b.sdiv(b.mul(self.out_height, i), share) for i in (number, b.add(number, I64(1)))]
+                    self.image((n, k), e.advance(out, k, self.dw_k), begins, (asking[0], asking[1]))
+
+                self.each(taps, tap)
         return e.finish()
+
+    def begin(self, n: Value) -> None:
+        """Before the taps of an image."""
+
+    def each(self, taps: tuple[Value, Value], body: Callable[[Value], None]) -> None:
+        """``body`` of each of a range of taps."""
+        with self.e.loop(*taps) as k:
+            body(k)
+
+    def start_of(self, n: Value) -> Value:
+        """Where an image begins."""
+        return self.e.advance(self.x, n, self.x_n)
 
     def image(self, place: tuple[Value, Value], out: Value, begins: Value, asking: tuple[Value, Value]) -> None:
         """What an image adds to a tap's rows.
@@ -137,7 +156,7 @@ class _RowsGrad:
         stored = list(zip(targets, masks * count, strict=True))
         zero = e.constant(0, self.dtype)
         before = [e.b.select(begins, zero, e.load(address, self.dtype, mask)) for address, mask in stored]
-        x_first = e.advance(e.advance(e.advance(self.x, n, self.x_n), k, self.x_k), r, size)
+        x_first = e.advance(e.advance(self.start_of(n), k, self.x_k), r, size)
         ct = [e.b.add(e.advance(self.ct, n, self.ct_n), e.b.mul(d, size)) for d in channels]
         sums = self.positions(x_first, (ct, masks), count, before, asking)
         for (address, mask), total in zip(stored, sums, strict=True):
@@ -186,11 +205,11 @@ class _RowsGrad:
         right = []
         for number in range(positions):
             places = [e.advance(lane, e.b.add(p, I64(number)), self.ct_p) for lane in lanes]
-            for place in places if ahead else ():
-                e.prefetch(e.b.add(place, self.ct_n))
-            right.append([e.load(place, dtype, mask) for place, mask in zip(places, masks, strict=True)])
+            if ahead:
+                self.ask(places)
+            right.append([self.number(place, mask) for place, mask in zip(places, masks, strict=True)])
         if ahead:
-            e.prefetch(e.b.add(x_here, self.x_n))
+            self.ask_image(x_here)
         sums, wide = list(sums), len(lanes)
         for element in range(count + (positions - 1) * self.form.shift):
             rows = [element - number * self.form.shift for number in range(positions)]
@@ -201,10 +220,23 @@ class _RowsGrad:
                     sums[at] = e.multiply_add(left, value, sums[at])
         return sums
 
+    def number(self, place: Value, mask: Value | None) -> Value:
+        """A register of what the elements of a window are multiplied by."""
+        return self.e.load(place, self.dtype, mask)
+
+    def ask(self, places: list[Value]) -> None:
+        """Ask for the next image's numbers at some places of this one."""
+        for place in places:
+            self.e.prefetch(self.e.b.add(place, self.ct_n))
+
+    def ask_image(self, place: Value) -> None:
+        """Ask for the next image at a place of this one."""
+        self.e.prefetch(self.e.b.add(place, self.x_n))
+
 
 def conv_rows_grad_kernel(dtype: DType, form: RowsForm) -> int:
     """The address of dw[g, k, r, d] = sum over n, o, p of x[n, o, k, p, r] ct[n, o, p, d], n in group g.
 
-    The record is :class:`_RowsGrad`'s.
+    The record is :class:`RowsGrad`'s.
     """
-    return _RowsGrad(dtype, form).write()
+    return RowsGrad(dtype, form).write()

@@ -283,6 +283,11 @@ class Emitter:
         count = self.b.trunc(self.smaller(remaining, I64(self.lanes)), I32)
         return self.b.icmp_signed("<", numbers, self.splat(count))
 
+    def any(self, flags: Value) -> Value:
+        """Whether a register of booleans has one that is true."""
+        bits = ir.IntType(flags.type.count)
+        return self.b.icmp_unsigned("!=", self.b.bitcast(flags, bits), bits(0))
+
     def pointer(self, address: Value) -> Value:
         """An address as a pointer."""
         return self.b.inttoptr(address, POINTER)

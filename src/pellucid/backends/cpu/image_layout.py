@@ -64,6 +64,22 @@ def pad_image(p: Planner, view: View, pads: Pads, last: bool = False) -> View:
     return padded(p, view, tuple(a for a, _ in pads), tuple(b for _, b in pads), last=last)
 
 
+def as_gradient(attributes: Mapping[str, Any], taps: Ints, ct: Ints, image: Ints) -> dict[str, Any]:
+    """Those of the convolution with the flipped kernel that gives the gradient by an image; padding may be below zero.
+
+    Args:
+        attributes: Those of the convolution, by whose strides the cotangent is spread out first.
+        taps: The kernel's, along all axes.
+        ct: The shape of the cotangent.
+        image: That of the image.
+    """
+    steps, pads = attributes["strides"], []
+    axes = zip(image[1:-1], ct[1:-1], taps, attributes["dilation"], steps, attributes["pads"], strict=True)
+    for n, out, k, gap, step, (before, _) in axes:
+        pads.append((gap * (k - 1) - before, n - ((out - 1) * step + 1) + before))
+    return {**attributes, "strides": (1,) * len(steps), "pads": tuple(pads)}
+
+
 def samples_together(p: Planner, view: View) -> View:
     """The image batch-last: itself, or a copy, which later nodes use again."""
     strides = batch_last_strides(view.shape, view.dtype.itemsize)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pellucid.backends.cpu import elementwise, groups_images, kernels, tiled_images, unit_images
+from pellucid.backends.cpu import elementwise, groups_images, kernels, pair_images, tiled_images, unit_images
 from pellucid.backends.cpu.batch_last import grad_row_blocks
 from pellucid.backends.cpu.conv_gradient import rows_form, sample_groups
 from pellucid.backends.cpu.convolution import (
@@ -24,6 +24,7 @@ from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import (
     Ints,
     along_two_axes,
+    as_gradient,
     as_planes,
     can_be_batch_last,
     in_groups,
@@ -33,7 +34,7 @@ from pellucid.backends.cpu.image_layout import (
     unit_gradient,
 )
 from pellucid.backends.cpu.planner import Planner, sums_channels
-from pellucid.backends.cpu.pooling import Pooled, pooled_after, spreads
+from pellucid.backends.cpu.pooling import Pooled, is_pooled_otherwise, pooled_after, spreads
 from pellucid.backends.cpu.tasks import Finish
 from pellucid.backends.cpu.tile_conv_gradient import GradForm
 from pellucid.backends.cpu.winograd import STEP, registers_for
@@ -144,6 +145,23 @@ def _convolve_by_tiles(p: Planner, x: View, before: Ints, w: View, output: Var, 
     return taken
 
 
+def _convolve_by_pairs(
+    p: Planner, x: View, w: View, output: Var, attributes: Mapping[str, Any], finish: Finish | None
+) -> Finish | None:
+    """The convolution of an image that needs no padding, two rows of results at once."""
+    result, leaves, taken = _finished(output, finish, last=False)
+    ending, motions = taken.ending if taken else None, _motions(leaves, last=False)
+    window = pair_images.STEP
+    pooled = pooled_after(p, result, last=False, window=(window, window))
+    form = pair_images.form_of(x, w, result.spec.shape[2], attributes, window if pooled else 1)
+    value, index = pooled.places(p, last=False) if pooled else (p.place_for(result), [])
+    record, own = pair_images.record(p, x, w, value, leaves, attributes)
+    record += pooled.entries(result.spec.shape, index, (0, 1, 2)) if pooled else []
+    kernel = kernels.pairs_kernel(x.dtype, ending, motions, form, pooled.form if pooled else None)
+    p.emit(_name(taken, pooled), kernel, record, [value, *index], own=[own])
+    return taken
+
+
 def _in_one_run(x: View, w: View, attributes: Mapping[str, Any]) -> bool:
     """Whether the channels of all taps along the last axis follow each other in memory, as if they were one tap's."""
     plain = attributes["groups"] == 1 and attributes["dilation"][-1] == 1
@@ -210,51 +228,57 @@ def _record_last(x: View, w: View, target: View, leaves: list[View], attributes:
 
 def conv(p: Planner, node: Node, finish: Finish | None = None) -> Finish | None:
     """The convolution; the ending that the kernel took in."""
-    x, w = (p.views[v] for v in node.inputs)
-    if can_be_batch_last(p, node.attributes):
-        return _convolve_last(p, samples_together(p, x), p.contiguous(w), node.output, node.attributes, finish)
-    if tiled_images.suited(x.shape[-1], node.output.spec.shape, w.shape[:-2], node.attributes, x.dtype):
-        before = tuple(low for low, _ in node.attributes["pads"])
-        return _convolve_by_tiles(p, p.densely(x), before, p.densely(w), node.output, finish)
-    image = pad_image(p, x, node.attributes["pads"])
-    return _convolve(p, image, p.densely(w), node.output, node.attributes, finish)
+    (x, w), result, attributes = (p.views[v] for v in node.inputs), node.output, node.attributes
+    shape, taps = result.spec.shape, w.shape[:-2]
+    if can_be_batch_last(p, attributes):
+        return _convolve_last(p, samples_together(p, x), p.contiguous(w), result, attributes, finish)
+    if not p.in_order and tiled_images.suited(x.shape[-1], shape, taps, attributes, x.dtype):
+        before = tuple(low for low, _ in attributes["pads"])
+        return _convolve_by_tiles(p, p.densely(x), before, p.densely(w), result, finish)
+    other_windows = is_pooled_otherwise(p, result, (pair_images.STEP,) * 2)
+    if not (p.in_order or other_windows) and pair_images.suited(x.shape, shape, taps, attributes, x.dtype):
+        return _convolve_by_pairs(p, p.contiguous(x), p.contiguous(w), result, attributes, finish)
+    return _convolve(p, pad_image(p, x, attributes["pads"]), p.densely(w), result, attributes, finish)
 
 
 def conv_input_grad(p: Planner, node: Node, finish: Finish | None = None) -> Finish | None:
     """A convolution of the cotangent, spread out by the strides, with the flipped kernel, channels exchanged."""
-    ct, w = (p.views[v] for v in node.inputs)
-    attributes, shape = node.attributes, node.output.spec.shape
+    (ct, w), shape = (p.views[v] for v in node.inputs), node.output.spec.shape
     if size(ct.shape) == 0 or size(w.shape) == 0:
         p.fill(p.place_for(node.output), 0)
         return None
-    rank = len(w.shape) - 2
-    reach = [gap * (n - 1) for gap, n in zip(attributes["dilation"], w.shape[:-2], strict=True)]
-    spread = [(n - 1) * step + 1 for n, step in zip(ct.shape[1:-1], attributes["strides"], strict=True)]
-    low = [r - before for r, (before, _) in zip(reach, attributes["pads"], strict=True)]
-    high = [n - s - a + r for n, s, a, r in zip(shape[1:-1], spread, low, reach, strict=True)]
-    between = tuple(step - 1 for step in attributes["strides"])
+    rank, taps, groups = len(w.shape) - 2, w.shape[:-2], node.attributes["groups"]
+    between = tuple(step - 1 for step in node.attributes["strides"])
+    attributes = as_gradient(node.attributes, taps, ct.shape, shape)
     flipped = p.contiguous(w.flip(range(rank)))
     if can_be_batch_last(p, attributes):
         image = samples_together(p, padded(p, ct, (0,) * rank, (0,) * rank, between, last=True))
         exchanged = p.contiguous(flipped.transpose((*range(rank), rank + 1, rank)))
-        wanted = {**attributes, "strides": (1,) * rank, "pads": tuple(zip(low, high, strict=True))}
-        return _convolve_last(p, image, exchanged, node.output, wanted, finish)
-    groups = attributes["groups"]
-    if tiled_images.suited(ct.shape[-1], shape, w.shape[:-2], attributes, ct.dtype):
-        return _convolve_by_tiles(p, p.densely(ct), tuple(low), _exchanged(p, flipped, groups), node.output, finish)
-    image = padded(p, ct, tuple(max(n, 0) for n in low), tuple(max(n, 0) for n in high), between)
-    # Padding wider than the kernel's reach means that the outermost cotangents belong to no pixel.
-    image = image.slice(
-        (0, *(max(-n, 0) for n in low), 0),
-        (1,) * (rank + 2),
-        (image.shape[0], *(n + r for n, r in zip(shape[1:-1], reach, strict=True)), image.shape[-1]),
-    )
+        return _convolve_last(p, image, exchanged, node.output, attributes, finish)
+    if not (p.in_order or any(between)) and tiled_images.suited(ct.shape[-1], shape, taps, attributes, ct.dtype):
+        low = tuple(before for before, _ in attributes["pads"])
+        return _convolve_by_tiles(p, p.densely(ct), low, _exchanged(p, flipped, groups), node.output, finish)
     lanes = lanes_for(ct.dtype)
-    attributes = {**attributes, "strides": (1,) * rank}
-    if groups == 1 and 2 * shape[-1] <= lanes and 2 * ct.shape[-1] >= lanes:
+    narrow = groups == 1 and 2 * shape[-1] <= lanes and 2 * ct.shape[-1] >= lanes
+    others = narrow or p.in_order or any(between)
+    if not others and pair_images.suited(ct.shape, shape, taps, attributes, ct.dtype):
+        exchanged = _exchanged(p, flipped, groups)
+        return _convolve_by_pairs(p, p.contiguous(ct), exchanged, node.output, attributes, finish)
+    image = _framed(p, ct, attributes["pads"], between)
+    if narrow:
         _convolve_narrow(p, p.densely(image), flipped, p.place_for(node.output), attributes)
         return None
     return _convolve(p, image, _exchanged(p, flipped, groups), node.output, attributes, finish)
+
+
+def _framed(p: Planner, ct: View, pads: Pads, between: Ints) -> View:
+    """A cotangent with zeros between its elements and around them; of where there are fewer than none, a part."""
+    low, high = (tuple(own) for own in zip(*pads, strict=True))
+    image = padded(p, ct, tuple(max(n, 0) for n in low), tuple(max(n, 0) for n in high), between)
+    # Padding wider than the kernel's reach means that the outermost cotangents belong to no pixel.
+    sizes = [n + min(a, 0) + min(b, 0) for n, a, b in zip(image.shape[1:-1], low, high, strict=True)]
+    first, shape = (0, *(max(-n, 0) for n in low), 0), (image.shape[0], *sizes, image.shape[-1])
+    return image.slice(first, (1,) * len(shape), shape)
 
 
 def _exchanged(p: Planner, w: View, groups: int) -> View:
@@ -289,6 +313,9 @@ def _conv_kernel_grad(p: Planner, node: Node) -> View:
     if tiled_images.suited(x.shape[-1], ct.shape, target.shape[:-2], attributes, x.dtype):
         before = tuple(low for low, _ in attributes["pads"])
         tiled_images.kernel_gradient(p, p.densely(x), before, p.densely(ct), target)
+        return target
+    if pair_images.gradient_suited(x.shape, ct.shape, target.shape[:-2], attributes, x.dtype):
+        pair_images.kernel_gradient(p, p.contiguous(x), p.contiguous(ct), target, attributes)
         return target
     x, ct, groups = pad_image(p, x, attributes["pads"]), p.densely(ct), attributes["groups"]
     rank, item = len(x.shape) - 2, x.dtype.itemsize

@@ -19,6 +19,8 @@ from pellucid.backends.cpu import (
     matmul,
     moves,
     padding,
+    row_pairs,
+    row_pairs_gradient,
     rows,
     target,
     tile_conv_gradient,
@@ -65,6 +67,9 @@ conv_last_grad_kernel = kept(batch_last.conv_last_grad_kernel)
 groups_grad_kernel = kept(groups_gradient.groups_grad_kernel)
 conv_pool_kernel = kept(conv_pool.conv_pool_kernel)
 conv_pool_last_kernel = kept(conv_pool.conv_pool_last_kernel)
+pairs_kernel = kept(row_pairs.pairs_kernel)
+pairs_sums_kernel = kept(row_pairs_gradient.pairs_sums_kernel)
+pairs_gradient_kernel = kept(row_pairs_gradient.pairs_gradient_kernel)
 padding_kernel = kept(padding.padding_kernel)
 unpool_kernel = kept(windows.unpool_kernel)
 window_sum_kernel = kept(windows.window_sum_kernel)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pellucid.backends.cpu import image_choice, images, kernels, pooling, products
 from pellucid.backends.cpu.lanes import LANES
-from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LAYOUTS, LOWERINGS, PRODUCTS, Planner
+from pellucid.backends.cpu.layouts import LAYOUTS
+from pellucid.backends.cpu.planner import FLAG, FLAG_VIEW, LOWERINGS, PRODUCTS, Planner
 from pellucid.backends.cpu.tasks import REDUCTIONS
 from pellucid.backends.cpu.views import pick
 from pellucid.graph.ir import Node
@@ -188,7 +189,7 @@ LOWERINGS.update(
 )
 
 
-LAYOUTS["batch last"] = image_choice.wants_batch_last
+LAYOUTS["images"] = image_choice.layout_of
 PRODUCTS.update({"matmul": products.matmul, "conv": images.conv, "conv_input_grad": images.conv_input_grad})
 
 

@@ -11,6 +11,7 @@ from pellucid.backends.cpu import elementwise, halves, kernels
 from pellucid.backends.cpu.assembler import Assembler
 from pellucid.backends.cpu.elementwise import Ending, Expression, Folding, Term
 from pellucid.backends.cpu.lanes import LANES
+from pellucid.backends.cpu.layouts import LAYOUTS
 from pellucid.backends.cpu.reductions import reduction
 from pellucid.backends.cpu.rows import Leaf, RowProgram, Step
 from pellucid.backends.cpu.tasks import REDUCTIONS, Finish, Task, tasks_of
@@ -55,10 +56,6 @@ LOWERINGS: dict[str, Callable[[Planner, Node], View]] = {}
 PRODUCTS: dict[str, Callable[[Planner, Node, Finish | None], Finish | None]] = {}
 
 
-#: Whether a graph's images lie with their samples side by side, in training or not; lowering.py fills it in.
-LAYOUTS: dict[str, Callable[[Graph, bool], bool]] = {}
-
-
 def sums_channels(node: Node) -> bool:
     """Whether a node adds all elements of images up but for their channels."""
     rank = node.inputs[0].spec.ndim
@@ -73,7 +70,7 @@ class Planner(Assembler):
 
     Attributes:
         views: Where each variable lies.
-        batch_last: Whether images lie with their samples side by side.
+        batch_last, in_order: How images lie: :class:`Layout`'s.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -81,7 +78,7 @@ class Planner(Assembler):
         self.graph = graph
         self._inputs, self._shown = frozenset(graph.inputs), frozenset(graph.outputs)
         self.views: dict[Var, View] = {}
-        self.batch_last = False
+        self.batch_last = self.in_order = False
         self._converted: dict[tuple[View, bool], View] = {}
         self._users: dict[Var, list[Node]] = {}
         for node in graph.nodes:
@@ -121,7 +118,8 @@ class Planner(Assembler):
             if value.ndim == 0:
                 self._scalars[var] = value.item()
         self._carried = frozenset(old for _, old in carried)
-        self.batch_last = LAYOUTS["batch last"](self.graph, self.is_training)
+        layout = LAYOUTS["images"](self.graph, self.is_training)
+        self.batch_last, self.in_order = layout.batch_last, layout.in_order
         tasks = self._tasks = tasks_of(self.graph)
         # A window on old state is read when state is replaced; it can neither move nor be written over before.
         read_later = {owner(var) for var in (*kept, *(new for new, _ in carried))}

@@ -19,7 +19,7 @@ from pellucid.backends.cpu.image_layout import (
     unit_gradient,
 )
 from pellucid.backends.cpu.planner import Planner, sums_channels
-from pellucid.backends.cpu.tasks import Finish
+from pellucid.backends.cpu.tasks import Finish, is_elementwise
 from pellucid.graph.ir import Node, Var
 from pellucid.op import Spec
 from pellucid.plan.layout import View
@@ -207,6 +207,19 @@ def pooled_after(p: Planner, image: Var, last: bool, window: Ints | None = None)
     p.absorb(*([taken.inputs[0]] if taken.inputs[0] is not image else ()), *(elements if after else ()))
     p.absorb(*(() if placed else _reshaped(p, pool.output)))
     return Pooled(pool, taken, PoolForm(width, placed, after.ending if after else None), after)
+
+
+def is_pooled_otherwise(p: Planner, image: Var, window: Ints) -> bool:
+    """Whether other windows than these are pooled from an image, or from what is computed of it element by element."""
+    seen, waiting = {image}, [image]
+    while waiting:
+        for user in p.users_of(waiting.pop()):
+            if user.op.name == "max_pool_index" and user.attributes["window"] != window:
+                return True
+            if is_elementwise(user) and user.output not in seen:
+                seen.add(user.output)
+                waiting.append(user.output)
+    return False
 
 
 def _alone(p: Planner, image: Var, pool: Node, taken: Node) -> bool:

@@ -154,9 +154,9 @@ class Reals:
 
     def mend(self, wrong: Value, result: Value, exact: Callable[[], Value]) -> Value:
         """The result with another in some lanes; that one is only computed where at least one lane needs it."""
-        b, flags = self.e.b, ir.IntType(self.e.lanes)
+        b = self.e.b
         before = b.block
-        with b.if_then(b.icmp_unsigned("!=", b.bitcast(wrong, flags), flags(0)), likely=False):
+        with b.if_then(self.e.any(wrong), likely=False):
             mended = b.select(wrong, exact(), result)
             inside = b.block
         merged = b.phi(result.type)

@@ -169,8 +169,7 @@ class _Rows:
             wide = LANES["cast"](place, self.values[operand])
             good = b.icmp_unsigned("<", wide, e.splat(self.columns))
             bad = b.and_(b.not_(good), mask)
-            any_bad = b.icmp_unsigned("!=", b.bitcast(bad, ir.IntType(e.lanes)), ir.IntType(e.lanes)(0))
-            with b.if_then(any_bad, likely=False):
+            with b.if_then(e.any(bad), likely=False):
                 for lane in range(e.lanes):
                     position = ir.IntType(32)(lane)
                     with b.if_then(b.extract_element(bad, position)):

@@ -306,9 +306,7 @@ class _Cascade:
         for phi, value in zip(carried, (I64(0), mask, *start), strict=True):
             phi.add_incoming(value, before)
         stage, alive, *values = carried
-        bits = ir.IntType(e.lanes)
-        some = b.icmp_unsigned("!=", b.bitcast(alive, bits), bits(0))
-        b.cbranch(b.and_(some, b.icmp_signed("<", stage, self.stages)), body, done)
+        b.cbranch(b.and_(e.any(alive), b.icmp_signed("<", stage, self.stages)), body, done)
         b.position_at_end(body)
 
         def go_on(still: Value, following: list[Value]) -> None:

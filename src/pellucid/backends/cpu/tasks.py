@@ -80,7 +80,7 @@ class Task:
             return Access(frozenset(self.group.inputs), frozenset(), self.group.outputs)
         output = self.root.output
         ending = [v for v in self.group.inputs if v is not self.through]
-        elementwise = _is_elementwise(self.root)
+        elementwise = is_elementwise(self.root)
         same = {v for v in ending if v.spec == output.spec} if elementwise else set()
         taken_in = set(self.before.inputs) if self.before else set()
         return Access(frozenset({*ending, *taken_in}), frozenset(same - taken_in), (output, *self.elementwise.kept))
@@ -88,11 +88,11 @@ class Task:
 
 def tasks_of(graph: Graph) -> list[Task]:
     """The tasks of a graph, in an order in which each can run."""
-    by_rows = row_groups(graph, _is_elementwise, WIDEST)
+    by_rows = row_groups(graph, is_elementwise, WIDEST)
     inside = {node for group in by_rows for node in group.nodes}
     found = groups(
         graph,
-        lambda n: _is_elementwise(n) and n not in inside,
+        lambda n: is_elementwise(n) and n not in inside,
         lambda n: _takes(n) and n not in inside,
         product=lambda n: n.op.name in _PRODUCTS,
         keeps=lambda n: not any(map(_is_convolution, n.inputs)),
@@ -146,7 +146,7 @@ def _merged(tasks: list[Task], graph: Graph) -> list[Task]:
 def _mergeable(task: Task, inputs: frozenset[Var]) -> Group | None:
     """The group of a task that may run together with others; data that come in one group's result stay its own."""
     group = task.group
-    if not isinstance(group, Group) or task.before is not None or not _is_elementwise(group.root):
+    if not isinstance(group, Group) or task.before is not None or not is_elementwise(group.root):
         return None
     shape = group.root.output.spec.shape
     whole = [var for var in group.inputs if var.spec.shape == shape]
@@ -206,7 +206,8 @@ def _lanes(parts: Sequence[Group]) -> int:
     return lanes_for(*types)
 
 
-def _is_elementwise(node: Node) -> bool:
+def is_elementwise(node: Node) -> bool:
+    """Whether each element of a node's result is computed by itself."""
     return node.op.name in LANES
 
 
