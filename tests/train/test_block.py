@@ -9,7 +9,7 @@ from pellucid.nn import BatchNorm, Dense, Dropout, Embedding, Flatten, Layer
 from pellucid.nn.regularizers import L2
 from pellucid.optim import SGD, Adam
 from pellucid.optim.schedules import CosineDecay
-from pellucid.train import Callback, EarlyStopping, block, loop
+from pellucid.train import Callback, EarlyStopping, block, feed, loop
 
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(70, 4)).astype("float32"), R.integers(0, 3, 70)
@@ -148,6 +148,22 @@ def test_several_blocks_are_one_fit(blocks, monkeypatch):
     history = a.fit(X, Y, epochs=12, seed=3, verbose=0)
     assert [count for _, count, _ in blocks] == [4, 4, 3]
     assert history["loss"] == watched(b, x=X, y=Y, epochs=12, seed=3, verbose=0)["loss"]
+    assert same(a, b)
+
+
+@pytest.mark.parametrize("stopping", [None, 3])
+def test_orders_drawn_while_others_are_trained_on_change_nothing(blocks, monkeypatch, stopping):
+    monkeypatch.setattr(block, "_BYTES", 8 * 70 * 4)
+    monkeypatch.setattr(block, "_SHORT", 1e9)
+    monkeypatch.setattr(block, "num_threads", lambda: 2)
+    asked = []
+    look_ahead = feed.ArrayFeed.look_ahead
+    monkeypatch.setattr(feed.ArrayFeed, "look_ahead", lambda self, n: asked.append(n) or look_ahead(self, n))
+    a, b = net(), net()
+    callbacks = [] if stopping is None else [EarlyStopping(monitor="loss", patience=stopping, min_delta=1.0)]
+    history = a.fit(X, Y, epochs=12, seed=3, verbose=0, callbacks=callbacks)
+    assert any(asked)
+    assert history["loss"] == watched(b, x=X, y=Y, epochs=len(history), seed=3, verbose=0)["loss"]
     assert same(a, b)
 
 

@@ -52,6 +52,15 @@ def test_the_last_batch_holds_what_is_left():
     assert (feed().steps, feed(8).steps, feed(batch_size=None).steps, feed(batch_size=99).steps) == (3, 2, 1, 1)
 
 
+def test_orders_drawn_ahead_are_the_orders():
+    expected = feed(9, shuffle=True).orders(range(3, 9))
+    for numbers in (range(3, 6), range(3, 9), range(3, 20), range(1, 9), range(5, 7)):
+        source = feed(9, shuffle=True)
+        source.look_ahead(numbers)
+        for _ in range(2):
+            assert np.array_equal(source.orders(range(3, 9)), expected)
+
+
 def test_batches_have_the_models_type_and_the_targets_their_own():
     x, y = np.arange(12, dtype=np.uint8).reshape(6, 2), np.arange(6, dtype=">i4")
     source = ArrayFeed((x,), (y,), np.ones(6), (FLOAT,), batch_size=4, shuffle=True, seed=0)

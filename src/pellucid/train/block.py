@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.backends import num_threads
 from pellucid.backends.loop import Line, Loop, LoopData, LoopRun
 from pellucid.train.callbacks import Callback, overrides_batch_end
 from pellucid.train.feed import ArrayFeed, Feed, Segment
@@ -29,6 +30,10 @@ from pellucid.train.totals import logs_of_epochs
 
 #: Seconds that a block takes, roughly, and the most bytes of rows' numbers that it holds.
 _TURN, _BYTES = 0.1, 1 << 24
+#: Seconds of a step of networks so small that they are trained on one core: what comes next is drawn on another one.
+_SHORT = 1e-5
+#: The first block of such a fit is so many times shorter: what it needs is drawn before it begins.
+_FIRST = 8
 
 
 def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
@@ -38,14 +43,44 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
         return 0
     if any(m.combine != "sum" for metrics in fit.model.objective.metrics for m in metrics):
         return 0
-    count = min(unwatched(fit, epoch), _BYTES // (8 * sum(feed.count for feed in feeds)))
+    count = min(unwatched(fit, epoch), _rows_of_block(fit))
     if fit.session is not None and fit.session.recorder.level != "stats":
         # Epochs of which arrays are recorded are trained one by one.
         count = min(count, fit.session.steps_until_next(fit.model.optimizer.iterations + 1) // fit.feed.steps)
     if count < 2:
         return 0
-    expected = history.seconds[-1] if history.seconds else _expected(fit)
-    return 0 if expected is None else min(count, int(_TURN / max(expected, 1e-7)))
+    expected = _epoch_seconds(fit, history)
+    if expected is None:
+        return 0
+    first = epoch == fit.initial_epoch and _looks_ahead(fit, expected)
+    return min(count, _epochs_in(_TURN / _FIRST if first else _TURN, expected))
+
+
+def _epochs_in(seconds: float, expected: float) -> int:
+    return int(seconds / max(expected, 1e-7))
+
+
+def _rows_of_block(fit: Any) -> int:
+    """For how many epochs there is room for the numbers of their rows."""
+    return _BYTES // (8 * sum(feed.count for feed in (fit.feed, fit.validation) if feed is not None))
+
+
+def _looks_ahead(fit: Any, expected: float) -> bool:
+    """Whether the orders of later epochs are drawn meanwhile, by a core that such a small network leaves idle."""
+    return expected < _SHORT * fit.feed.steps and num_threads() > 1
+
+
+def _look_ahead(fit: Any, start: int, history: History) -> None:
+    """Have the orders of the next block drawn, from an epoch on."""
+    expected = _epoch_seconds(fit, history)
+    if expected is not None and _looks_ahead(fit, expected):
+        count = min(_rows_of_block(fit), _epochs_in(_TURN, expected))
+        fit.feed.look_ahead(range(start, min(start + count, fit.epochs)))
+
+
+def _epoch_seconds(fit: Any, history: History) -> float | None:
+    """Seconds of the last epoch, or what is expected of the first."""
+    return history.seconds[-1] if history.seconds else _expected(fit)
 
 
 def _expected(fit: Any) -> float | None:
@@ -92,6 +127,7 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
             stops.append((len(script), kept.keep))
         if validation is not None and epoch in checked:
             script += validation.lines
+    _look_ahead(fit, numbers.stop, history)
     good = False
     try:
         training.loop.in_turn(script, stops)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pellucid import seeds
 from pellucid.dtypes import DType
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.op import Spec
+from pellucid.train.ahead import Ahead
 from pellucid.train.checks import DataChecks
 
 
@@ -104,6 +106,7 @@ class ArrayFeed(Feed):
         self._dtypes = tuple(input_dtypes)
         # The gradient of all samples together does not depend on their order.
         self._shuffle, self._seed = shuffle and self.batch_size < self.count, seed
+        self._ahead: Ahead[np.ndarray] | None = None
 
     def epoch(self, number: int) -> Iterator[Segment]:
         """The batches of an epoch, shuffled where asked for: first the whole ones, then what is left."""
@@ -131,14 +134,29 @@ class ArrayFeed(Feed):
         permuted = self._permutations(numbers)
         return permuted if self.rows is None else self.rows[permuted]
 
+    def look_ahead(self, numbers: range) -> None:
+        """Draw the orders of some epochs while others are trained on."""
+        if self._shuffle and numbers:
+            self._ahead = Ahead(functools.partial(permutation, self._seed, self.count), numbers)
+
     def _permutations(self, numbers: range) -> np.ndarray:
         """The permutation of each of some epochs."""
-        return permutations(self._seed, numbers, self.count)
+        ahead, self._ahead = self._ahead, None
+        made = ahead.take(numbers) if ahead is not None else []
+        rest = numbers[len(made) :]
+        return np.concatenate(
+            [*(own[None] for own in made), *([permutations(self._seed, rest, self.count)] if rest else ())]
+        )
+
+
+def permutation(seed: int, count: int, epoch: int) -> np.ndarray:
+    """The order of the samples in an epoch; it follows from the seed and the epoch's number alone."""
+    return seeds.generator(seed, 0, epoch).permutation(count)
 
 
 def permutations(seed: int, epochs: range, count: int) -> np.ndarray:
-    """The orders of the samples in some epochs [epoch, sample]; each follows from the seed and its number alone."""
-    return np.stack([seeds.generator(seed, 0, epoch).permutation(count) for epoch in epochs])
+    """The orders of the samples in some epochs [epoch, sample]."""
+    return np.stack([permutation(seed, count, epoch) for epoch in epochs])
 
 
 class GeneratorFeed(Feed):
