@@ -13,6 +13,7 @@ not finite is computed again, tap by tap, as :mod:`pellucid.backends.cpu.convolu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from llvmlite import ir
@@ -28,6 +29,8 @@ from pellucid.dtypes import DType
 SIDE, STEP, NUMBERS = 4, 2, 16
 #: Bytes between the matrices of a tile's numbers, which keep them off the same places of the cache.
 APART = 64
+#: Bytes of a line of a cache.
+LINE = 64
 # Registers of output channels that are computed at once.
 _REGISTERS = (2, 3, 1)
 
@@ -132,6 +135,23 @@ def filled_row(e: Emitter, count: Value, dtype: DType) -> Value:
     return e.b.mul(e.b.mul(e.ceiling(count, e.lanes), I64(e.lanes)), I64(dtype.itemsize))
 
 
+@dataclass(frozen=True)
+class Array:
+    """What tiles are read from.
+
+    Attributes:
+        base: The address of its first pixel.
+        strides: Bytes between images, rows and columns.
+        before: By how many rows and columns the pixels that only a tile has lie before its results.
+        size: Bytes of a pixel.
+    """
+
+    base: Value
+    strides: Sequence[Value]
+    before: tuple[Value, Value]
+    size: Value
+
+
 class Grid:
     """How an image is cut into tiles.
 
@@ -164,6 +184,32 @@ class Grid:
     def each_inside(self, first: Value, size: Value) -> list[Value]:
         """Which pixels of a tile's side lie in the image."""
         return [self.inside(self.e.b.add(first, I64(k)), size) for k in range(SIDE)]
+
+    def ask(self, number: Value, arrays: Sequence[Array]) -> None:
+        """Ask for the pixels of a tile that those to its left and above it do not have."""
+        e = self.e
+        image, row, column = self.place(number)
+        for array in arrays:
+            first = [e.minus(e.b.mul(n, I64(STEP)), b) for n, b in zip((row, column), array.before, strict=True)]
+            for k in range(STEP * STEP):
+                pixel = [e.b.add(n, I64(i)) for n, i in zip(first, divmod(k, STEP), strict=True)]
+                here = element(e, array.base, array.strides, [image, *pixel])
+                with e.loop(I64(0), array.size, LINE) as line:
+                    e.prefetch(e.b.add(here, line))
+
+    def ask_part(self, k: Value, first: Value, count: Value, arrays: Sequence[Array]) -> None:
+        """The same for the k-th of 16 parts of some tiles, as far as there are some."""
+        e = self.e
+        share = e.ceiling(count, NUMBERS)
+        start = e.b.add(first, e.b.mul(k, share))
+        stop = e.smaller(e.b.add(start, share), e.smaller(e.b.add(first, count), self.count))
+        with e.loop(start, stop) as number:
+            self.ask(number, arrays)
+
+    def image(self, base: Value, strides: Sequence[Value], size: Value) -> Array:
+        """The image, whose first tile begins in the zeros around it."""
+        above, left = (self.e.minus(n, I64(SIDE - STEP)) for n in (self.above, self.left))
+        return Array(base, strides, (above, left), size)
 
     def pixels(
         self, base: Value, strides: Sequence[Value], number: Value, body: Callable[[Callable[..., Square]], None]
@@ -230,7 +276,7 @@ class _Convolution:
             with e.loop(I64(0), count) as t:
                 self.transformed(e.b.add(first, t), e.advance(self.v, t, self.v_row))
             with e.loop(I64(0), self.outs, self.registers * e.lanes) as start:
-                self.products(start)
+                self.products(start, e.b.add(first, self.block))
                 with e.loop(I64(0), count) as t, e.loop(I64(0), I64(self.registers)) as register:
                     lane = e.b.add(start, e.b.mul(register, I64(e.lanes)))
                     offset = e.b.mul(register, I64(e.lanes * self.dtype.itemsize))
@@ -245,11 +291,17 @@ class _Convolution:
             lambda load: store_numbers(self.e, load, of_pixels, self.channels, (v, self.v_step), self.dtype),
         )  # fmt: skip
 
-    def products(self, start: Value) -> None:
-        """The sums over the channels, for each of the 16 numbers, T tiles and some registers of output channels."""
+    def products(self, start: Value, following: Value) -> None:
+        """The sums over the channels, for each of the 16 numbers, T tiles and some registers of output channels.
+
+        With the first of them the tiles are asked for that come next.
+        """
         e, rows, registers = self.e, tile_rows(), self.registers
         distances = [e.b.mul(self.v_row, I64(r)) for r in range(rows)]
+        image = self.grid.image(self.x, self.x_by, e.b.mul(self.channels, self.item))
         with e.loop(I64(0), I64(NUMBERS)) as k:
+            with e.b.if_then(e.b.icmp_signed("==", start, I64(0))):
+                self.grid.ask_part(k, following, self.block, [image])
             u = e.advance(e.advance(self.u, k, self.u_by[0]), start, self.item)
             v, m = e.advance(self.v, k, self.v_step), e.advance(self.m, k, self.m_step)
             with e.loop(I64(0), self.block, rows) as t:

@@ -9,6 +9,9 @@ added in order. What is not finite is computed again, tap by tap.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.windows import carry, element, keep_if
 from pellucid.backends.cpu.winograd import (
@@ -16,6 +19,7 @@ from pellucid.backends.cpu.winograd import (
     NUMBERS,
     SIDE,
     STEP,
+    Array,
     Grid,
     all_finite,
     both_ways,
@@ -78,7 +82,7 @@ class _Sums:
                 count = e.smaller(e.minus(last, start), self.block)
                 with e.loop(I64(0), count) as t:
                     self.transformed(e.b.add(start, t), t)
-                self.products(sums, count, e.b.icmp_signed("==", start, first))
+                self.products(sums, count, e.b.icmp_signed("==", start, first), e.b.add(start, self.block))
         return e.finish()
 
     def transformed(self, number: Value, t: Value) -> None:
@@ -99,13 +103,23 @@ class _Sums:
         load = load_square(e, corner, self.ct_by[1:], (inside[0], inside[1]))
         store_numbers(e, load, of_cotangents, self.outs, (q, self.q_step), self.dtype)
 
-    def products(self, sums: Value, count: Value, first: Value) -> None:
+    @contextmanager
+    def numbers(self, following: Value) -> Iterator[Value]:
+        """A loop over the 16 numbers, in which the tiles are asked for that come next."""
+        e, grid, none = self.e, self.grid, I64(0)
+        sizes = [e.b.mul(count, self.item) for count in (self.channels, self.outs)]
+        arrays = [grid.image(self.x, self.x_by, sizes[0]), Array(self.ct, self.ct_by, (none, none), sizes[1])]
+        with e.loop(none, I64(NUMBERS)) as k:
+            grid.ask_part(k, following, self.block, arrays)
+            yield k
+
+    def products(self, sums: Value, count: Value, first: Value, following: Value) -> None:
         """For each of the 16 numbers the product of T tiles, added to what the tiles before gave."""
         e, rows, registers = self.e, tile_rows(), self.registers
         zero = e.constant(0, self.dtype)
         places = [divmod(number, registers) for number in range(rows * registers)]
         with (
-            e.loop(I64(0), I64(NUMBERS)) as k,
+            self.numbers(following) as k,
             e.loop(I64(0), self.outs, registers * e.lanes) as d,
             e.loop(I64(0), self.channels, rows) as c,
         ):
