@@ -25,6 +25,7 @@ from pellucid.backends.cpu.conv_pool import PoolForm, Stored
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value
 from pellucid.backends.cpu.windows import Winners, even_blocks, pieces
+from pellucid.backends.cpu.winograd import LINE
 from pellucid.dtypes import DType
 
 #: Rows of results at once, of taps, and of sums for them.
@@ -193,6 +194,7 @@ class Forward:
         """Some positions of both rows, for all output channels."""
         e, registers = self.e, self.form.registers
         with e.loop(I64(0), self.outs, registers * e.lanes) as d:
+            self.ask((n, pair, start), d, count)
             sums = self.sums_of(start, d, count)
             lanes = [e.b.add(d, I64(r * e.lanes)) for r in range(registers)]
             with e.b.if_else(self.finite([*sums[0], *sums[1]]), likely=True) as (good, bad):
@@ -200,6 +202,16 @@ class Forward:
                     self.put((n, pair, start), lanes, sums)
                 with bad:
                     self.put_again((n, pair, start), lanes, count)
+
+    def ask(self, place: tuple[Value, Value, Value], d: Value, count: int) -> None:
+        """Ask for where the next positions' results go."""
+        e, (n, pair, start) = self.e, place
+        register = e.lanes * self.result.itemsize
+        for number in range(STEP * count):
+            row = e.b.add(e.b.mul(pair, I64(STEP)), I64(number // count))
+            there = self.at(self.target, self.out_by, [n, row, e.b.add(start, I64(count + number % count))])
+            for line in range(0, self.form.registers * register, LINE):
+                e.prefetch(e.b.add(e.advance(there, d, I64(self.result.itemsize)), I64(line)), write=True)
 
     def put(self, place: tuple[Value, Value, Value], lanes: list[Value], sums: tuple[list[Value], list[Value]]) -> None:
         """Store the sums of some positions: of the upper row, and of the lower one if there is one."""
@@ -343,6 +355,9 @@ class _Pooled(Forward):
     def columns(self) -> Value:
         """Positions of a row in windows."""
         return self.e.b.mul(self.width, I64(STEP))
+
+    def ask(self, place: tuple[Value, Value, Value], d: Value, count: int) -> None:
+        """Winners are few."""
 
     def put(self, place: tuple[Value, Value, Value], lanes: list[Value], sums: tuple[list[Value], list[Value]]) -> None:
         """Store the winners of some windows."""

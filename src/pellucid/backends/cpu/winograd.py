@@ -23,7 +23,7 @@ from pellucid.backends.cpu.conv_pool import PoolForm, Stored
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.windows import Winners, carry, element, keep_if
-from pellucid.dtypes import DType
+from pellucid.dtypes import DType, int64
 
 #: Pixels along a side of a tile that are read, and that are computed; numbers of a tile that are multiplied.
 SIDE, STEP, NUMBERS = 4, 2, 16
@@ -137,19 +137,23 @@ def filled_row(e: Emitter, count: Value, dtype: DType) -> Value:
 
 @dataclass(frozen=True)
 class Array:
-    """What tiles are read from.
+    """What tiles are read from or written to.
 
     Attributes:
         base: The address of its first pixel.
         strides: Bytes between images, rows and columns.
-        before: By how many rows and columns the pixels that only a tile has lie before its results.
         size: Bytes of a pixel.
+        before: By how many rows and columns the pixels that only a tile has lie before its results.
+        side: Pixels along a side of a tile.
+        write: Whether they are written.
     """
 
     base: Value
     strides: Sequence[Value]
-    before: tuple[Value, Value]
     size: Value
+    before: tuple[Value, Value] = (I64(0), I64(0))
+    side: int = STEP
+    write: bool = False
 
 
 class Grid:
@@ -186,16 +190,17 @@ class Grid:
         return [self.inside(self.e.b.add(first, I64(k)), size) for k in range(SIDE)]
 
     def ask(self, number: Value, arrays: Sequence[Array]) -> None:
-        """Ask for the pixels of a tile that those to its left and above it do not have."""
+        """Ask for the pixels of a tile, of an image those that the tiles to its left and above it do not have."""
         e = self.e
         image, row, column = self.place(number)
         for array in arrays:
-            first = [e.minus(e.b.mul(n, I64(STEP)), b) for n, b in zip((row, column), array.before, strict=True)]
-            for k in range(STEP * STEP):
-                pixel = [e.b.add(n, I64(i)) for n, i in zip(first, divmod(k, STEP), strict=True)]
+            place = zip((row, column), array.before, strict=True)
+            first = [e.minus(e.b.mul(n, I64(array.side)), before) for n, before in place]
+            for k in range(array.side**2):
+                pixel = [e.b.add(n, I64(i)) for n, i in zip(first, divmod(k, array.side), strict=True)]
                 here = element(e, array.base, array.strides, [image, *pixel])
                 with e.loop(I64(0), array.size, LINE) as line:
-                    e.prefetch(e.b.add(here, line))
+                    e.prefetch(e.b.add(here, line), write=array.write)
 
     def ask_part(self, k: Value, first: Value, count: Value, arrays: Sequence[Array]) -> None:
         """The same for the k-th of 16 parts of some tiles, as far as there are some."""
@@ -209,7 +214,7 @@ class Grid:
     def image(self, base: Value, strides: Sequence[Value], size: Value) -> Array:
         """The image, whose first tile begins in the zeros around it."""
         above, left = (self.e.minus(n, I64(SIDE - STEP)) for n in (self.above, self.left))
-        return Array(base, strides, (above, left), size)
+        return Array(base, strides, size, (above, left))
 
     def pixels(
         self, base: Value, strides: Sequence[Value], number: Value, body: Callable[[Callable[..., Square]], None]
@@ -276,7 +281,7 @@ class _Convolution:
             with e.loop(I64(0), count) as t:
                 self.transformed(e.b.add(first, t), e.advance(self.v, t, self.v_row))
             with e.loop(I64(0), self.outs, self.registers * e.lanes) as start:
-                self.products(start, e.b.add(first, self.block))
+                self.products(start, first)
                 with e.loop(I64(0), count) as t, e.loop(I64(0), I64(self.registers)) as register:
                     lane = e.b.add(start, e.b.mul(register, I64(e.lanes)))
                     offset = e.b.mul(register, I64(e.lanes * self.dtype.itemsize))
@@ -291,17 +296,34 @@ class _Convolution:
             lambda load: store_numbers(self.e, load, of_pixels, self.channels, (v, self.v_step), self.dtype),
         )  # fmt: skip
 
-    def products(self, start: Value, following: Value) -> None:
+    def results_at(self, start: Value) -> list[Array]:
+        """Where the results of tiles go from an output channel on, and what their ending reads there."""
+        e, side = self.e, STEP if self.stored is None else 1
+
+        def array(base: Value, strides: Sequence[Value], dtype: DType, side: int, write: bool) -> Array:
+            size = I64(self.registers * e.lanes * dtype.itemsize)
+            return Array(e.advance(base, start, I64(dtype.itemsize)), strides, size, side=side, write=write)
+
+        found = [array(self.target, self.out_by, self.result, side, True)]
+        if self.stored is not None and self.stored.places is not None:
+            found.append(array(*self.stored.places, int64, side, True))
+        for (address, strides), dtype, motion in zip(self.leaves, self.leaf_types, self.motions, strict=True):
+            if motion == "next":
+                found.append(array(address, strides, dtype, STEP, False))
+        return found
+
+    def products(self, start: Value, first: Value) -> None:
         """The sums over the channels, for each of the 16 numbers, T tiles and some registers of output channels.
 
-        With the first of them the tiles are asked for that come next.
+        Meanwhile what the tiles' results need is asked for, and with the first registers the tiles that come next.
         """
         e, rows, registers = self.e, tile_rows(), self.registers
         distances = [e.b.mul(self.v_row, I64(r)) for r in range(rows)]
         image = self.grid.image(self.x, self.x_by, e.b.mul(self.channels, self.item))
         with e.loop(I64(0), I64(NUMBERS)) as k:
             with e.b.if_then(e.b.icmp_signed("==", start, I64(0))):
-                self.grid.ask_part(k, following, self.block, [image])
+                self.grid.ask_part(k, e.b.add(first, self.block), self.block, [image])
+            self.grid.ask_part(k, first, self.block, self.results_at(start))
             u = e.advance(e.advance(self.u, k, self.u_by[0]), start, self.item)
             v, m = e.advance(self.v, k, self.v_step), e.advance(self.m, k, self.m_step)
             with e.loop(I64(0), self.block, rows) as t:

@@ -108,7 +108,7 @@ class _Sums:
         """A loop over the 16 numbers, in which the tiles are asked for that come next."""
         e, grid, none = self.e, self.grid, I64(0)
         sizes = [e.b.mul(count, self.item) for count in (self.channels, self.outs)]
-        arrays = [grid.image(self.x, self.x_by, sizes[0]), Array(self.ct, self.ct_by, (none, none), sizes[1])]
+        arrays = [grid.image(self.x, self.x_by, sizes[0]), Array(self.ct, self.ct_by, sizes[1])]
         with e.loop(none, I64(NUMBERS)) as k:
             grid.ask_part(k, following, self.block, arrays)
             yield k
