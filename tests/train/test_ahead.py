@@ -15,6 +15,20 @@ def test_it_gives_what_was_asked_for_and_no_more_than_it_has():
     assert ahead.take(range(2, 6)) == []
 
 
+def test_it_waits_for_no_more_than_is_asked_for():
+    go = threading.Event()
+
+    def make(number):
+        if number == 2:
+            go.wait(30)
+        return number
+
+    ahead = Ahead(make, range(5))
+    assert ahead.take(range(2)) == [0, 1]
+    go.set()
+    assert ahead.take(range(2, 9)) == [2, 3, 4]
+
+
 def test_what_goes_wrong_is_left_to_those_who_ask_again():
     def make(number):
         if number == 2:

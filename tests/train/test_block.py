@@ -155,6 +155,7 @@ def test_several_blocks_are_one_fit(blocks, monkeypatch):
 def test_orders_drawn_while_others_are_trained_on_change_nothing(blocks, monkeypatch, stopping):
     monkeypatch.setattr(block, "_BYTES", 8 * 70 * 4)
     monkeypatch.setattr(block, "_SHORT", 1e9)
+    monkeypatch.setattr(block, "_WORTH", 0)
     monkeypatch.setattr(block, "num_threads", lambda: 2)
     asked = []
     look_ahead = feed.ArrayFeed.look_ahead

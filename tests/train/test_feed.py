@@ -1,3 +1,4 @@
+import threading
 import tracemalloc
 from collections.abc import Sequence
 
@@ -59,6 +60,19 @@ def test_orders_drawn_ahead_are_the_orders():
         source.look_ahead(numbers)
         for _ in range(2):
             assert np.array_equal(source.orders(range(3, 9)), expected)
+        assert np.array_equal(source.orders(range(3, 5)), expected[:2])
+        assert np.array_equal(source.orders(range(5, 9)), expected[2:])
+
+
+def test_orders_are_drawn_where_no_thread_can_be_started(monkeypatch):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    expected = feed(9, shuffle=True).orders(range(4))
+    monkeypatch.setattr(threading.Thread, "start", start)
+    source = feed(9, shuffle=True)
+    source.look_ahead(range(4))
+    assert np.array_equal(source.orders(range(4)), expected)
 
 
 def test_batches_have_the_models_type_and_the_targets_their_own():

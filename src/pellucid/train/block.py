@@ -32,7 +32,9 @@ from pellucid.train.totals import logs_of_epochs
 _TURN, _BYTES = 0.1, 1 << 24
 #: Seconds of a step of networks so small that they are trained on one core: what comes next is drawn on another one.
 _SHORT = 1e-5
-#: The first block of such a fit is so many times shorter: what it needs is drawn before it begins.
+#: Seconds that a block must take for that.
+_WORTH = 5e-3
+#: The first block of such a fit is so many times shorter: it has to wait for its own orders.
 _FIRST = 8
 
 
@@ -67,15 +69,15 @@ def _rows_of_block(fit: Any) -> int:
 
 def _looks_ahead(fit: Any, expected: float) -> bool:
     """Whether the orders of later epochs are drawn meanwhile, by a core that such a small network leaves idle."""
-    return expected < _SHORT * fit.feed.steps and num_threads() > 1
+    return fit.feed.shuffled and expected < _SHORT * fit.feed.steps and num_threads() > 1
 
 
-def _look_ahead(fit: Any, start: int, history: History) -> None:
-    """Have the orders of the next block drawn, from an epoch on."""
+def _look_ahead(fit: Any, numbers: range, history: History) -> None:
+    """Have the orders of the epochs after a block drawn, unless callbacks cut blocks so short that it does not pay."""
     expected = _epoch_seconds(fit, history)
-    if expected is not None and _looks_ahead(fit, expected):
+    if expected is not None and _looks_ahead(fit, expected) and expected * len(numbers) >= _WORTH:
         count = min(_rows_of_block(fit), _epochs_in(_TURN, expected))
-        fit.feed.look_ahead(range(start, min(start + count, fit.epochs)))
+        fit.feed.look_ahead(range(numbers.stop, min(numbers.stop + count, fit.epochs)))
 
 
 def _epoch_seconds(fit: Any, history: History) -> float | None:
@@ -127,7 +129,7 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
             stops.append((len(script), kept.keep))
         if validation is not None and epoch in checked:
             script += validation.lines
-    _look_ahead(fit, numbers.stop, history)
+    _look_ahead(fit, numbers, history)
     good = False
     try:
         training.loop.in_turn(script, stops)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,7 +106,7 @@ class ArrayFeed(Feed):
         self.steps = -(-self.count // self.batch_size)
         self._dtypes = tuple(input_dtypes)
         # The gradient of all samples together does not depend on their order.
-        self._shuffle, self._seed = shuffle and self.batch_size < self.count, seed
+        self.shuffled, self._seed = shuffle and self.batch_size < self.count, seed
         self._ahead: Ahead[np.ndarray] | None = None
 
     def epoch(self, number: int) -> Iterator[Segment]:
@@ -128,25 +129,26 @@ class ArrayFeed(Feed):
 
     def orders(self, numbers: range) -> np.ndarray:
         """The rows of some epochs in the order in which they are trained on [epoch, row]."""
-        if not self._shuffle:
+        if not self.shuffled:
             own = np.arange(self.count) if self.rows is None else self.rows
             return np.tile(own, (len(numbers), 1))
         permuted = self._permutations(numbers)
         return permuted if self.rows is None else self.rows[permuted]
 
     def look_ahead(self, numbers: range) -> None:
-        """Draw the orders of some epochs while others are trained on."""
-        if self._shuffle and numbers:
+        """Draw the orders of some epochs while others are trained on, unless the first of them is being drawn."""
+        if not (self.shuffled and numbers) or (self._ahead is not None and numbers.start in self._ahead.numbers):
+            return
+        with suppress(RuntimeError):  # without another thread they are drawn when they are needed
             self._ahead = Ahead(functools.partial(permutation, self._seed, self.count), numbers)
 
     def _permutations(self, numbers: range) -> np.ndarray:
         """The permutation of each of some epochs."""
-        ahead, self._ahead = self._ahead, None
-        made = ahead.take(numbers) if ahead is not None else []
+        made = self._ahead.take(numbers) if self._ahead is not None else []
         rest = numbers[len(made) :]
-        return np.concatenate(
-            [*(own[None] for own in made), *([permutations(self._seed, rest, self.count)] if rest else ())]
-        )
+        if not made:
+            return permutations(self._seed, rest, self.count)
+        return np.stack([*made, *permutations(self._seed, rest, self.count)] if rest else made)
 
 
 def permutation(seed: int, count: int, epoch: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pellucid import Input, Sequential, nn, ops, set_seed
+from pellucid import Input, Sequential, compile, grad, nn, ops, set_seed
 from pellucid.backends.cpu import matrix_unit
 from pellucid.backends.cpu.image_choice import layout_of
 from pellucid.graph import trace
@@ -32,6 +32,19 @@ def test_the_layout_is_the_one_that_fills_more_lanes(monkeypatch):
     assert not wants_batch_last(graph_of(128, 3, 32, 64), False)
     assert not wants_batch_last(graph_of(2, 1, 6), False)
     assert not wants_batch_last(trace(lambda x: x * 2.0, np.ones((128, 4), "float32")).graph, False)
+
+
+@pytest.mark.parametrize("shapes", [((0, 9, 3), (3, 3, 4)), ((0, 8, 8, 3), (3, 3, 3, 4)), ((2, 8, 8, 3), (3, 3, 3, 0)),
+                                    ((2, 8, 8, 0), (3, 3, 0, 32))])  # fmt: skip
+def test_convolutions_of_nothing_have_a_layout_too(shapes):
+    x, w = (np.ones(shape, "float32") for shape in shapes)
+
+    def function(x, w):
+        return ops.conv(x, w), *grad(lambda x, w: ops.sum(ops.conv(x, w)), (0, 1))(x, w)
+
+    found, expected = (compile(function, backend=name)(x, w) for name in ("cpu", "reference"))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
 
 def test_few_channels_of_one_convolution_do_not_decide_for_all():

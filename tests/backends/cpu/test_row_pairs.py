@@ -150,7 +150,7 @@ def fitted(threads):
     x, y = r.normal(size=(70, 8, 10, 3)).astype("float32"), r.normal(size=(70, 3)).astype("float32")
     model.compile(optimizer="sgd", loss="mse")
     model.fit(x, y, epochs=2, batch_size=32, verbose=0)
-    return [np.asarray(w) for w in model.get_weights()]
+    return [np.asarray(w) for w in model.get_weights().values()]
 
 
 def test_a_training_has_the_same_bits_on_any_number_of_threads():

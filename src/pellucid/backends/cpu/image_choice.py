@@ -108,5 +108,6 @@ def _cycles(node: Node, conv: Plain) -> tuple[float, float]:
 
 
 def filled(count: int, lanes: int) -> float:
-    """The share of lanes in use."""
-    return count / (-(-max(count, 1) // lanes) * lanes)
+    """The share of lanes in use; where there is nothing, that of one."""
+    count = max(count, 1)
+    return count / (-(-count // lanes) * lanes)
