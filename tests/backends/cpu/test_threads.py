@@ -192,6 +192,27 @@ def test_a_core_that_becomes_fast_after_a_while_is_found_soon():
     assert spent < 0.25
 
 
+def test_the_slower_way_is_tried_less_often_where_it_is_clearly_slower():
+    clear = paced(threads.Pace(), {True: 1e-4, False: 2e-4}, 40)
+    close = paced(threads.Pace(), {True: 1e-4, False: 1.2e-4}, 40)
+    alone = [sum(not shared for shared, _ in chosen[6:]) for chosen in (clear, close)]
+    assert 0 < alone[0] < alone[1]
+
+
+def test_others_that_leave_a_core_late_are_noticed_in_a_fifth_of_a_second():
+    pace, cost = threads.Pace(), {True: 4e-4, False: 2e-4}
+    paced(pace, cost, 200)  # so long that trials are as rare as they become
+    spent = 0.0
+    while True:
+        shared, steps = pace.choose(10_000, True)
+        own = 1e-4 if shared else 2e-4
+        pace.note(shared, steps, own * steps)
+        if shared and own * steps > 2 * threads.Pace.TRIAL:
+            break
+        spent += own * steps
+    assert spent < 0.3
+
+
 def test_a_plan_that_is_not_worth_sharing_stays_alone():
     assert not any(shared for shared, _ in paced(threads.Pace(), {True: 1e-9, False: 1e-3}, 100, may_share=False))
 

@@ -85,6 +85,12 @@ class Pace:
     #: A trial of the slower way may take one part in so many of the time: at first, since a core that was idle takes
     #: some time until it is fast, and in the long run.
     EAGER, RETRY = 2, 300
+    #: The latter while one thread is the better way: whoever takes the other cores may leave them soon. NumPy's own
+    #: threads, for instance, spin for tens of milliseconds after a product.
+    ALONE = 50
+    #: Where one thread takes so many times as long as all of them, it can hardly be the better way: it is tried so many
+    #: times less often, at first. If others take a core away, the time of all threads shows it.
+    CLEAR, SURE = 1.5, 16
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
@@ -104,7 +110,9 @@ class Pace:
             shared, seconds = self._tried[True] < self.TRIAL, self.TRIAL
         elif may_share:
             shared = self._seconds[True] <= self._seconds[False]
-            if self._since_trial > self._patience * self._cost_of_trial(not shared):
+            sure = shared and self._seconds[False] > self.CLEAR * self._seconds[True]
+            patience = min(self._patience * (self.SURE if sure else 1), self.RETRY if shared else self.ALONE)
+            if self._since_trial > patience * self._cost_of_trial(not shared):
                 shared, seconds = not shared, self.TRIAL
                 self._since_trial, self._patience = 0.0, min(2 * self._patience, self.RETRY)
         cost = self._seconds.get(shared, self._seconds.get(not shared))
