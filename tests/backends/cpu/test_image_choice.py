@@ -25,8 +25,13 @@ def graph_of(n, *channels, taps=5):
     return trace(function, np.ones((n, 19, 19, channels[0]), "float32"), *kernels).graph
 
 
-def test_the_layout_is_the_one_that_fills_more_lanes(monkeypatch):
+@pytest.fixture
+def registers_of_64_bytes(monkeypatch):
     monkeypatch.setattr("pellucid.backends.cpu.image_choice.lanes_for", lambda dtype: 64 // dtype.itemsize)
+
+
+@pytest.mark.usefixtures("registers_of_64_bytes")
+def test_the_layout_is_the_one_that_fills_more_lanes():
     assert wants_batch_last(graph_of(128, 1, 6, 16), False)
     assert wants_batch_last(graph_of(25, 3, 6), False)
     assert not wants_batch_last(graph_of(128, 3, 32, 64), False)
@@ -47,11 +52,13 @@ def test_convolutions_of_nothing_have_a_layout_too(shapes):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
 
+@pytest.mark.usefixtures("registers_of_64_bytes")
 def test_few_channels_of_one_convolution_do_not_decide_for_all():
     assert not wants_batch_last(graph_of(128, 32, 32, 32, 1, taps=3), True)
     assert not wants_batch_last(graph_of(128, 3, 32, 32, 6, taps=3), False)
 
 
+@pytest.mark.usefixtures("registers_of_64_bytes")
 @pytest.mark.parametrize("n", [1, 2, 25, 128])
 def test_where_the_number_of_samples_decides_all_convolutions_outside_of_training_add_in_the_order_of_taps(n):
     assert layout_of(graph_of(n, 1, 6, 16), False).in_order
