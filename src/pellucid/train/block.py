@@ -45,7 +45,7 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
         return 0
     if any(m.combine != "sum" for metrics in fit.model.objective.metrics for m in metrics):
         return 0
-    count = min(unwatched(fit, epoch), _rows_of_block(fit))
+    count = min(unwatched(fit, epoch), _most_epochs(fit))
     if fit.session is not None and fit.session.recorder.level != "stats":
         # Epochs of which arrays are recorded are trained one by one.
         count = min(count, fit.session.steps_until_next(fit.model.optimizer.iterations + 1) // fit.feed.steps)
@@ -62,7 +62,7 @@ def _epochs_in(seconds: float, expected: float) -> int:
     return int(seconds / max(expected, 1e-7))
 
 
-def _rows_of_block(fit: Any) -> int:
+def _most_epochs(fit: Any) -> int:
     """For how many epochs there is room for the numbers of their rows."""
     return _BYTES // (8 * sum(feed.count for feed in (fit.feed, fit.validation) if feed is not None))
 
@@ -76,7 +76,7 @@ def _look_ahead(fit: Any, numbers: range, history: History) -> None:
     """Have the orders of the epochs after a block drawn, unless callbacks cut blocks so short that it does not pay."""
     expected = _epoch_seconds(fit, history)
     if expected is not None and _looks_ahead(fit, expected) and expected * len(numbers) >= _WORTH:
-        count = min(_rows_of_block(fit), _epochs_in(_TURN, expected))
+        count = min(_most_epochs(fit), _epochs_in(_TURN, expected))
         fit.feed.look_ahead(range(numbers.stop, min(numbers.stop + count, fit.epochs)))
 
 

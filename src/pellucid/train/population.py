@@ -68,6 +68,9 @@ class MemberFeed(ArrayFeed):
         super().__init__(*data, shuffle=True, seed=seed, **settings)
         self._orders = orders
 
+    def look_ahead(self, numbers: range) -> None:
+        """Others may have drawn them already."""
+
     def _permutations(self, numbers: range) -> np.ndarray:
         return self._orders.of(self._seed, numbers, self.count)
 
