@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_num_threads, set_seed
+from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.assembler import Assembler
 from pellucid.dtypes import float32
 from pellucid.graph import rewrite, trace
@@ -260,3 +261,85 @@ def test_an_instruction_that_would_touch_what_was_never_computed_is_a_mistake():
     made.leave_unwritten(view)
     with pytest.raises(AssertionError, match="copy would touch an image that was not computed"):
         made.emit("copy", 0, [address_of(view)], [])
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The forms that kernels of gradients are asked for, in pairs of rows and row by row."""
+    seen = {"pairs": [], "rows": []}
+    for kind, name in (("pairs", "groups_pairs_kernel"), ("rows", "groups_grad_kernel")):
+        made = getattr(kernels, name)
+
+        def make(dtype, form, kind=kind, made=made):
+            seen[kind].append(form)
+            return made(dtype, form)
+
+        monkeypatch.setattr(kernels, name, make)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("case", "runs"),
+    [
+        ({}, (3, 2)),
+        ({"taps": (3, 3)}, (3,)),
+        ({"taps": (2, 5), "size": (17, 14)}, (2,)),
+        ({"taps": (7, 3)}, (3, 2, 2)),
+        ({"taps": (8, 3)}, None),
+        ({"taps": (5, 1)}, None),
+        ({"size": (13, 12)}, None),
+        ({"strides": (2, 1), "size": (25, 12)}, None),
+        ({"strides": (1, 2)}, (3, 2)),
+        ({"dtype": "float64"}, None),
+        ({"size": (6, 160)}, None),
+    ],
+)
+def test_two_rows_are_computed_at_once_where_that_saves_products(written, case, runs):
+    case = {"taps": (5, 5), "size": (16, 14), "strides": (1, 1), "dtype": "float32", **case}
+    x, w, _ = drawn(33, 2, 3, case["size"], case["taps"], case["dtype"])
+    out = ops.conv(x, w, strides=case["strides"]).spec.shape
+    ct = np.random.default_rng(0).normal(size=out).astype(case["dtype"])
+
+    def function(x, w, ct):
+        return autodiff.vjp(lambda w: ops.conv(x, w, strides=case["strides"]), w)[1](ops.tanh(ct))[0]
+
+    found, expected = (np.asarray(compile(function, backend=name)(x, w, ct)) for name in ("cpu", "reference"))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * float(np.abs(expected).max()))
+    assert [form.runs for form in written["pairs"]] == ([runs] if runs else [])
+    assert len(written["rows"]) == (0 if runs else 1)
+
+
+@pytest.mark.parametrize("window", [(1, 2), (2, 2), (3, 1), (3, 3), (6, 2)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_pairs_of_rows_have_the_bits_of_a_gradient_that_is_written(written, channels, window):
+    args = drawn(40, channels, 6, (12, 12), (5, 5))
+    hidden, shown = (gradients((1, 1), "same", (1, 1), window, shown) for shown in (False, True))
+    one, other = (compile(f, backend="cpu")(*args) for f in (hidden, shown))
+    assert np.asarray(one[0]).tobytes() == np.asarray(other[0]).tobytes()
+    assert any(form.pooled for form in written["pairs"])
+    assert not written["rows"]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("value", [3e38, np.inf, -np.inf, np.nan])
+def test_sums_of_rows_spoil_no_tap_that_does_not_see_what_is_not_finite(written, value, pooled, channels):
+    x, w, _ = drawn(50, channels, 3, (8, 8), (5, 5))
+    x[33, 0, :, 0] = value  # the first rows of taps see it alone; 3e38 + 3e38 and 3e38 - -3e38 are too large
+    x[33, 2, :, 0] = np.sign(value) * -3e38 if np.isfinite(value) else 0
+    x[40, 7, 7, -1] = value
+    factors = np.random.default_rng(0).normal(scale=1e-9, size=(50, 2, 2, 3) if pooled else (50, 4, 4, 3))
+
+    def function(x, w, factors):
+        def loss(w):
+            image = ops.conv(x, w)
+            return ops.sum((ops.max_pool(image, 2) if pooled else image) * ops.sin(factors))
+
+        return autodiff.grad(loss)(w)
+
+    args = x, w, factors.astype("float32")
+    found, expected = (np.asarray(compile(function, backend=name)(*args)) for name in ("cpu", "reference"))
+    assert written["pairs"]
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-12)
+    assert np.isfinite(expected).any()

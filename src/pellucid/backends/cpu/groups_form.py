@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.windows import even_blocks
-from pellucid.dtypes import DType
+from pellucid.dtypes import DType, float32
 
+#: Rows of the gradient that are computed at once, where sums of rows save products.
+STEP = 2
 # Output channels of a block of registers, and those that are added up at once, at most.
 _OUTS = 4
 # Cycles until two multiply-adds of one sum are done.
@@ -20,6 +23,13 @@ _BYTES = 3 << 15
 _FAR_BYTES = 1 << 18
 # Bytes of a band that is put side by side, if it can be cut so fine: of windows, which are read once, and of elements.
 _WINDOWS, _ELEMENTS = 1 << 14, 1 << 17
+# Sums of pairs of rows that are in registers at once, by the number of these, and columns of taps, at most.
+_SUMS, _COLUMNS = {32: 4, 16: 2}, 5
+# Rows of taps for which sums of rows are made.
+_TAPS = range(2, 8)
+# Bytes of the sums of rows that a band sees, of one channel, if it can be cut so fine; and where the gradient goes
+# through the first cache as well, since it is read in place.
+_SUMS_OF_ROWS, _BESIDE_A_STREAM = 1 << 15, 1 << 14
 # Elements of a window that is spread without loops, at most.
 _WRITTEN_OUT = 9
 
@@ -36,6 +46,7 @@ class GroupsForm:
         blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`.
         single: Whether there is one input channel, and one block holds all taps: each number is read once.
         inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
+        runs: Where two rows of positions are computed at once, rows of taps that have sums in common; else none.
     """
 
     pooled: bool
@@ -45,6 +56,22 @@ class GroupsForm:
     blocks: tuple[tuple[int, ...], ...]
     single: bool
     inputs: tuple[int, ...]
+    runs: tuple[int, ...] = ()
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether pairs of rows are spread by output channel: there is one input channel, and they are read once."""
+        return self.pooled and self.inputs == (1,)
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """The numbers of the sums of pairs of rows that are in registers at once, by runs of taps."""
+        together, found, first = _SUMS[target.vector_registers()], [], 0
+        for run in self.runs:
+            numbers = tuple(range(first, first + run + 1))
+            found += [numbers[n : n + together] for n in range(0, run + 1, together)]
+            first += run + 1
+        return tuple(found)
 
     @property
     def in_place(self) -> bool:
@@ -57,21 +84,70 @@ class GroupsForm:
         block = self.blocks[2][0]
         return block if self.single or not self.summed else block * max(1, _OUTS // block)
 
-    def band(self, height: int, columns: int, outs: int, window: int, dtype: DType) -> tuple[int, int]:
-        """How many rows of the gradient are put side by side at once, no more than stay in a cache; their elements.
+    def band(self, height: int, columns: int, outs: int, window: int, plane: int, dtype: DType) -> tuple[int, int]:
+        """How many rows of the gradient are put side by side at once, no more than stay in a cache.
 
         Args:
             height: Rows of the gradient.
             columns: Columns of it.
             outs: Channels of it.
             window: Rows of a window.
+            plane: Columns of a plane.
             dtype: The type of the elements.
+
+        Returns:
+            Rows, and how many elements a thread keeps of them.
         """
+        if self.runs:
+            return self._band_of_pairs(
+                height, columns * (1 if self.by_channel or self.in_place else outs), window, plane, dtype
+            )
         if self.in_place:
             return height, 0
         row, most = columns * (self.together if self.pooled else outs), _WINDOWS if self.pooled else _ELEMENTS
         band = min(height, max(1, most // bytes_of(row, dtype) // window) * window)
         return band, band * row
+
+    def _band_of_pairs(self, height: int, row: int, window: int, plane: int, dtype: DType) -> tuple[int, int]:
+        """The same where two rows are computed at once: of windows, and of the elements that are kept of a row."""
+        unit, sums = math.lcm(STEP, window), (sum(self.runs) + len(self.runs)) * plane
+        most = _WINDOWS if self.by_channel else _ELEMENTS
+        own = _BESIDE_A_STREAM if self.in_place else _SUMS_OF_ROWS
+        room = min(most // bytes_of(row, dtype), STEP * own // bytes_of(sums, dtype))
+        band = min(height, max(1, room // unit) * unit)
+        return band, band * row + band // STEP * sums
+
+
+def runs_of(rows: int) -> tuple[int, ...]:
+    """Into what runs of three and two the rows of taps are cut.
+
+    >>> runs_of(5), runs_of(4), runs_of(3)
+    ((3, 2), (2, 2), (3,))
+    """
+    twos = -rows % 3
+    return (3,) * ((rows - 2 * twos) // 3) + (2,) * twos
+
+
+def in_pairs(taps: tuple[int, int], steps: tuple[int, int], out: tuple[int, ...], plane: int, dtype: DType) -> bool:
+    """Whether two rows of the gradient are computed at once; it does not depend on pooling.
+
+    Args:
+        taps: Rows and columns of the kernel.
+        steps: Stride and dilation along the rows.
+        out: Height, width and channels of the gradient.
+        plane: Columns of a plane.
+        dtype: The type of the elements.
+    """
+    if dtype is not float32 or steps != (1, 1) or out[0] % STEP or taps[0] not in _TAPS or taps[1] == 1:
+        return False
+    runs = runs_of(taps[0])
+    sums = bytes_of((taps[0] + len(runs)) * plane, dtype)
+    return sums <= _SUMS_OF_ROWS and bytes_of(STEP * out[1] * out[2], dtype) <= _FAR_BYTES
+
+
+def blocks_of_pairs(taps: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
+    """The same as :func:`blocks_of` where two rows of the gradient are computed at once, and taps lie in runs."""
+    return (taps[0],), even_blocks(taps[1], _COLUMNS), (1,)
 
 
 def blocks_of(taps: tuple[int, int], outs: int, step: int = 1) -> tuple[tuple[int, ...], ...]:

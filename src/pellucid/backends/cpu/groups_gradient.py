@@ -29,7 +29,7 @@ from pellucid.dtypes import DType, int32, int64
 _AHEAD = 20
 
 
-class _GroupsGrad:
+class GroupsGrad:
     """The kernel in the making.
 
     Record: N, M samples of a group (whole registers), number of groups, C, D, O, P, K, T; rows of a band, the height
@@ -56,14 +56,21 @@ class _GroupsGrad:
             self.won, *self.won_strides = (e.field() for _ in range(4))
         self.totals = e.field() if form.summed else None
         self.register = e.lanes * dtype.itemsize
-        self.count = e.b.mul(e.b.mul(e.b.mul(*self.taps), self.channels), self.outs)
-        self.registers = e.b.add(self.count, self.outs) if form.summed else self.count
+        self.of_tap = e.b.mul(self.channels, self.outs)
+        odd = e.b.or_(self.of_tap, I64(1))
+        self.pitch = e.b.select(e.b.icmp_signed("<", self.of_tap, I64(e.lanes)), self.of_tap, odd)
+        self.kept = e.b.mul(e.b.mul(self.sums_by_taps(), self.taps[1]), self.pitch)
+        self.registers = e.b.add(self.kept, self.outs) if form.summed else self.kept
         self.row = e.b.mul(self.plane_width, I64(self.register))
         self.plane = e.b.mul(self.plane_height, self.row)
         self.sums = e.own_memory()
         self.planes = e.advance(self.sums, self.registers, I64(self.register))
         self.beside = e.advance(self.planes, self.channels, self.plane)
         self.columns = e.b.mul(self.out_width, self.wide)
+
+    def sums_by_taps(self) -> Value:
+        """How many sums a channel in and out has for a column of taps."""
+        return self.taps[0]
 
     def write(self) -> int:
         """The kernel's address."""
@@ -72,43 +79,68 @@ class _GroupsGrad:
         with e.loop(I64(0), e.b.mul(self.channels, self.plane), self.register) as place:
             e.store(e.b.add(self.planes, place), e.constant(0, self.dtype), self.dtype)
         with e.loop(low, high) as group:
-            with e.loop(I64(0), self.registers) as n:
-                e.store(self.sum_at(n), e.constant(0, self.dtype), self.dtype)
+            self.clear(self.registers)
             start = e.b.mul(group, self.in_group)
             stop = e.smaller(e.b.add(start, self.in_group), self.batch)
-            with e.loop(start, stop, e.lanes) as lane:
-                self.samples(lane, e.mask(e.minus(stop, lane)))
-            self.join(e.advance(self.dw, group, self.dw_group), I64(0), self.count)
+            self.group(start, stop)
+            self.join_taps(e.advance(self.dw, group, self.dw_group))
             if self.totals is not None:
                 row = e.b.mul(self.outs, I64(self.dtype.itemsize))
-                self.join(e.advance(self.totals, group, row), self.count, self.registers)
+                self.join(e.advance(self.totals, group, row), self.kept, self.registers)
         return e.finish()
+
+    def clear(self, count: Value) -> None:
+        """Begin so many sums."""
+        e = self.e
+        with e.loop(I64(0), count) as n:
+            e.store(self.sum_at(n), e.constant(0, self.dtype), self.dtype)
+
+    def group(self, start: Value, stop: Value) -> None:
+        """The sums over a group of samples."""
+        with self.e.loop(start, stop, self.e.lanes) as lane:
+            self.samples(lane, self.e.mask(self.e.minus(stop, lane)))
 
     def sum_at(self, number: Value) -> Value:
         """Where the sums of an element of the kernel lie, a register of them."""
         return self.e.advance(self.sums, number, I64(self.register))
 
+    def number_of(self, tap: Value, c: Value, d: Value) -> Value:
+        """The number of the sum of a tap, by its channels in and out.
+
+        Those of a tap are an odd number of registers apart from the next one's, so that all sums of two channels, which
+        are loaded and stored together, lie in sets of the cache of their own.
+        """
+        return self.e.b.add(self.e.b.add(self.e.b.mul(tap, self.pitch), self.e.b.mul(c, self.outs)), d)
+
     def samples(self, lane: Value, mask: Value) -> None:
         """The share of some samples, band of rows by band."""
+        self.each_band(lane, mask, self.of_band)
+
+    def each_band(self, lane: Value, mask: Value, body: Callable[[Numbers], None]) -> None:
+        """``body`` of the numbers of each band of rows, for some samples, whose images lie in planes."""
         e = self.e
         self.put_planes(e.b.mul(lane, I64(self.dtype.itemsize)), mask)
         rows = e.b.mul(self.out_height, self.high)
         with e.loop(I64(0), rows, self.band) as first:
-            numbers = _Numbers(self, (lane, mask), first, e.smaller(self.band, e.minus(rows, first)))
-            if not (self.form.pooled or self.form.in_place):
-                numbers.put()
+            body(Numbers(self, (lane, mask), first, e.smaller(self.band, e.minus(rows, first))))
 
-            def some(start: Value, outs: int) -> None:
-                numbers.start = start
-                if self.form.pooled:
-                    numbers.spread(outs)
-                if self.form.summed and not self.form.single:
-                    self.add_channels(numbers, outs)
-                own = min(outs, self.form.blocks[2][0])
-                with e.loop(start, e.b.add(start, I64(outs)), own) as d:
-                    self.channels_of(numbers, d, own)
+    def of_band(self, numbers: Numbers) -> None:
+        """The share of a band of rows."""
+        e = self.e
+        if not (self.form.pooled or self.form.in_place):
+            numbers.put()
 
-            pieces(e, I64(0), self.outs, (self.form.together, *self.form.blocks[2]), some)
+        def some(start: Value, outs: int) -> None:
+            numbers.start = start
+            if self.form.pooled:
+                numbers.spread(e.b.add(start, I64(outs)), min(outs, self.form.blocks[2][0]))
+            if self.form.summed and not self.form.single:
+                self.add_channels(numbers, start, outs)
+            own = min(outs, self.form.blocks[2][0])
+            with e.loop(start, e.b.add(start, I64(outs)), own) as d:
+                self.channels_of(numbers, d, own)
+
+        pieces(e, I64(0), self.outs, (self.form.together, *self.form.blocks[2]), some)
 
     def put_planes(self, moved: Value, mask: Value) -> None:
         """The channels of some samples' images, as planes; what lies around them is zero."""
@@ -136,23 +168,27 @@ class _GroupsGrad:
                 with e.loop(I64(0), self.image_width) as w:
                     pieces(e, I64(0), self.channels, self.form.inputs, lambda c, n: channels(h, w, c, n))
 
-    def channels_of(self, numbers: _Numbers, d: Value, outs: int) -> None:
+    def channels_of(self, numbers: Numbers, d: Value, outs: int) -> None:
         """The share of a band by some output channels, all channels of the images."""
         e, (high, wide, _) = self.e, self.form.blocks
-        x = e.advance(self.planes, e.b.mul(numbers.first, self.step_h), self.row)
         with e.loop(I64(0), self.channels) as c:
-            image = e.advance(x, c, self.plane)
+            image = self.image(numbers, c)
             pieces(
                 e, I64(0), self.taps[0], high,
                 lambda k, ks: pieces(
                     e, I64(0), self.taps[1], wide,
-                    lambda t, ts: self.block(image, numbers, (k, t, c, d), (ks, ts, outs)),
+                    lambda t, ts: self.block(image, numbers, (k, t, c, d), (ks, ts, outs), self.form.single),
                 ),
             )  # fmt: skip
 
+    def image(self, numbers: Numbers, c: Value) -> Value:
+        """Where a channel's rows begin that a band sees."""
+        first = self.e.advance(self.planes, self.e.b.mul(numbers.first, self.step_h), self.row)
+        return self.e.advance(first, c, self.plane)
+
     def channels_at(self, d: Value, outs: int) -> list[Value]:
         """Where the sums by some output channels lie."""
-        first = self.sum_at(self.e.b.add(self.count, d))
+        first = self.sum_at(self.e.b.add(self.kept, d))
         return [self.e.beside(first, j, self.dtype) for j in range(outs)]
 
     def added(self, sums: list[Value], values: list[Value]) -> list[Value]:
@@ -160,15 +196,15 @@ class _GroupsGrad:
         place_of = Place(self.e, self.dtype, self.dtype)
         return [LANES["add"](place_of, total, value) for total, value in zip(sums, values, strict=True)]
 
-    def add_channels(self, numbers: _Numbers, outs: int) -> None:
+    def add_channels(self, numbers: Numbers, start: Value, outs: int) -> None:
         """Add a band up by some output channels, whole blocks of them."""
         e, sizes, own = self.e, [numbers.count, self.columns], min(outs, self.form.blocks[2][0])
-        firsts = [e.b.add(numbers.start, I64(n)) for n in range(0, outs, own)]
+        firsts = [e.b.add(start, I64(n)) for n in range(0, outs, own)]
 
         def position(place: list[Value], sums: list[Value]) -> list[Value]:
             return self.added(sums, [value for d in firsts for value in numbers.at(place[0], place[1], d, own)])
 
-        places = self.channels_at(numbers.start, outs)
+        places = self.channels_at(start, outs)
         self.carry_sums(places, lambda sums: carry(e, sizes, sums, position))
 
     def carry_sums(self, places: list[Value], go: Callable[[list[Value]], list[Value]]) -> None:
@@ -180,22 +216,22 @@ class _GroupsGrad:
     def block(
         self,
         image: Value,
-        numbers: _Numbers,
+        numbers: Numbers,
         place: tuple[Value, Value, Value, Value],
         sizes: tuple[int, int, int],
+        alone: bool,
     ) -> None:
         """Some taps of a channel by some output channels: a band is added to their sums.
 
-        Where it is the only one, it adds the gradient's numbers up as well.
+        ``alone``: it is the only block, and adds the gradient's numbers up as well, if anyone asks for that.
         """
         e, (k, t, c, d), (high, wide, outs) = self.e, place, sizes
         tap = e.b.add(e.b.mul(k, self.taps[1]), t)
-        number = e.b.add(e.b.mul(e.b.add(e.b.mul(tap, self.channels), c), self.outs), d)
-        by_tap = e.b.mul(self.channels, self.outs)
+        number = self.number_of(tap, c, d)
         taps = [e.b.add(e.b.mul(I64(i), self.taps[1]), I64(j)) for i in range(high) for j in range(wide)]
-        first = [self.sum_at(e.b.add(number, e.b.mul(own, by_tap))) for own in taps]
+        first = [self.sum_at(e.b.add(number, e.b.mul(own, self.pitch))) for own in taps]
         places = [e.beside(address, j, self.dtype) for address in first for j in range(outs)]
-        places += self.channels_at(d, outs) if self.form.summed and self.form.single else []
+        places += self.channels_at(d, outs) if self.form.summed and alone else []
         corner = e.advance(e.advance(image, e.b.mul(k, self.gap_h), self.row), t, I64(self.register))
         below = [e.opaque(e.b.mul(e.b.mul(I64(i), self.gap_h), self.row)) for i in range(high)]
         whole = e.b.and_(self.columns, I64(-2))
@@ -214,7 +250,7 @@ class _GroupsGrad:
     def positions(
         self,
         image: tuple[Value, list[Value]],
-        numbers: _Numbers,
+        numbers: Numbers,
         place: tuple[Value, Value, Value],
         sizes: tuple[int, int, int],
         sums: list[Value],
@@ -239,6 +275,16 @@ class _GroupsGrad:
             sums[taps:] = self.added(sums[taps:], values)
         return sums
 
+    def join_taps(self, result: Value) -> None:
+        """The lanes of the gradient's sums, added up, as the group's result: in one go where nothing lies between."""
+        e, taps = self.e, self.e.b.mul(*self.taps)
+        dense = e.b.icmp_signed("==", self.pitch, self.of_tap)
+        rows, count = e.b.select(dense, I64(1), taps), e.b.select(dense, e.b.mul(taps, self.of_tap), self.of_tap)
+        with e.loop(I64(0), rows) as row:
+            first = e.b.mul(row, self.pitch)
+            here = e.advance(result, e.b.mul(row, self.of_tap), I64(self.dtype.itemsize))
+            self.join(here, first, e.b.add(first, count))
+
     def join(self, result: Value, first: Value, stop: Value) -> None:
         """The lanes of some sums, added up, as the group's result."""
         e, place_of = self.e, Place(self.e, self.dtype, self.dtype)
@@ -252,7 +298,7 @@ class _GroupsGrad:
             e.store(here, e.join_each(own, add), self.dtype, e.mask(e.minus(stop, n)))
 
 
-class _Numbers:
+class Numbers:
     """The gradient's numbers in a band of rows, for some samples.
 
     Args:
@@ -265,7 +311,7 @@ class _Numbers:
         start: The first of the channels whose windows are spread.
     """
 
-    def __init__(self, kernel: _GroupsGrad, samples: tuple[Value, Value], first: Value, count: Value) -> None:
+    def __init__(self, kernel: GroupsGrad, samples: tuple[Value, Value], first: Value, count: Value) -> None:
         self.kernel, self.first, self.count = kernel, first, count
         self.lane, self.mask = samples
         self.elements = kernel.e.b.mul(count, kernel.columns)
@@ -308,11 +354,15 @@ class _Numbers:
 
         over(e, [self.count, k.columns], element_of)
 
-    def spread(self, outs: int) -> None:
-        """Put the windows' numbers of some channels where their winners lie, and zeros beside them."""
+    def spread(self, stop: Value, own: int) -> None:
+        """Put the windows' numbers of the next channels where their winners lie, and zeros beside them.
+
+        Args:
+            stop: After which channel it ends.
+            own: Channels of a block.
+        """
         k, e = self.kernel, self.kernel.e
-        own = min(outs, k.form.blocks[2][0])
-        with e.loop(self.start, e.b.add(self.start, I64(outs)), own) as d:
+        with e.loop(self.start, stop, own) as d:
             over(e, [e.b.sdiv(self.count, k.high), k.out_width], lambda place: self.window(place, d, own))
 
     def window(self, place: list[Value], d: Value, outs: int) -> None:
@@ -349,6 +399,6 @@ def groups_grad_kernel(dtype: DType, form: GroupsForm) -> int:
     """The address of dw[k, t, c, d] = sum over o, p, n of x[o, p, k, t, c, n] g[o, p, d, n], for each group of samples.
 
     g is the gradient ct, or that of windows, at the places where the winners lie, and zero elsewhere. Each thread owns
-    some groups. The record is :class:`_GroupsGrad`'s.
+    some groups. The record is :class:`GroupsGrad`'s.
     """
-    return _GroupsGrad(dtype, form).write()
+    return GroupsGrad(dtype, form).write()

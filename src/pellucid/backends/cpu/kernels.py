@@ -14,6 +14,7 @@ from pellucid.backends.cpu import (
     counters,
     elementwise,
     groups_gradient,
+    groups_pairs,
     halves,
     index,
     matmul,
@@ -65,6 +66,7 @@ conv_rows_grad_kernel = kept(conv_gradient.conv_rows_grad_kernel)
 conv_last_kernel = kept(batch_last.conv_last_kernel)
 conv_last_grad_kernel = kept(batch_last.conv_last_grad_kernel)
 groups_grad_kernel = kept(groups_gradient.groups_grad_kernel)
+groups_pairs_kernel = kept(groups_pairs.groups_pairs_kernel)
 conv_pool_kernel = kept(conv_pool.conv_pool_kernel)
 conv_pool_last_kernel = kept(conv_pool.conv_pool_last_kernel)
 pairs_kernel = kept(row_pairs.pairs_kernel)
