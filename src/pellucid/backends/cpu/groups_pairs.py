@@ -1,12 +1,12 @@
 """The gradient by a small kernel of images by samples, two rows of positions at once: fewer products, more sums.
 
-Of two rows of the gradient, g0 and g1, three rows of taps get what they would from 6 products out of 4 (Winograd's
-F(3, 2), 1980, along one axis), from the rows d0 to d3 of the image that they see:
+What three rows of taps get from two rows of the gradient, g0 and g1, and the rows d0 to d3 of the image that they see
+takes 4 products of sums instead of 6 products (Winograd's F(3, 2), 1980, along one axis):
 
     M0 += (d0 - d2) g0,  M1 += (d1 + d2)(g0 + g1),  M2 += (d2 - d1)(g0 - g1),  M3 += (d3 - d1) g1,
     dw0 = M0 + (M1 + M2)/2,  dw1 = (M1 - M2)/2,  dw2 = (M1 + M2)/2 + M3,
 
-and two rows of taps get it from 3 products instead of 4:
+and what two rows of taps get, 3 instead of 4:
 
     M0 += (d0 - d1) g0,  M1 += d1 (g0 + g1),  M2 += (d2 - d1) g1,  dw0 = M0 + M1,  dw1 = M1 + M2.
 
@@ -96,7 +96,7 @@ class _Pairs(GroupsGrad):
         adds = self.form.summed and not self.form.single
         self.lay(numbers)
         if adds and not self.form.by_channel:
-            pieces(e, I64(0), self.outs, (4, 1), lambda d, outs: self.add_channels(numbers, d, outs))
+            pieces(e, I64(0), self.outs, (self.form.together, 1), lambda d, n: self.add_channels(numbers, d, n))
         with e.loop(I64(0), self.channels) as c:
             self.put_sums(self.image(numbers, c), numbers)
             with e.loop(I64(0), self.outs) as d:
