@@ -596,3 +596,9 @@ def test_a_table_needs_the_name_of_its_column(run, tmp_path):
     (tmp_path / "flowers.csv").write_text("a,b\n1,2\n")
     code, _, err = run("train", "flowers.csv")
     assert (code, err) == (1, "error: Which column of flowers.csv is to be learned?\nHint: add --target COLUMN\n")
+
+
+def test_the_command_is_a_module_too():
+    done = subprocess.run([sys.executable, "-m", "pellucid", "train", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Usage: pellucid train" in done.stdout

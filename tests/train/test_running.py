@@ -377,3 +377,16 @@ def test_an_interrupt_in_the_turn_in_which_nan_began_leaves_parameters_from_befo
     made = model.optimizer.iterations
     assert all(np.isfinite(value).all() for value in model.get_weights().values())
     assert everything(model) == after(fitted_line("cpu", SGD(0.1)), x[:made], y[:made])
+
+
+@BACKENDS
+def test_a_failure_that_does_not_happen_again_is_told_and_the_state_is_a_good_one(backend, monkeypatch):
+    x, y = points(10, x3=np.nan)
+    model, repeat = fitted_line(backend, "sgd"), TrainingRun._go_back
+    before = everything(model)
+    monkeypatch.setattr(TrainingRun, "_go_back", lambda run: (np.nan_to_num(x, copy=False), repeat(run))[1])
+    run = loop.start(model, segment(x, y), KEY)
+    with pytest.raises(DataError, match=r"steps 1 to \d+ .* finite when they were repeated"):
+        finish(run)
+    run.publish()
+    assert everything(model)[0] == before[0]

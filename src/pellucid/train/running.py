@@ -99,9 +99,10 @@ class TrainingRun:
 
     def _find_failure(self) -> None:
         """Repeat the steps since the state was last known to be good, one by one, until one fails."""
+        stop = self.done
         self._go_back()
         logs = StepLogs.of(self._run.logs, self._program.losses)
-        while True:
+        while self.done < stop:
             before = self._state.snapshot()
             step = self.done
             self._run.advance(1)
@@ -116,6 +117,12 @@ class TrainingRun:
                 self._state.restore(before)
                 self._run.done = self._checked = step
                 raise NonFiniteStepError(found, step, float(self.rates[step]), first_cause(self._failed(step)))
+        self._go_back()
+        raise DataError(
+            f"One of the steps {self._safe + 1} to {stop} of this run gave NaN or infinity, but all numbers were finite "
+            "when they were repeated.",
+            hint="the arrays must not change during training; if nothing writes to them, test the machine's memory",
+        )
 
     def _failed(self, step: int) -> FailedStep:
         """The step that failed, and what it began with."""
