@@ -386,7 +386,7 @@ def test_a_failure_that_does_not_happen_again_is_told_and_the_state_is_a_good_on
     before = everything(model)
     monkeypatch.setattr(TrainingRun, "_go_back", lambda run: (np.nan_to_num(x, copy=False), repeat(run))[1])
     run = loop.start(model, segment(x, y), KEY)
-    with pytest.raises(DataError, match=r"steps 1 to \d+ .* finite when they were repeated"):
+    with pytest.raises(DataError, match=r"steps 1 to \d+ .* but none did when they were repeated"):
         finish(run)
     run.publish()
     assert everything(model)[0] == before[0]
