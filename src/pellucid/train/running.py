@@ -119,8 +119,8 @@ class TrainingRun:
                 raise NonFiniteStepError(found, step, float(self.rates[step]), first_cause(self._failed(step)))
         self._go_back()
         raise DataError(
-            f"One of the steps {self._safe + 1} to {stop} of this run gave NaN or infinity, but none did when they were "
-            "repeated: all numbers were finite.",
+            f"One of the steps {self._safe + 1} to {stop} of this run gave NaN or infinity, but none did when they were"
+            " repeated: all numbers were finite.",
             hint="the arrays must not change during training; if nothing writes to them, test the machine's memory",
         )
 

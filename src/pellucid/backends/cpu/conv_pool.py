@@ -155,7 +155,7 @@ class _Pooled(convolution.Forward):
         return winners.results(e.reduce_loop(I64(0), self.stored.height, 1, winners.start, row))
 
 
-class _PooledLast(batch_last.Forward):
+class PooledLast(batch_last.Forward):
     """Batch-last images.
 
     Record: the convolution's, with the sizes and strides of the pooled image as those of the output; then
@@ -202,6 +202,17 @@ class _PooledLast(batch_last.Forward):
             return e.reduce_loop(I64(0), I64(self.pooling.width), 1, carried, column)
 
         won = winners.results(e.reduce_loop(I64(0), self.stored.height, 1, winners.start, row))
+        self.put_winners(won, place, start, masks)
+
+    def put_winners(
+        self,
+        won: list[tuple[Value, Value | None]],
+        place: tuple[Value, Value, Value],
+        start: Value,
+        masks: list[Value],
+    ) -> None:
+        """Store the winners of a window, by output channels and vectors of samples."""
+        e, (o, p, d) = self.e, place
         for n, result in enumerate(won):
             out, v = divmod(n, len(masks))
             channel = e.b.add(d, I64(out))
@@ -220,8 +231,8 @@ def conv_pool_kernel(
 def conv_pool_last_kernel(
     dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm, exact: bool = False
 ) -> int:
-    """The address of the same for batch-last images; the record is :class:`_PooledLast`'s.
+    """The address of the same for batch-last images; the record is :class:`PooledLast`'s.
 
     What ``exact`` means says :func:`~pellucid.backends.cpu.batch_last.conv_last_kernel`.
     """
-    return _PooledLast(dtype, ending, motions, pooling, exact).write()
+    return PooledLast(dtype, ending, motions, pooling, exact).write()

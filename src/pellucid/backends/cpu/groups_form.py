@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.row_runs import STEP, runs_of
 from pellucid.backends.cpu.windows import even_blocks
 from pellucid.dtypes import DType, float32
 
-#: Rows of the gradient that are computed at once, where sums of rows save products.
-STEP = 2
 # Output channels of a block of registers, and those that are added up at once, at most.
 _OUTS = 4
 # Cycles until two multiply-adds of one sum are done.
@@ -116,16 +115,6 @@ class GroupsForm:
         room = min(most // bytes_of(row, dtype), STEP * own // bytes_of(sums, dtype))
         band = min(height, max(1, room // unit) * unit)
         return band, band * row + band // STEP * sums
-
-
-def runs_of(rows: int) -> tuple[int, ...]:
-    """Into what runs of three and two the rows of taps are cut.
-
-    >>> runs_of(5), runs_of(4), runs_of(3)
-    ((3, 2), (2, 2), (3,))
-    """
-    twos = -rows % 3
-    return (3,) * ((rows - 2 * twos) // 3) + (2,) * twos
 
 
 def in_pairs(taps: tuple[int, int], steps: tuple[int, int], out: tuple[int, ...], plane: int, dtype: DType) -> bool:

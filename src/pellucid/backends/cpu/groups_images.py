@@ -15,12 +15,12 @@ from pellucid.backends.cpu.groups_form import (
     blocks_of_pairs,
     bytes_of,
     in_pairs,
-    runs_of,
     without_loops,
 )
 from pellucid.backends.cpu.image_layout import Ints, along_two_axes, as_planes, plane_of, samples_together
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.reductions import reduction
+from pellucid.backends.cpu.row_runs import runs_of
 from pellucid.backends.cpu.views import over_domain
 from pellucid.backends.cpu.windows import even_blocks
 from pellucid.dtypes import DType

@@ -22,14 +22,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.backends.cpu.emit import I64, Value
-from pellucid.backends.cpu.groups_form import STEP, GroupsForm
+from pellucid.backends.cpu.groups_form import GroupsForm
 from pellucid.backends.cpu.groups_gradient import GroupsGrad, Numbers
+from pellucid.backends.cpu.row_runs import FACTORS, STEP, factors_of, sums_of_rows
 from pellucid.backends.cpu.windows import element, pieces
 from pellucid.backends.cpu.winograd import all_finite
 from pellucid.dtypes import DType
-
-# What the sums of a run are multiplied by: one of the rows of the gradient, their sum, their difference.
-_FACTORS = {3: ("upper", "both", "difference", "lower"), 2: ("upper", "both", "lower")}
 
 
 class _Pairs(GroupsGrad):
@@ -39,8 +37,8 @@ class _Pairs(GroupsGrad):
     """
 
     def __init__(self, dtype: DType, form: GroupsForm) -> None:
+        self.factors = factors_of(form.runs)
         super().__init__(dtype, form)
-        self.factors = [factor for run in form.runs for factor in _FACTORS[run]]
         self.combined = self.beside
         self.beside = self.e.advance(self.combined, self.e.b.sdiv(self.band, I64(STEP)), self.pair)
 
@@ -51,7 +49,7 @@ class _Pairs(GroupsGrad):
 
     def sums_by_taps(self) -> Value:
         """S sums in the place of K taps."""
-        return I64(sum(self.form.runs) + len(self.form.runs))
+        return I64(len(self.factors))
 
     @property
     def column(self) -> Value:
@@ -77,7 +75,7 @@ class _Pairs(GroupsGrad):
             sums = iter([e.load(e.advance(first, I64(s), apart), dtype) for s in range(len(self.factors))])
             rows: list[Value] = []
             for run in self.form.runs:
-                m = [next(sums) for _ in _FACTORS[run]]
+                m = [next(sums) for _ in FACTORS[run]]
                 if run == 2:
                     rows += [e.b.fadd(m[0], m[1]), e.b.fadd(m[1], m[2])]
                 else:
@@ -138,13 +136,7 @@ class _Pairs(GroupsGrad):
             with e.loop(I64(0), self.row, self.register) as place:
                 here = e.b.add(source, place)
                 rows = [e.load(e.advance(here, I64(k), self.row), dtype) for k in range(sum(self.form.runs) + 1)]
-                sums: list[Value] = []
-                for number, run in enumerate(self.form.runs):
-                    d = rows[sum(self.form.runs[:number]) :]
-                    if run == 2:
-                        sums += [e.b.fsub(d[0], d[1]), d[1], e.b.fsub(d[2], d[1])]
-                    else:
-                        sums += [e.b.fsub(d[0], d[2]), e.b.fadd(d[1], d[2]), e.b.fsub(d[2], d[1]), e.b.fsub(d[3], d[1])]
+                sums = sums_of_rows(e, rows, self.form.runs)
                 for s, value in enumerate(sums):
                     e.store(e.advance(e.b.add(target, place), I64(s), self.row), value, dtype)
 

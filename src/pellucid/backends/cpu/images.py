@@ -185,9 +185,12 @@ def _convolve_last(
     ending, motions = taken.ending if taken else None, _motions(leaves, last=True)
     exact = not p.read_behind(x)
     windows = unit_images.windows_of(p, x, w, output, attributes)
+    runs: Ints = ()
+    if p.is_training and windows is None and not is_pooled_otherwise(p, output, (pair_images.STEP,) * 2):
+        runs = pair_images.last_runs(x.shape, result.spec.shape, w.shape[:-2], attributes, x.dtype)
     pooled = None
     if windows is None or unit_images.can_pool(windows):
-        pooled = pooled_after(p, result, last=True, window=(2, 2) if windows else None)
+        pooled = pooled_after(p, result, last=True, window=(2, 2) if windows or runs else None)
     if pooled is None:
         target = p.place_for(result, batch_last=True)
         index: list[View] = []
@@ -202,6 +205,11 @@ def _convolve_last(
         more, own = unit_images.entries(p, form, as_planes(x), width, before)
         name = _name(taken, pooled).replace("conv", "conv by tiles", 1)
         p.emit(name, kernels.tile_convolution_kernel(form), [*record, *more], [target, *index], own=[own])
+    elif runs:
+        more, own = pair_images.last_entries(p, x, w, result.spec.shape[-2], runs, attributes)
+        form = pooled.form if pooled else None
+        kernel = kernels.last_pairs_kernel(x.dtype, ending, motions, exact, runs, form)
+        p.emit(_name(taken, pooled), kernel, [*record, *more], [target, *index], own=[own])
     elif pooled is None:
         p.emit(_name(taken), kernels.conv_last_kernel(x.dtype, ending, motions, exact), record, [target])
     else:

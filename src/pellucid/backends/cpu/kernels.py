@@ -17,6 +17,7 @@ from pellucid.backends.cpu import (
     groups_pairs,
     halves,
     index,
+    last_pairs,
     matmul,
     moves,
     padding,
@@ -69,6 +70,7 @@ groups_grad_kernel = kept(groups_gradient.groups_grad_kernel)
 groups_pairs_kernel = kept(groups_pairs.groups_pairs_kernel)
 conv_pool_kernel = kept(conv_pool.conv_pool_kernel)
 conv_pool_last_kernel = kept(conv_pool.conv_pool_last_kernel)
+last_pairs_kernel = kept(last_pairs.last_pairs_kernel)
 pairs_kernel = kept(row_pairs.pairs_kernel)
 pairs_sums_kernel = kept(row_pairs_gradient.pairs_sums_kernel)
 pairs_gradient_kernel = kept(row_pairs_gradient.pairs_gradient_kernel)

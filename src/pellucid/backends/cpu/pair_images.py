@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +12,13 @@ from pellucid.backends.cpu.convolution import lanes_of_channels, registers_of_ch
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.image_layout import Ints
 from pellucid.backends.cpu.planner import Planner
-from pellucid.backends.cpu.row_pairs import STEP, SUMS, TAPS, PairForm, blocks_of
+from pellucid.backends.cpu.row_pairs import SUMS, TAPS, PairForm, blocks_of
+from pellucid.backends.cpu.row_runs import STEP, factors_of, runs_of
 from pellucid.dtypes import DType, float32
 from pellucid.op import Spec
 from pellucid.plan.layout import View
 from pellucid.plan.plan import Entry, address_of
+from pellucid.shapes import size
 
 #: Rows of results, at least, where they are not even: a pair that is half empty takes as long as a whole one.
 _ROWS = 5
@@ -23,6 +26,9 @@ _ROWS = 5
 _BYTES = 1 << 16
 #: Bytes of the sums of all rows of an image, at most.
 _GRADIENT_BYTES = 1 << 17
+#: With samples side by side: rows of taps; the sums of a pair of rows for a register of samples, in bytes, at most;
+#: columns of taps times output channels, at least, so that it pays to make them; and how much less work it has to be.
+_LAST_TAPS, _LAST_BYTES, _LAST_PRODUCTS, _LAST_LESS = range(2, 8), 1 << 18, 16, 0.9
 
 
 def suited(image: Ints, out: Ints, taps: Ints, attributes: Mapping[str, Any], dtype: DType) -> bool:
@@ -64,6 +70,57 @@ def gradient_suited(image: Ints, out: Ints, taps: Ints, attributes: Mapping[str,
         SUMS * (out[1] // STEP) * _row_of_sums(image, attributes) if suited(image, out, taps, attributes, dtype) else 0
     )
     return 0 < own <= _GRADIENT_BYTES and out[1] % STEP == 0
+
+
+def last_runs(image: Ints, out: Ints, taps: Ints, attributes: Mapping[str, Any], dtype: DType) -> Ints:
+    """Into what runs the rows of taps are cut where a convolution of images by samples computes two rows at once.
+
+    The arguments are those of :func:`suited`; no runs where it does not.
+    """
+    if dtype is not float32 or attributes["groups"] != 1 or len(taps) != 2 or taps[0] not in _LAST_TAPS:
+        return ()
+    padded = all(n >= 0 for own in attributes["pads"] for n in own)
+    plain = attributes["strides"][0] == 1 and attributes["dilation"] == (1, 1) and padded
+    rows = out[1] % STEP == 0 or out[1] >= _ROWS
+    runs = runs_of(taps[0])
+    sums = len(factors_of(runs)) * _plane_of_sums(out[2], taps[1], attributes) * image[-1]
+    own = sums * lanes_for(dtype) * dtype.itemsize
+    if not (plain and rows and own <= _LAST_BYTES and min(out) > 0 and taps[1] * out[-1] >= _LAST_PRODUCTS):
+        return ()
+    # One by one, taps outside the image are left out.
+    inside = math.prod(_inside(image[n], out[n], taps[n - 1], attributes, n - 1) for n in (1, 2))
+    return runs if len(factors_of(runs)) < _LAST_LESS * STEP * taps[0] * inside else ()
+
+
+def _inside(image: int, out: int, taps: int, attributes: Mapping[str, Any], axis: int) -> float:
+    """The share of taps, over all positions along an axis, that lie inside the image."""
+    step, before = attributes["strides"][axis], attributes["pads"][axis][0]
+    starts = [n * step - before for n in range(out)]
+    return sum(max(0, min(start + taps, image) - max(start, 0)) for start in starts) / (out * taps)
+
+
+def _plane_of_sums(width: int, taps: int, attributes: Mapping[str, Any]) -> int:
+    """Columns of the image that a row of so many results sees, with zeros around it."""
+    return (width - 1) * int(attributes["strides"][1]) + taps
+
+
+def last_entries(
+    p: Planner, x: View, w: View, width: int, runs: Ints, attributes: Mapping[str, Any]
+) -> tuple[list[Entry], View]:
+    """What the record of a convolution of images by samples goes on with, and the memory that it uses.
+
+    Args:
+        p: The plan in the making.
+        x: The images.
+        w: The kernel.
+        width: Positions of a row of the convolution.
+        runs: Those of the rows of taps.
+        attributes: The convolution's.
+    """
+    plane, sums = _plane_of_sums(width, w.shape[1], attributes), len(factors_of(runs))
+    own = sums * (plane * x.shape[-1] * lanes_for(x.dtype) + size(w.shape[1:])) * x.dtype.itemsize
+    view, entries = p.scratch(own)
+    return [plane, *entries], view
 
 
 def kernel_gradient(p: Planner, x: View, ct: View, target: View, attributes: Mapping[str, Any]) -> None:

@@ -24,12 +24,13 @@ from pellucid.backends.cpu import target
 from pellucid.backends.cpu.conv_pool import PoolForm, Stored
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value
+from pellucid.backends.cpu.row_runs import STEP, are_finite
 from pellucid.backends.cpu.windows import Winners, even_blocks, pieces
 from pellucid.backends.cpu.winograd import LINE
 from pellucid.dtypes import DType
 
-#: Rows of results at once, of taps, and of sums for them.
-STEP, TAPS, SUMS = 2, 3, 4
+#: Rows of taps, and of sums for them.
+TAPS, SUMS = 3, 4
 # Positions of a row that are computed at once, at most, if each has one register of channels; by how many there are.
 _POSITIONS = {32: 14, 16: 5}
 
@@ -197,7 +198,7 @@ class Forward:
             self.ask((n, pair, start), d, count)
             sums = self.sums_of(start, d, count)
             lanes = [e.b.add(d, I64(r * e.lanes)) for r in range(registers)]
-            with e.b.if_else(self.finite([*sums[0], *sums[1]]), likely=True) as (good, bad):
+            with e.b.if_else(are_finite(e, [*sums[0], *sums[1]]), likely=True) as (good, bad):
                 with good:
                     self.put((n, pair, start), lanes, sums)
                 with bad:
@@ -237,15 +238,6 @@ class Forward:
             here = [n, row, e.b.add(start, i)]
             for lane in lanes:
                 self.store(here, lane, self.tap_by_tap(here, lane))
-
-    def finite(self, values: list[Value]) -> Value:
-        """Whether all of some registers are finite, and their sum, too: else they may not be what they should."""
-        e, values = self.e, list(values)
-        while len(values) > 1:
-            pairs = [e.b.fadd(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
-            values = [*pairs, *values[2 * len(pairs) :]]
-        nothing = e.b.fmul(values[0], e.constant(0, self.dtype))
-        return e.b.not_(e.any(e.b.fcmp_unordered("uno", nothing, nothing)))
 
     def sums_of(self, start: Value, d: Value, count: int) -> tuple[list[Value], list[Value]]:
         """The sums for some positions, each with its registers of output channels: of the upper row, and the lower."""

@@ -1,0 +1,63 @@
+"""Two rows of positions at once: rows of taps are cut into runs of three and two, whose sums save products.
+
+Of a run of three, with the rows d0 to d3 of the image, Winograd's F(2, 3) (1980) along one axis makes 6 products 4. By
+what the sums of the image's rows are multiplied says their factor: for a convolution the kernel's rows, or sums of
+them, and the products belong to the upper row of results, the lower one, both, or to both with opposite signs; for the
+gradient by the kernel, which is the transpose, the two rows of the gradient, their sum, or their difference.
+
+    d0 - d2 (upper),  d1 + d2 (both),  d2 - d1 (difference),  d3 - d1 (lower).
+
+A run of two needs 3 instead of 4:
+
+    d0 - d1 (upper),  d1 (both),  d2 - d1 (lower).
+"""
+
+from __future__ import annotations
+
+from pellucid.backends.cpu.emit import Emitter, Value
+
+#: Rows of positions that are computed at once.
+STEP = 2
+#: The sums of a run of so many rows, by what becomes of them.
+FACTORS = {3: ("upper", "both", "difference", "lower"), 2: ("upper", "both", "lower")}
+
+
+def runs_of(rows: int) -> tuple[int, ...]:
+    """Into what runs of three and two the rows of taps are cut.
+
+    >>> runs_of(5), runs_of(4), runs_of(3)
+    ((3, 2), (2, 2), (3,))
+    """
+    twos = -rows % 3
+    return (3,) * ((rows - 2 * twos) // 3) + (2,) * twos
+
+
+def factors_of(runs: tuple[int, ...]) -> tuple[str, ...]:
+    """What becomes of the sums of some runs.
+
+    >>> len(factors_of((3, 2)))
+    7
+    """
+    return tuple(factor for run in runs for factor in FACTORS[run])
+
+
+def sums_of_rows(e: Emitter, rows: list[Value], runs: tuple[int, ...]) -> list[Value]:
+    """The sums of an image's rows, of which there is one more than taps."""
+    b, sums, first = e.b, list[Value](), 0
+    for run in runs:
+        d = rows[first : first + run + 1]
+        if run == 2:
+            sums += [b.fsub(d[0], d[1]), d[1], b.fsub(d[2], d[1])]
+        else:
+            sums += [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[3], d[1])]
+        first += run
+    return sums
+
+
+def are_finite(e: Emitter, values: list[Value]) -> Value:
+    """Whether all of some registers are finite, and their sum, too: else they may not be what they should."""
+    while len(values) > 1:
+        pairs = [e.b.fadd(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
+        values = [*pairs, *values[2 * len(pairs) :]]
+    nothing = e.b.fmul(values[0], values[0].type([values[0].type.element(0.0)] * e.lanes))
+    return e.b.not_(e.any(e.b.fcmp_unordered("uno", nothing, nothing)))
