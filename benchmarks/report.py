@@ -135,7 +135,7 @@ _ABOUT_KERNELS = (
     "zeros are not counted), and their share of the peak, which a kernel of independent multiply-adds in registers "
     "showed in turns with them. What is counted is the sum tap by tap: where Pellucid needs fewer multiplications "
     "(by Winograd's tiles, [decision 0027](decisions/0027-winograd-with-a-way-back.md), and by pairs of rows, "
-    "[0040](decisions/0040-pairs-of-rows.md), [0042](decisions/0042-pairs-of-rows-in-groups-of-samples.md)), or makes "
+    "[0040](decisions/0040-pairs-of-rows.md), [0042](decisions/0042-pairs-of-rows-by-samples.md)), or makes "
     "them on a matrix unit where there is one ([0037](decisions/0037-products-on-the-matrix-unit.md), "
     "[0038](decisions/0038-convolutions-on-the-matrix-unit.md)), a share can exceed 100 %. PyTorch: the operation on "
     "its own, images in the quicker layout."
