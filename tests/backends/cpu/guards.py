@@ -7,6 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from pellucid.backends.cpu import memory
+from pellucid.backends.cpu.assembler import Assembler
+
 
 def at_the_end_of_memory(array):
     """A copy of an array whose last byte is the last one of its page; the next page may not be read."""
@@ -20,3 +23,29 @@ def at_the_end_of_memory(array):
     copy = pages[whole - array.nbytes : whole].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+def own_memory_at_the_end(monkeypatch):
+    """What the first thread has for itself ends where memory ends, in plans that are made from now on."""
+    begin, ask, place = Assembler.__init__, Assembler.scratch, memory.Memory.__init__
+    asked, kept = {}, []
+
+    def begun(self, *args, **kwargs):
+        asked.clear()
+        begin(self, *args, **kwargs)
+
+    def remembered(self, own):
+        view, entries = ask(self, own)
+        asked[view.buffer] = own
+        return view, entries
+
+    def placed(self, *args, **kwargs):
+        place(self, *args, **kwargs)
+        for buffer, own in asked.items():
+            kept.append(at_the_end_of_memory(np.full(own, 0xFF, np.uint8)))
+            self._bases[buffer] = kept[-1].ctypes.data
+
+    monkeypatch.setattr(Assembler, "__init__", begun)
+    monkeypatch.setattr(Assembler, "scratch", remembered)
+    monkeypatch.setattr(memory.Memory, "__init__", placed)
+    return kept

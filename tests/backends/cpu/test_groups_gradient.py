@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.backends.cpu.guards import own_memory_at_the_end
 
 from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import kernels
@@ -343,3 +344,89 @@ def test_sums_of_rows_spoil_no_tap_that_does_not_see_what_is_not_finite(written,
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-12)
     assert np.isfinite(expected).any()
+
+
+def products_and_sums(pads, window):
+    """A function of images, kernel, what is pooled and factors: the gradient by the kernel, and sums of cotangents."""
+
+    def function(x, w, y, factors):
+        factors = ops.tanh(factors)
+        pooled = autodiff.grad(lambda y: ops.sum(ops.max_pool(y, window) * factors))
+        ct = pooled(y) if window else factors
+        return autodiff.vjp(lambda w: ops.conv(x, w, padding=pads), w)[1](ct)[0], ops.sum(ct, (0, 1, 2))
+
+    return function
+
+
+def arguments(n, c, d, out, taps, pads, window):
+    r = np.random.default_rng(n)
+    size = [o + k - 1 - sum(p) for o, k, p in zip(out, taps, pads, strict=True)]
+    pooled = [o // v for o, v in zip(out, window or (1, 1), strict=True)]
+    shapes = (n, *size, c), (*taps, c, d), (n, *out, d), (n, *pooled, d)
+    return [r.normal(size=shape).astype("float32") for shape in shapes]
+
+
+PADS = ((2, 1), (1, 2))
+
+
+@pytest.mark.parametrize("columns", [5, 6])
+@pytest.mark.parametrize("window", [None, (2, 2)])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("n", [17, 33])
+def test_pairs_of_rows_give_the_sums_by_channels_too_and_stay_in_their_memory(
+    written, monkeypatch, n, channels, window, columns
+):
+    set_num_threads(1)
+    kept = own_memory_at_the_end(monkeypatch)
+    args = arguments(n, channels, 5, (10, 8), (5, columns), PADS, window)
+    function = products_and_sums(PADS, window)
+    found = [np.asarray(a) for a in compile(function, backend="cpu")(*args)]
+    expected = [np.asarray(a) for a in compile(function, backend="reference")(*args)]
+    assert kept
+    assert [form.summed for form in written["pairs"]] == [True]
+    for one, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, wanted, atol=2e-6 * float(np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize(("window", "rows"), [((3, 1), 60), ((2, 2), 60), ((6, 2), 48)])
+def test_pairs_of_rows_are_cut_into_bands_of_whole_windows(written, window, rows):
+    args = arguments(33, 2, 24, (rows, 16), (3, 3), PADS, window)
+    function, found = products_and_sums(PADS, window), []
+    for count in (1, 2):
+        set_num_threads(count)
+        found.append([np.asarray(a) for a in compile(function, backend="cpu")(*args)])
+    expected = compile(function, backend="reference")(*args)
+    (form, *_) = written["pairs"]
+    assert form.band(rows, 16, 24, window[0], 18, float32)[0] < rows
+    for one, other, wanted in zip(*found, expected, strict=True):
+        np.testing.assert_allclose(one, wanted, atol=4e-6 * float(np.abs(np.asarray(wanted)).max()))
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("place", [(0, 0), (9, 7), (0, 7)])
+@pytest.mark.parametrize("window", [None, (2, 2)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_not_finite_is_computed_again_without_the_sums_by_channels(written, channels, window, place):
+    args = x, *_ = arguments(33, channels, 3, (8, 6), (5, 5), ((1, 1), (1, 1)), window)
+    x[32, place[0], place[1], 0] = np.inf  # the only sample of its register, seen by the first or the last taps alone
+    function = products_and_sums(((1, 1), (1, 1)), window)
+    found, expected = ([np.asarray(a) for a in compile(function, backend=n)(*args)] for n in ("cpu", "reference"))
+    assert written["pairs"]
+    np.testing.assert_array_equal(np.isfinite(found[0]), np.isfinite(expected[0]))
+    assert 0 < np.isfinite(found[0]).mean() < 1
+    finite = np.isfinite(expected[0])
+    np.testing.assert_allclose(found[0][finite], expected[0][finite], atol=1e-4)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-4)
+
+
+def test_sums_by_channels_are_added_row_by_row(written):
+    args = arguments(17, 1, 2, (4, 4), (3, 3), ((0, 0), (0, 0)), None)
+    args[0][3], args[3][3, :2, :2, 0] = 0, [[3e38, -3e38], [3e38, -3e38]]  # two of a column are too large
+
+    def function(x, w, _, ct):
+        ct = ct * 1.0
+        return autodiff.vjp(lambda w: ops.conv(x, w), w)[1](ct)[0], ops.sum(ct, (0, 1, 2))
+
+    _, sums = compile(function, backend="cpu")(*args)
+    assert written["pairs"]
+    assert np.isfinite(np.asarray(sums)).all()

@@ -214,8 +214,9 @@ class _Pairs(GroupsGrad):
                         at = k * wide + t
                         sums[at] = e.multiply_add(x, values[self.factors[s]], sums[at])
         if len(sums) > len(own) * wide:
-            for values in factors:
-                sums[-1:] = self.added(sums[-1:], [values["both"]])
+            for row in ("upper", "lower"):  # not their sum, which may be too large
+                for values in factors:
+                    sums[-1:] = self.added(sums[-1:], [values[row]])
         return sums
 
 
