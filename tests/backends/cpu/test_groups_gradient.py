@@ -328,6 +328,7 @@ def test_sums_of_rows_spoil_no_tap_that_does_not_see_what_is_not_finite(written,
     x, w, _ = drawn(50, channels, 3, (8, 8), (5, 5))
     x[33, 0, :, 0] = value  # the first rows of taps see it alone; 3e38 + 3e38 and 3e38 - -3e38 are too large
     x[33, 2, :, 0] = np.sign(value) * -3e38 if np.isfinite(value) else 0
+    x[3, 6:, :, 0] = [[3e38], [-3e38]] if np.isfinite(value) else 0  # the last taps, another group
     x[40, 7, 7, -1] = value
     factors = np.random.default_rng(0).normal(scale=1e-9, size=(50, 2, 2, 3) if pooled else (50, 4, 4, 3))
 

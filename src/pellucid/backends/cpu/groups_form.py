@@ -42,8 +42,10 @@ class GroupsForm:
         summed: Whether the gradient's sums by channels are wanted, too: the gradient by a bias.
         window: A window that is spread without loops: :func:`without_loops`.
         step: The convolution's stride along the last axis.
-        blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`.
-        single: Whether there is one input channel, and one block holds all taps: each number is read once.
+        blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`, or
+            :func:`blocks_of_pairs`.
+        single: Whether there is one input channel, and one block holds all taps, or in pairs of rows all columns of
+            them: each number is read once where it lies.
         inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
         runs: Where two rows of positions are computed at once, rows of taps that have sums in common; else none.
     """

@@ -23,7 +23,7 @@ FACTORS = {3: ("upper", "both", "difference", "lower"), 2: ("upper", "both", "lo
 
 
 def runs_of(rows: int) -> tuple[int, ...]:
-    """Into what runs of three and two the rows of taps are cut.
+    """Into what runs of three and two the rows of taps are cut, of which there are two at least.
 
     >>> runs_of(5), runs_of(4), runs_of(3)
     ((3, 2), (2, 2), (3,))
