@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pellucid import Input, Sequential, compile, dtypes, ops, set_num_threads, set_seed
+from pellucid import Input, Sequential, compile, dtypes, grad, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.pair_images import last_runs
 from pellucid.backends.cpu.planner import Planner
@@ -136,6 +136,20 @@ def test_whoever_else_reads_what_is_pooled_changes_no_bit(training, written):
     assert alone.tobytes() == beside.tobytes()
     assert z.shape == (40, 10, 10, 6)
     assert [pooling is not None for _, pooling in written] == [True, False]
+
+
+def test_the_winners_of_windows_are_the_first_of_the_largest(training, written):
+    r = np.random.default_rng(0)
+    args = [r.integers(-2, 3, shape).astype("float32") for shape in ((40, 12, 10, 3), (5, 5, 3, 6), (6,))]
+    args[0][7], args[0][20, 3, 3] = 1, np.nan  # a constant image, and windows of NaN
+
+    def function(x, w, b):
+        zero = np.zeros((40, 8, 6, 6), np.float32)
+        return grad(lambda y: ops.sum(ops.max_pool(ops.conv(x, w) + b + y, 2) ** 2.0))(zero)
+
+    found, expected = on_both(function, *args)
+    np.testing.assert_array_equal(found, expected)
+    assert any(pooling is not None and pooling.placed for _, pooling in written)
 
 
 def test_other_windows_are_pooled_row_by_row(training, written):

@@ -12,7 +12,8 @@ and what two rows of taps get, 3 instead of 4:
 
 So taps are cut into runs of three and two rows: 7 products instead of 10 for 5 x 5 taps. The sums of the image's rows
 are made once for all output channels, band by band; those of the gradient where they are multiplied. What is not
-finite in the end, in a group of samples, is computed again, tap by tap.
+finite in the end, in a group of samples, is computed again, tap by tap. Finite errors are relative to the largest
+products of a run of taps, not to each tap's own.
 """
 
 # C channels in, D channels out, K x T taps, S sums for the K rows of taps, W columns of a plane.

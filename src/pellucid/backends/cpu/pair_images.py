@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.conv_gradient import rows_form, sample_groups
 from pellucid.backends.cpu.convolution import lanes_of_channels, registers_of_channels, unrolled_steps
@@ -85,7 +87,7 @@ def last_runs(image: Ints, out: Ints, taps: Ints, attributes: Mapping[str, Any],
     runs = runs_of(taps[0])
     sums = len(factors_of(runs)) * _plane_of_sums(out[2], taps[1], attributes) * image[-1]
     own = sums * lanes_for(dtype) * dtype.itemsize
-    if not (plain and rows and own <= _LAST_BYTES and min(out) > 0 and taps[1] * out[-1] >= _LAST_PRODUCTS):
+    if not (plain and rows and own <= _LAST_BYTES and min(*out, image[-1]) > 0 and taps[1] * out[-1] >= _LAST_PRODUCTS):
         return ()
     # One by one, taps outside the image are left out.
     inside = math.prod(_inside(image[n], out[n], taps[n - 1], attributes, n - 1) for n in (1, 2))
@@ -94,9 +96,9 @@ def last_runs(image: Ints, out: Ints, taps: Ints, attributes: Mapping[str, Any],
 
 def _inside(image: int, out: int, taps: int, attributes: Mapping[str, Any], axis: int) -> float:
     """The share of taps, over all positions along an axis, that lie inside the image."""
-    step, before = attributes["strides"][axis], attributes["pads"][axis][0]
-    starts = [n * step - before for n in range(out)]
-    return sum(max(0, min(start + taps, image) - max(start, 0)) for start in starts) / (out * taps)
+    first = np.arange(out) * attributes["strides"][axis] - attributes["pads"][axis][0]
+    seen = np.minimum(first + taps, image) - np.maximum(first, 0)
+    return float(np.maximum(seen, 0).sum()) / (out * taps)
 
 
 def _plane_of_sums(width: int, taps: int, attributes: Mapping[str, Any]) -> int:
