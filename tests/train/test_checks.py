@@ -197,11 +197,23 @@ def test_numbers_of_every_type_become_arrays():
         assert as_array(values, "x").dtype.kind in "fiub"
 
 
+@pytest.mark.parametrize("shape", [(9, 400), (9, 20, 20, 1), (9, 800)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_number_in_wide_rows_that_is_not_finite_is_named(value, shape):
+    array = np.ones(shape, np.float32)
+    array = array[:, ::2] if shape[1] == 800 else array
+    place = (4, *(n - 1 for n in array.shape[1:]))
+    array[place] = value
+    with pytest.raises(DataError, match=rf"x holds {value} at index \[{', '.join(map(str, place))}\]"):
+        check_finite(array, "x")
+
+
 def test_large_finite_numbers_pass():
     huge = np.full(100, 3e38, np.float32)
     huge[::2] *= -1
     check_finite(huge, "x", np.dtype("float32"))
     check_finite(np.full(100, 1.7e308), "x")  # their sum overflows
+    check_finite(np.full((3, 400), 3e38, np.float32), "x")
     check_finite(np.full(3, 1e300), "x", np.dtype("float64"))
     check_finite(np.zeros((0, 3)), "x")
     check_finite(np.array([1, 2]), "x")
