@@ -156,9 +156,8 @@ def test_a_plan_keeps_to_the_faster_way_and_tries_the_other_now_and_then():
 
 def test_a_run_is_as_long_as_a_turn_and_a_trial_of_the_slower_way_is_short():
     chosen = paced(threads.Pace(), {True: 3e-4, False: 1e-4}, 200)
-    alone = [steps for shared, steps in chosen[10:] if not shared]
-    assert max(alone) == round(threads.Pace.TURN / 1e-4)
-    assert alone.count(max(alone)) > 0.9 * len(alone)
+    alone = {steps for shared, steps in chosen[10:] if not shared}
+    assert alone == {round(threads.Pace.TURN / 1e-4)}
     assert max(steps for shared, steps in chosen[10:] if shared) <= round(threads.Pace.TRIAL / 3e-4)
 
 
@@ -178,35 +177,7 @@ def test_the_first_run_after_a_change_does_not_count():
         pace.note(shared, steps, 1.0 if shared is not last else 1e-3 if shared else 2e-3)
         last = shared
     assert pace.choose(1, True)[0] is True
-    for factor in (2, 4, 8):  # at most twice as long as what is known of it, up to a turn
-        shared, steps = pace.choose(10_000, True)
-        assert shared is True
-        assert 1 < steps <= factor * threads.Pace.TRIAL / 1e-3 * 3
-        pace.note(shared, steps, steps * 1e-3)
-    for _ in range(3):
-        pace.note(True, 10, 0.01)
     assert pace.choose(10_000, True) == (True, round(threads.Pace.TURN / 1e-3))
-
-
-def test_a_short_run_that_was_lucky_is_soon_forgotten():
-    pace, last, lost = threads.Pace(), None, 0.0
-    for _ in range(400):  # all threads take half the time in short runs, and half as much again in long ones
-        shared, steps = pace.choose(10_000, True)
-        cost = (0.5e-4 if steps * 0.5e-4 < 2 * pace.TRIAL else 1.5e-4) if shared else 1e-4
-        lost += steps * (1.5e-4 - 1e-4) if shared and cost > 1e-4 else 0.0
-        pace.note(shared, steps, cost * steps)
-        last = (last or 0.0) + cost * steps
-    assert lost < 0.05 * last
-
-
-def test_a_trial_of_all_threads_costs_what_it_took():
-    pace, spent = threads.Pace(), {True: 0.0, False: 0.0}
-    for _ in range(1000):  # others have a core: short runs of all threads wait for a slice of time
-        shared, steps = pace.choose(10_000, True)
-        seconds = max(steps * 1.2e-4, 8e-3) if shared else steps * 1e-4
-        spent[shared] += seconds
-        pace.note(shared, steps, seconds)
-    assert 0 < spent[True] < 0.03 * spent[False]
 
 
 def test_a_core_that_becomes_fast_after_a_while_is_found_soon():

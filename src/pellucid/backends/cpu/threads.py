@@ -88,11 +88,6 @@ class Pace:
     #: The latter while one thread is the better way: whoever takes the other cores may leave them soon. NumPy's own
     #: threads, for instance, spin for tens of milliseconds after a product.
     ALONE = 50
-    #: For so many turns, at most, what has been measured weighs against what comes next; and what the latter weighs,
-    #: at most, after a change.
-    LASTING, WAKING = 4, 0.2
-    #: Seconds that a trial of all threads counts for, at most: it may have been the beginning of a longer run.
-    MOST = 0.02
     #: Where one thread takes so many times as long as all of them, it can hardly be the better way: it is tried so many
     #: times less often, at first. If others take a core away, the time of all threads shows it.
     CLEAR, SURE = 1.5, 16
@@ -104,8 +99,6 @@ class Pace:
         self._since_trial = 0.0
         self._last: bool | None = None
         self._settling = False
-        self._spent, self._runs = 0.0, 0
-        self._known = {True: 0.0, False: 0.0}
 
     def choose(self, steps: int, may_share: bool) -> tuple[bool, int]:
         """Whether the next run shall be shared, and how many of the steps it shall make."""
@@ -117,7 +110,6 @@ class Pace:
             shared, seconds = self._tried[True] < self.TRIAL, self.TRIAL
         elif may_share:
             shared = self._seconds[True] <= self._seconds[False]
-            seconds = min(self.TURN, 2 * max(self._known[shared], self.TRIAL))  # short runs may have been lucky
             sure = shared and self._seconds[False] > self.CLEAR * self._seconds[True]
             patience = min(self._patience * (self.SURE if sure else 1), self.RETRY if shared else self.ALONE)
             if self._since_trial > patience * self._cost_of_trial(not shared):
@@ -127,11 +119,8 @@ class Pace:
         return shared, 1 if cost is None else max(1, min(steps, int(seconds / max(cost, 1e-9))))
 
     def _cost_of_trial(self, shared: bool) -> float:
-        """Seconds: of two short runs, or of one step that is longer than both; of all threads what the last one took.
-
-        Where others use a core, threads that wait for each other take several times as long as was planned.
-        """
-        return max(2 * self.TRIAL, self._seconds[shared], min(self._spent, self.MOST) if shared else 0.0)
+        """Seconds: of two short runs, or of one step that is longer than both."""
+        return max(2 * self.TRIAL, self._seconds[shared])
 
     def note(self, shared: bool, steps: float, seconds: float) -> None:
         """Take in what a run has cost.
@@ -141,20 +130,14 @@ class Pace:
         """
         changed, self._last = shared is not self._last, shared
         cost = seconds / steps
-        self._runs = 1 if changed else self._runs + 1
-        if shared and self._runs <= 2:
-            self._spent = seconds if changed else self._spent + seconds
         self._settling = changed and (shared not in self._seconds or seconds < 2 * self.TRIAL)
         if self._settling:
             return
         self._since_trial += seconds
         self._tried[shared] += seconds
-        before, known = self._seconds.get(shared, cost), self._known[shared]
-        # Better times count at once. A worse one may be an accident; but so may a better one that was short.
-        weight = min(seconds / (seconds + known), self.WAKING if changed else 1.0)
-        self._seconds[shared] = cost if cost < before else before + weight * (cost - before)
-        lucky = cost < before and seconds < self.TURN / 2
-        self._known[shared] = seconds if lucky else min(known + seconds, self.LASTING * self.TURN)
+        before = self._seconds.get(shared, cost)
+        # Better times count at once; a worse one may be an accident.
+        self._seconds[shared] = cost if cost < before else 0.8 * before + 0.2 * cost
 
 
 @lru_cache(maxsize=1)
