@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.row_runs import STEP, runs_of
+from pellucid.backends.cpu.row_runs import STEP, TAPS, factors_of, runs_of
 from pellucid.backends.cpu.windows import even_blocks
 from pellucid.dtypes import DType, float32
 
@@ -24,8 +24,6 @@ _FAR_BYTES = 1 << 18
 _WINDOWS, _ELEMENTS = 1 << 14, 1 << 17
 # Sums of pairs of rows that are in registers at once, by the number of these, and columns of taps, at most.
 _SUMS, _COLUMNS = {32: 4, 16: 2}, 5
-# Rows of taps for which sums of rows are made.
-_TAPS = range(2, 8)
 # Bytes of the sums of rows that a band sees, of one channel, if it can be cut so fine; and where the gradient goes
 # through the first cache as well, since it is read in place.
 _SUMS_OF_ROWS, _BESIDE_A_STREAM = 1 << 15, 1 << 14
@@ -111,7 +109,7 @@ class GroupsForm:
 
     def _band_of_pairs(self, height: int, row: int, window: int, plane: int, dtype: DType) -> tuple[int, int]:
         """The same where two rows are computed at once: of windows, and of the elements that are kept of a row."""
-        unit, sums = math.lcm(STEP, window), (sum(self.runs) + len(self.runs)) * plane
+        unit, sums = math.lcm(STEP, window), len(factors_of(self.runs)) * plane
         most = _WINDOWS if self.by_channel else _ELEMENTS
         own = _BESIDE_A_STREAM if self.in_place else _SUMS_OF_ROWS
         room = min(most // bytes_of(row, dtype), STEP * own // bytes_of(sums, dtype))
@@ -129,10 +127,9 @@ def in_pairs(taps: tuple[int, int], steps: tuple[int, int], out: tuple[int, ...]
         plane: Columns of a plane.
         dtype: The type of the elements.
     """
-    if dtype is not float32 or steps != (1, 1) or out[0] % STEP or taps[0] not in _TAPS or taps[1] == 1:
+    if dtype is not float32 or steps != (1, 1) or out[0] % STEP or taps[0] not in TAPS or taps[1] == 1:
         return False
-    runs = runs_of(taps[0])
-    sums = bytes_of((taps[0] + len(runs)) * plane, dtype)
+    sums = bytes_of(len(factors_of(runs_of(taps[0]))) * plane, dtype)
     return sums <= _SUMS_OF_ROWS and bytes_of(STEP * out[1] * out[2], dtype) <= _FAR_BYTES
 
 

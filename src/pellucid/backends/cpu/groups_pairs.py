@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pellucid.backends.cpu.emit import I64, Value
 from pellucid.backends.cpu.groups_form import GroupsForm
 from pellucid.backends.cpu.groups_gradient import GroupsGrad, Numbers
-from pellucid.backends.cpu.row_runs import FACTORS, STEP, factors_of, sums_of_rows
+from pellucid.backends.cpu.row_runs import STEP, factors_of, rows_of_gradient, sums_of_rows
 from pellucid.backends.cpu.windows import element, pieces
 from pellucid.backends.cpu.winograd import all_finite
 from pellucid.dtypes import DType
@@ -69,20 +69,12 @@ class _Pairs(GroupsGrad):
     def combine(self) -> Value:
         """Make the gradient of the sums, in their place; whether all of it is finite."""
         e, dtype = self.e, self.dtype
-        half, apart = e.constant(0.5, dtype), e.b.mul(self.column, I64(self.register))
+        apart = e.b.mul(self.column, I64(self.register))
 
         def column(n: Value, nothing: list[Value]) -> list[Value]:
             first = self.sum_at(n)
-            sums = iter([e.load(e.advance(first, I64(s), apart), dtype) for s in range(len(self.factors))])
-            rows: list[Value] = []
-            for run in self.form.runs:
-                m = [next(sums) for _ in FACTORS[run]]
-                if run == 2:
-                    rows += [e.b.fadd(m[0], m[1]), e.b.fadd(m[1], m[2])]
-                else:
-                    outer = e.b.fmul(half, e.b.fadd(m[1], m[2]))
-                    rows += [e.b.fadd(m[0], outer), e.b.fmul(half, e.b.fsub(m[1], m[2])), e.b.fadd(outer, m[3])]
-            for k, value in enumerate(rows):
+            sums = [e.load(e.advance(first, I64(s), apart), dtype) for s in range(len(self.factors))]
+            for k, value in enumerate(rows_of_gradient(e, sums, self.form.runs)):
                 e.store(e.advance(first, I64(k), apart), value, dtype)
                 nothing = [e.multiply_add(value, e.constant(0, dtype), nothing[0])]
             return nothing

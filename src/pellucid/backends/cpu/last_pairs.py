@@ -25,7 +25,7 @@ from pellucid.backends.cpu import batch_last, conv_pool, target
 from pellucid.backends.cpu.conv_pool import PoolForm
 from pellucid.backends.cpu.elementwise import Ending
 from pellucid.backends.cpu.emit import I64, Value
-from pellucid.backends.cpu.row_runs import STEP, are_finite, factors_of, sums_of_rows
+from pellucid.backends.cpu.row_runs import STEP, are_finite, factors_of, sums_of_kernel, sums_of_rows
 from pellucid.backends.cpu.windows import Winners, pieces
 from pellucid.dtypes import DType
 
@@ -92,21 +92,12 @@ class _Pairs(batch_last.Forward):
     def put_kernel(self) -> None:
         """The sums of the kernel's rows."""
         e, dtype, item = self.e, self.dtype, I64(self.dtype.itemsize)
-        half = e.constant(0.5, dtype)
         with e.loop(I64(0), self.run) as r, e.loop(I64(0), self.outs, e.lanes) as d:
             mask, distance = e.mask(e.minus(self.outs, d)), e.b.mul(d, item)
             here = e.b.add(e.advance(self.w, r, self.w_r), distance)
             rows = [e.load(e.advance(here, I64(k), self.w_h), dtype, mask) for k in range(sum(self.runs))]
-            sums = list[Value]()
-            for number, run in enumerate(self.runs):
-                g = rows[sum(self.runs[:number]) :]
-                if run == 2:
-                    sums += [g[0], e.b.fadd(g[0], g[1]), g[1]]
-                else:
-                    outer = e.b.fadd(g[0], g[2])
-                    sums += [g[0], e.b.fmul(half, e.b.fadd(outer, g[1])), e.b.fmul(half, e.b.fsub(outer, g[1])), g[2]]
             to = e.b.add(e.advance(self.u, r, self.u_row), distance)
-            for number, value in enumerate(sums):
+            for number, value in enumerate(sums_of_kernel(e, rows, self.runs)):
                 e.store(e.advance(to, I64(number), self.u_step), value, dtype, mask)
 
     def put_sums(self, pair: Value, start: Value, mask: Value) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.backends.cpu import kernels
+from pellucid.backends.cpu import kernels, row_runs
 from pellucid.backends.cpu.conv_gradient import rows_form, sample_groups
 from pellucid.backends.cpu.convolution import lanes_of_channels, registers_of_channels, unrolled_steps
 from pellucid.backends.cpu.emit import lanes_for
@@ -28,9 +28,9 @@ _ROWS = 5
 _BYTES = 1 << 16
 #: Bytes of the sums of all rows of an image, at most.
 _GRADIENT_BYTES = 1 << 17
-#: With samples side by side: rows of taps; the sums of a pair of rows for a register of samples, in bytes, at most;
-#: columns of taps times output channels, at least, so that it pays to make them; and how much less work it has to be.
-_LAST_TAPS, _LAST_BYTES, _LAST_PRODUCTS, _LAST_LESS = range(2, 8), 1 << 18, 16, 0.9
+#: With samples side by side: the sums of a pair of rows for a register of samples, in bytes, at most; columns of taps
+#: times output channels, at least, so that it pays to make them; and how much less work it has to be.
+_LAST_BYTES, _LAST_PRODUCTS, _LAST_LESS = 1 << 18, 16, 0.9
 
 
 def suited(image: Ints, out: Ints, taps: Ints, attributes: Mapping[str, Any], dtype: DType) -> bool:
@@ -79,7 +79,7 @@ def last_runs(image: Ints, out: Ints, taps: Ints, attributes: Mapping[str, Any],
 
     The arguments are those of :func:`suited`; no runs where it does not.
     """
-    if dtype is not float32 or attributes["groups"] != 1 or len(taps) != 2 or taps[0] not in _LAST_TAPS:
+    if dtype is not float32 or attributes["groups"] != 1 or len(taps) != 2 or taps[0] not in row_runs.TAPS:
         return ()
     padded = all(n >= 0 for own in attributes["pads"] for n in own)
     plain = attributes["strides"][0] == 1 and attributes["dilation"] == (1, 1) and padded

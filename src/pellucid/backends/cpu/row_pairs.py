@@ -24,7 +24,7 @@ from pellucid.backends.cpu import target
 from pellucid.backends.cpu.conv_pool import PoolForm, Stored
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value
-from pellucid.backends.cpu.row_runs import STEP, are_finite
+from pellucid.backends.cpu.row_runs import STEP, are_finite, sums_of_kernel, sums_of_rows
 from pellucid.backends.cpu.windows import Winners, even_blocks, pieces
 from pellucid.backends.cpu.winograd import LINE
 from pellucid.dtypes import DType
@@ -120,8 +120,7 @@ class Rows:
             d = [e.load(e.b.add(source, place), dtype) for source in sources]
             for source in sources[-STEP:] if ahead is not None else ():
                 e.prefetch(e.b.add(e.b.add(source, place), ahead))
-            sums = [e.b.fsub(d[0], d[2]), e.b.fadd(d[1], d[2]), e.b.fsub(d[2], d[1]), e.b.fsub(d[3], d[1])]
-            for address, value in zip(targets, sums, strict=True):
+            for address, value in zip(targets, sums_of_rows(e, d, (TAPS,)), strict=True):
                 e.store(e.b.add(address, place), value, dtype)
 
 
@@ -168,17 +167,12 @@ class Forward:
     def put_kernel(self) -> None:
         """The sums of the kernel's rows."""
         e, dtype = self.e, self.dtype
-        half = e.constant(0.5, dtype)
         with e.loop(I64(0), self.run) as r, e.loop(I64(0), self.outs, e.lanes) as d:
             mask, distance = self.mask(d), e.b.mul(d, self.item)
             here = e.b.add(e.advance(self.w, r, self.w_by[1]), distance)
             g = [e.load(e.advance(here, I64(k), self.w_by[0]), dtype, mask) for k in range(TAPS)]
-            outer = e.b.fadd(g[0], g[2])
-            sums = [
-                g[0], e.b.fmul(half, e.b.fadd(outer, g[1])), e.b.fmul(half, e.b.fsub(outer, g[1])), g[2],
-            ]  # fmt: skip
             to = e.b.add(e.advance(self.u, r, self.u_row), distance)
-            for number, value in enumerate(sums):
+            for number, value in enumerate(sums_of_kernel(e, g, (TAPS,))):
                 e.store(e.advance(to, I64(number), self.u_step), value, dtype)
 
     @property

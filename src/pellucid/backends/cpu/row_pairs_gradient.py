@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pellucid.backends.cpu.conv_gradient import RowsForm, RowsGrad
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.row_pairs import SUMS, TAPS, Rows
+from pellucid.backends.cpu.row_runs import rows_of_gradient
 from pellucid.backends.cpu.windows import carry, element, keep_if
 from pellucid.backends.cpu.winograd import all_finite
 from pellucid.dtypes import DType
@@ -100,7 +101,7 @@ class _Gathered:
 
     def write(self) -> int:
         """The kernel's address."""
-        e, dtype, half = self.e, self.dtype, self.e.constant(0.5, self.dtype)
+        e, dtype = self.e, self.dtype
         with e.loop(*e.my_share(self.run)) as r, e.loop(I64(0), self.outs, e.lanes) as d:
             mask, distance = e.mask(e.minus(self.outs, d)), e.b.mul(d, self.item)
             first = e.b.add(e.advance(self.sums, r, self.sums_by[2]), distance)
@@ -111,8 +112,7 @@ class _Gathered:
                 return [e.b.fadd(total, value) for total, value in zip(carried, own, strict=True)]
 
             m = e.reduce_loop(I64(0), self.groups, 1, [e.constant(0, dtype)] * SUMS, group)
-            outer = e.b.fmul(half, e.b.fadd(m[1], m[2]))
-            three = [e.b.fadd(m[0], outer), e.b.fmul(half, e.b.fsub(m[1], m[2])), e.b.fadd(outer, m[3])]
+            three = rows_of_gradient(e, m, (TAPS,))
             spoiled = e.b.not_(all_finite(e, three))
             three = keep_if(e, spoiled, three, lambda r=r, d=distance, mask=mask: self.tap_by_tap(r, d, mask))
             to = e.b.add(e.advance(self.dw, r, self.dw_by[1]), distance)

@@ -18,6 +18,8 @@ from pellucid.backends.cpu.emit import Emitter, Value
 
 #: Rows of positions that are computed at once.
 STEP = 2
+#: Rows of taps that are cut into runs.
+TAPS = range(2, 8)
 #: The sums of a run of so many rows, by what becomes of them.
 FACTORS = {3: ("upper", "both", "difference", "lower"), 2: ("upper", "both", "lower")}
 
@@ -52,6 +54,39 @@ def sums_of_rows(e: Emitter, rows: list[Value], runs: tuple[int, ...]) -> list[V
             sums += [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[3], d[1])]
         first += run
     return sums
+
+
+def sums_of_kernel(e: Emitter, rows: list[Value], runs: tuple[int, ...]) -> list[Value]:
+    """What the sums of an image's rows are multiplied by in a convolution: rows of the kernel, and sums of them."""
+    b, half, sums, first = e.b, _half(e, rows[0]), list[Value](), 0
+    for run in runs:
+        g = rows[first : first + run]
+        if run == 2:
+            sums += [g[0], b.fadd(g[0], g[1]), g[1]]
+        else:
+            outer = b.fadd(g[0], g[2])
+            sums += [g[0], b.fmul(half, b.fadd(outer, g[1])), b.fmul(half, b.fsub(outer, g[1])), g[2]]
+        first += run
+    return sums
+
+
+def rows_of_gradient(e: Emitter, sums: list[Value], runs: tuple[int, ...]) -> list[Value]:
+    """The gradient by rows of taps, from the sums of products of each run."""
+    b, half, rows, first = e.b, _half(e, sums[0]), list[Value](), 0
+    for run in runs:
+        m = sums[first : first + run + 1]
+        if run == 2:
+            rows += [b.fadd(m[0], m[1]), b.fadd(m[1], m[2])]
+        else:
+            outer = b.fmul(half, b.fadd(m[1], m[2]))
+            rows += [b.fadd(m[0], outer), b.fmul(half, b.fsub(m[1], m[2])), b.fadd(outer, m[3])]
+        first += run + 1
+    return rows
+
+
+def _half(e: Emitter, like: Value) -> Value:
+    """A register of 1/2, of the type of another one."""
+    return like.type([like.type.element(0.5)] * e.lanes)
 
 
 def are_finite(e: Emitter, values: list[Value]) -> Value:
