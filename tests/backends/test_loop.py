@@ -22,7 +22,7 @@ from pellucid.op import Spec
 BACKENDS = pytest.mark.parametrize("backend", ["reference", "cpu"])
 SIZES = st.sampled_from([1, 7, 16, 17])
 NOTHING = np.zeros(0, np.int64)
-PACE = "pellucid.backends.cpu.threads.Pace.choose"  # says how many steps a turn makes, and whether they are shared
+PACE = "pellucid.backends.cpu.pace.Pace.choose"  # says how many steps a turn makes, and whether they are shared
 
 
 @dataclass(frozen=True)

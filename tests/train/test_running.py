@@ -24,7 +24,7 @@ def turns(monkeypatch):
 
     def set_steps(count):
         monkeypatch.setattr(
-            "pellucid.backends.cpu.threads.Pace.choose", lambda self, steps, share: (False, min(steps, count))
+            "pellucid.backends.cpu.pace.Pace.choose", lambda self, steps, share: (False, min(steps, count))
         )
 
     return set_steps

@@ -3,11 +3,11 @@
 import pytest
 
 from pellucid import set_num_threads
-from pellucid.backends.cpu import memory, threads
+from pellucid.backends.cpu import memory, pace
 from pellucid.backends.cpu.layouts import LAYOUTS, Layout
 
 
-class Shared(threads.Pace):
+class Shared(pace.Pace):
     """Always on all threads, three steps at a time."""
 
     def choose(self, steps, may_share):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid import Input, Sequential, optim, set_num_threads, set_seed
-from pellucid.backends.cpu import memory, repeating, runner, threads
+from pellucid.backends.cpu import memory, pace, repeating, runner, threads
 from pellucid.backends.cpu.memory import Memory
 from pellucid.nn import Dense, Dropout
 from pellucid.plan.plan import Address, When
@@ -66,7 +66,7 @@ def test_the_same_bits_as_where_threads_share_everything(made, monkeypatch):
 def test_the_same_bits_in_runs_of_single_steps(made, monkeypatch):
     whole = trained(2, 38)
     assert repeated(made)
-    monkeypatch.setattr(threads.Pace, "choose", lambda self, steps, may_share: (may_share, 1))
+    monkeypatch.setattr(pace.Pace, "choose", lambda self, steps, may_share: (may_share, 1))
     for one, same in zip(whole, trained(2, 38), strict=True):
         np.testing.assert_array_equal(one, same)
 
@@ -99,7 +99,7 @@ def test_what_one_thread_makes_alone_is_not_planned_for_several(made, monkeypatc
 
 
 def test_two_threads_wait_once_a_step_and_more_of_them_twice(made, monkeypatch):
-    monkeypatch.setattr(threads.Pace, "choose", lambda self, steps, may_share: (may_share, steps))
+    monkeypatch.setattr(pace.Pace, "choose", lambda self, steps, may_share: (may_share, steps))
     waits = {}
     for count in (2, 3):
         trained(count, 60)  # so many that the first weights are multiplied with in halves

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pellucid import backends, ops, set_num_threads
-from pellucid.backends.cpu import memory, script, threads
+from pellucid.backends.cpu import memory, pace, script
 from pellucid.backends.cpu.runner import LINE_AHEAD, LINE_FIRST, LINE_JOB, LINE_STEPS
 from pellucid.backends.cpu.script import _Native
 from pellucid.backends.loop import Loop, LoopData, LoopForm
@@ -54,7 +54,7 @@ def made(backend, lines, stops=()):
     return [w, *seen], [run.logs[0] for run in runs], [run.done for run in runs]
 
 
-class Trials(threads.Pace):
+class Trials(pace.Pace):
     """Changes between one thread and all, some steps at a time."""
 
     def choose(self, steps, may_share):

@@ -12,7 +12,8 @@ import numpy as np
 from pellucid.alignment import ALIGNMENT, aligned_bytes
 from pellucid.backends.cpu.planner import FLAG
 from pellucid.backends.cpu.runner import ROW, table_row
-from pellucid.backends.cpu.threads import POOL, Job, Pace
+from pellucid.backends.cpu.pace import Pace
+from pellucid.backends.cpu.threads import POOL, Job
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
 from pellucid.plan.plan import Plan
