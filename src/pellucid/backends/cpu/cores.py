@@ -8,6 +8,7 @@ milliseconds, in which small networks are trained.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from collections.abc import Callable, Collection
 from functools import lru_cache
@@ -61,33 +62,27 @@ def leave(taken: Collection[int]) -> int:
 
 
 class Others:
-    """What others than the calling thread do on the cores that it may use."""
-
-    #: The system counts in units of 10 ms: a look after fewer of them for each core says nothing.
-    LEAST = 5
+    """How idle the cores are that the calling thread may use and does not."""
 
     def __init__(self) -> None:
-        self._before = (0, 0, 0)
+        self._before = (0, 0.0)
 
     def idle(self) -> float:
-        """What share of the time of all usable cores but one was idle since the last look.
+        """For how many seconds since the last look a core was idle, the mean of all usable cores but one.
 
-        1 at the first look, soon after another one, and where the system does not say.
+        To hundredths; infinity at the first look, and where the system does not say.
         """
-        before, self._before = self._before, self._spent()
-        count = self._before[0]
-        idle, spent = (now - then for now, then in zip(self._before[1:], before[1:], strict=True))
-        if count < 2 or count != before[0] or spent < self.LEAST * count:
-            return 1.0
-        return min(1.0, idle / spent * count / (count - 1))
+        before, self._before = self._before, self._idle()
+        count, now = self._before
+        return (now - before[1]) / (count - 1) if count > 1 and count == before[0] else math.inf
 
     @staticmethod
-    def _spent() -> tuple[int, int, int]:
-        """How many cores there are, their idle time, and all of it: since the system began, in units of 10 ms."""
+    def _idle() -> tuple[int, float]:
+        """How many usable cores there are, and for how many seconds they were idle since the system began."""
         try:
             names = {f"cpu{core}" for core in os.sched_getaffinity(0)}
             lines = [line.split() for line in _TIMES.read_text().splitlines() if line.startswith("cpu")]
-            times = [[int(value) for value in line[1:9]] for line in lines if line[0] in names]
-        except (OSError, ValueError, AttributeError):  # another system, or one that does not show this
-            return 0, 0, 0
-        return len(times), sum(sum(line[3:5]) for line in times), sum(map(sum, times))
+            idle = [int(line[4]) + int(line[5]) for line in lines if line[0] in names]  # the latter waiting for disks
+            return len(idle), sum(idle) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, AttributeError, IndexError):  # another system, or one that does not show this
+            return 0, 0.0

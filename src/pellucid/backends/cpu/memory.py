@@ -10,9 +10,9 @@ from contextvars import ContextVar
 import numpy as np
 
 from pellucid.alignment import ALIGNMENT, aligned_bytes
+from pellucid.backends.cpu.pace import Pace
 from pellucid.backends.cpu.planner import FLAG
 from pellucid.backends.cpu.runner import ROW, table_row
-from pellucid.backends.cpu.pace import Pace
 from pellucid.backends.cpu.threads import POOL, Job
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph

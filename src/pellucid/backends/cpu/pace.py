@@ -14,7 +14,7 @@ class Pace:
     same bits either way, so the choice may change from run to run.
 
     Args:
-        idle: What share of the other cores' time was idle since it was called last.
+        idle: For how many seconds the other cores were idle since it was called last.
     """
 
     #: Seconds after which Python has its turn, roughly; and of a trial of the slower way.
@@ -25,9 +25,10 @@ class Pace:
     #: The latter while one thread is the better way: whoever takes the other cores may leave them soon. NumPy's own
     #: threads, for instance, spin for tens of milliseconds after a product.
     ALONE = 50
-    #: Less of the other cores' time than this was idle: then they are taken, and all threads are not tried. At most so
-    #: many trials are left out one after another: the system may be wrong about what is idle.
-    FREE, LEFT_OUT = 0.5, 6
+    #: Where other cores were idle for less than this part of the time of one thread's runs, others have them, and all
+    #: threads are not tried; if so many seconds have been seen, since systems count hundredths. At most so many trials
+    #: are left out one after another: the system may be wrong about what is idle.
+    FREE, SEEN, LEFT_OUT = 0.5, 0.05, 6
     #: For so many turns, at most, what has been measured weighs against what comes next; and what the latter weighs,
     #: at most, after a change.
     LASTING, WAKING = 4, 0.2
@@ -48,7 +49,8 @@ class Pace:
         self._since_trial, self._left_out = 0.0, 0
         self._last: bool | None = None
         self._settling = False
-        self._spent, self._runs = 0.0, 0
+        self._spent, self._trying = 0.0, 0
+        self._seen = 0.0
 
     def choose(self, steps: int, may_share: bool) -> tuple[bool, int]:
         """Whether the next run shall be shared, and how many of the steps it shall make."""
@@ -73,11 +75,18 @@ class Pace:
         if self._since_trial <= patience * self._cost_of_trial(shared):
             return False
         self._since_trial = 0.0
-        if shared and self._left_out < self.LEFT_OUT and self._idle() < self.FREE:
+        if shared and self._others_have_the_cores() and self._left_out < self.LEFT_OUT:
             self._left_out += 1
             return False
         self._left_out, self._patience = 0, min(2 * self._patience, self.RETRY)
+        if shared:
+            self._spent, self._trying = 0.0, 2
         return True
+
+    def _others_have_the_cores(self) -> bool:
+        """Whether other cores were hardly idle while one thread worked, since the last look."""
+        seen, self._seen = self._seen, 0.0
+        return self._idle() < self.FREE * seen and seen >= self.SEEN
 
     def _cost_of_trial(self, shared: bool) -> float:
         """Seconds: of two short runs, or of one step that is longer than both; of all threads what the last one took.
@@ -94,10 +103,10 @@ class Pace:
         """
         changed, self._last = shared is not self._last, shared
         if changed and not shared:
-            self._idle()  # from now on: the plan's own threads kept the cores busy before
-        self._runs = 1 if changed else self._runs + 1
-        if shared and self._runs <= 2:
-            self._spent = seconds if changed else self._spent + seconds
+            self._others_have_the_cores()  # from now on: the plan's own threads had them before
+        self._seen += seconds
+        if shared and self._trying:
+            self._spent, self._trying = self._spent + seconds, self._trying - 1
         self._settling = changed and (shared not in self._seconds or seconds < 2 * self.TRIAL)
         if not self._settling:
             self._since_trial += seconds
