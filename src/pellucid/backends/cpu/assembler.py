@@ -165,8 +165,9 @@ class Assembler:
         Args:
             own: Bytes of each thread.
         """
-        view = self.temporary(Spec((threads.most(), aligned(own)), int8))
-        return view, [address_of(view), aligned(own)]
+        each = aligned(own) + _PAGE  # processors that ask for what comes next take no lines of another thread
+        view = self.temporary(Spec((threads.most(), each), int8))
+        return view, [address_of(view), each]
 
     @property
     def next_number(self) -> int:

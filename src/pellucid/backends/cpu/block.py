@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pellucid.alignment import ALIGNMENT
-from pellucid.backends.cpu.emit import I64, Value
+from pellucid.backends.cpu.emit import I64, Emitter, Value
 
 if TYPE_CHECKING:
     from pellucid.backends.cpu.matmul import Product
@@ -36,7 +36,7 @@ class Place:
         j: The number of its first column.
         rows: How many rows it has.
         masks: The mask of each of its registers of columns.
-        share: The first of the thread's rows, and the one behind them; none where there is one row in all.
+        share: The row that the thread begins with, and the one behind its last; none where there is one row in all.
         stop: The number behind the thread's last column.
     """
 
@@ -162,6 +162,17 @@ class Block:
             ]
             for r, values in zip(own, ended, strict=True):
                 m.store(self.c, self.row_numbers[r], j, values, masks)
+
+
+def begins_at_its_end(e: Emitter) -> Value:
+    """Whether this thread goes through blocks of rows from the last one to the first: the first thread, the third, ...
+
+    A core that goes on through rows asks for some more behind them. Those are the next thread's, which it may have just
+    replaced; to get them back takes as long as 50 products of registers, and as long as 500 from another socket. So two
+    threads begin where their rows meet, and go away from each other.
+    """
+    even = e.b.icmp_signed("==", e.b.and_(e.thread, I64(1)), I64(0))
+    return e.b.and_(even, e.b.icmp_signed(">", e.threads, I64(1)))
 
 
 def take_back(product: Product, rows: tuple[Value, Value]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pellucid.backends.cpu import narrow, target
 from pellucid.backends.cpu.ahead import FEATURES, ROWS, Ahead, NextBatch
-from pellucid.backends.cpu.block import Block, Masks, Place, take_back
+from pellucid.backends.cpu.block import Block, Masks, Place, begins_at_its_end, take_back
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import BatchRows
@@ -152,6 +152,8 @@ class Product:
         self.read_own_memory(packing, across, strips)
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
         self.by_columns, self.large = sharing == "columns", large
+        self.replaces_rows = dense == "rows" and sharing == "rows" and not batch_loops
+        self.upwards = begins_at_its_end(e) if self.replaces_rows and not (strips or large) else None
         self.chunk = _FETCHING if fetching == ROWS or strips else _ASKING
         self.ahead = Ahead(e) if fetching == ROWS else None
         self.next_batch = NextBatch(e, self.batch_rows) if fetching == FEATURES and self.batch_rows else None
@@ -238,7 +240,7 @@ class Product:
             self.strips.begin(rows[0], start, self.k)
         if self.ahead is not None:
             self.begin_fetching(cut, start, rows)
-        if self.dense == "rows" and not self.by_columns and not self.batches:
+        if self.replaces_rows and self.upwards is None:
             take_back(self, rows)
         with e.loop(start, cut.wide_end, lanes * VECTORS) as j:
             self.columns(a, b, c, rows, j, [None] * VECTORS, stop)
@@ -334,13 +336,19 @@ class Product:
             panel.turn(b, self.b_row, self.k, masks, e.minus(stop, j))
         else:
             b = e.advance(b, j, item)
-        start, high = rows
+        (start, high), first = rows, rows[0]
         for size in (2 * self.rows, self.rows, self.rows // 2, 1):
             if size > self.tallest(masks):
                 continue
             end = e.b.add(start, e.b.mul(e.b.sdiv(e.minus(high, start), I64(size)), I64(size)))
-            with e.loop(start, end, size) as i:
-                Block(self, (a, b, c), Place(i, j, size, masks, rows, stop)).write()
+            turn = None
+            if self.upwards is not None:
+                last = e.larger(e.minus(end, I64(size)), start)
+                turn = e.b.select(self.upwards, last, start), e.b.select(self.upwards, I64(-1), I64(1))
+                first = turn[0] if size == self.tallest(masks) else first
+            with e.loop(start, end, size) as n:
+                i = e.advance(turn[0], e.minus(n, start), turn[1]) if turn else n
+                Block(self, (a, b, c), Place(i, j, size, masks, (first, high), stop)).write()
             start = end
 
     def tallest(self, masks: Masks) -> int:
