@@ -140,6 +140,7 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
     if not good:
         return False
     training.publish()
+    fit.feed.unread = None
     logs = training.logs(count)
     measured = {} if validation is None else validation.logs(len(checked))
     spread = {name: _spread(values, checked, numbers) for name, values in measured.items()}

@@ -26,6 +26,8 @@ _CHUNK = 1 << 22
 # Elements of a row, at least, whose columns are added up one by one.
 _WIDE = 256
 
+Later = Callable[[Symbol, np.ndarray, str], bool]
+
 
 @dataclass(frozen=True)
 class DataChecks:
@@ -49,25 +51,33 @@ class DataChecks:
         """Element type of each input."""
         return tuple(symbol.dtype for symbol in self.inputs)
 
-    def both(self, x: Any, y: Any) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-        """Checked inputs and targets of equal length."""
-        inputs = self.x(x)
+    def both(self, x: Any, y: Any, later: Later | None = None) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Checked inputs and targets of equal length; ``later`` is that of :meth:`x`."""
+        inputs = self.x(x, later)
         return inputs, self.y(y, len(inputs[0]))
 
-    def x(self, x: Any) -> tuple[np.ndarray, ...]:
-        """Checked inputs, one array per input of the model."""
+    def x(self, x: Any, later: Later | None = None) -> tuple[np.ndarray, ...]:
+        """Checked inputs, one array per input of the model.
+
+        Args:
+            x: What the user gave.
+            later: Told of an input, its array and what this is called: whether someone else sees to it that its
+                elements are finite.
+        """
         dimensions = len(self.inputs[0].sample_shape) + 1
         given = _by_name(x, [s.name for s in self.inputs], "x", "inputs", lambda own: np.ndim(own) == dimensions)
         arrays = []
         for symbol, values, embeddings in zip(self.inputs, given, self.embeddings, strict=True):
             what = "x" if len(self.inputs) == 1 else f"x of input {symbol.name!r}"
-            arrays.append(self._input(symbol, values, embeddings, what))
+            arrays.append(self._input(symbol, values, embeddings, what, later))
         _same_length(arrays, [s.name or "x" for s in self.inputs])
         if len(arrays[0]) == 0:
             raise DataError("x is empty: there is no sample.")
         return tuple(arrays)
 
-    def _input(self, symbol: Symbol, values: Any, embeddings: Sequence[Embedding], what: str) -> np.ndarray:
+    def _input(
+        self, symbol: Symbol, values: Any, embeddings: Sequence[Embedding], what: str, later: Later | None
+    ) -> np.ndarray:
         array = as_array(values, what)
         if array.shape[1:] != symbol.sample_shape:
             raise DataError(
@@ -75,7 +85,8 @@ class DataChecks:
                 f"{show((None, *symbol.sample_shape))}.",
                 hint=_shape_hint(array.shape, symbol.sample_shape),
             )
-        check_finite(array, what, symbol.dtype)
+        if later is None or not later(symbol, array, what):
+            check_finite(array, what, symbol.dtype)
         if not is_float(symbol.dtype):
             self._check_integers(array, symbol, embeddings, what)
         return array

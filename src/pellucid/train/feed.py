@@ -17,6 +17,7 @@ from pellucid.errors import ConfigurationError, DataError
 from pellucid.op import Spec
 from pellucid.train.ahead import Ahead
 from pellucid.train.checks import DataChecks
+from pellucid.train.unread import Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Feed(ABC):
 
     #: Batches in an epoch, or None where only the end of a generator tells.
     steps: int | None
+    #: Inputs that nobody has read yet; None once the first epoch has.
+    unread: Unread | None = None
 
     @abstractmethod
     def epoch(self, number: int) -> Iterator[Segment]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from pellucid import ops, seeds
 from pellucid.errors import ConfigurationError, DataError
-from pellucid.train.callbacks import as_callback
+from pellucid.nn.symbol import Symbol
+from pellucid.train.callbacks import Callback, as_callback, overrides_batch_end
 from pellucid.train.feed import ArrayFeed, Feed, GeneratorFeed, check_batch_size, is_generator_like, single
 from pellucid.train.loop import Run, start
 from pellucid.train.progress import display
@@ -20,6 +21,7 @@ from pellucid.train.recording.session import Session
 from pellucid.train.running import NonFiniteStepError
 from pellucid.train.targets import class_labels, class_weights, split_rows
 from pellucid.train.totals import EpochTotals
+from pellucid.train.unread import Unread, may_wait
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,11 @@ def prepare_feeds(model: Any, request: FitRequest, training: Feed, validation: F
 
 
 def _run_of(model: Any, request: FitRequest, training: Feed, validation: Feed | None) -> Run:
-    given = request.callbacks if isinstance(request.callbacks, (list, tuple)) else [request.callbacks]
-    callbacks = tuple(as_callback(c) for c in given)
     return Run(
         model=model,
         feed=training,
         validation=validation,
-        callbacks=callbacks,
+        callbacks=_callbacks(request),
         display=display(request.verbose),
         epochs=request.epochs,
         initial_epoch=request.initial_epoch,
@@ -122,7 +122,14 @@ def _from_arrays(model: Any, request: FitRequest) -> tuple[Feed, Feed | None]:
         raise ConfigurationError("fit: steps_per_epoch goes with a generator.", hint="for arrays, give batch_size")
     model._build_for(request.x)
     checks = model.checks()
-    x, y = checks.both(request.x, request.y)
+    unread: list[tuple[np.ndarray, str]] = []
+
+    def later(symbol: Symbol, array: np.ndarray, what: str) -> bool:
+        waits = may_wait(model, symbol, array)
+        unread.extend([(array, what)] if waits else [])
+        return waits
+
+    x, y = checks.both(request.x, request.y, later if _reads_everything(request) else None)
     weights = None if request.sample_weight is None else checks.weights(request.sample_weight, len(x[0]))
     loss = model.objective.losses[0]
     train_rows = held_out = None
@@ -138,9 +145,22 @@ def _from_arrays(model: Any, request: FitRequest) -> tuple[Feed, Feed | None]:
         )  # fmt: skip
 
     training = feed(train_rows, request.shuffle, weights)
+    training.unread = Unread(unread) if unread else None
     if held_out is not None:
         return training, feed(held_out, False, None)
     return training, _validation(model, request.validation_data, request.batch_size)
+
+
+def _reads_everything(request: FitRequest) -> bool:
+    """Whether the first epoch of a fit reads all rows before anyone sees what has become of the model."""
+    callbacks = _callbacks(request)
+    trains = request.epochs > request.initial_epoch and not request.validation_split and request.recorder is None
+    return trains and not overrides_batch_end(callbacks)
+
+
+def _callbacks(request: FitRequest) -> tuple[Callback, ...]:
+    given = request.callbacks if isinstance(request.callbacks, (list, tuple)) else [request.callbacks]
+    return tuple(as_callback(c) for c in given)
 
 
 def _weighed(model: Any, class_weight: Any, y: Sequence[np.ndarray], weights: np.ndarray | None) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
+from pellucid.errors import DataError
 from pellucid.train.block import epochs_of_block, run_block
 from pellucid.train.callbacks import Callback, overrides_batch_end
 from pellucid.train.feed import Feed, Segment
@@ -46,7 +47,19 @@ def run(fit: Run) -> History:
 
     Raises:
         NonFiniteError: A loss is NaN or infinite; the parameters are those from before that step.
+        DataError: Data that were read for the first time are not finite; the model is as it was.
     """
+    before = fit.model.history
+    try:
+        return _run(fit)
+    except DataError:
+        if fit.feed.unread is not None:
+            fit.model.history = before
+        raise
+
+
+def _run(fit: Run) -> History:
+    """Train, and tell the callbacks."""
     history = fit.model.history = History()
     history.recording = None if fit.session is None else fit.session.recording
     fit.model.stop_training = False
@@ -123,6 +136,7 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
                 if run.done == run.steps or model.stop_training:
                     break
         except NonFiniteStepError as failure:
+            _read(fit.feed, run)
             update = model.optimizer.iterations + failure.step + 1
             raise failure.error(
                 f"{failure.what} in epoch {epoch + 1}, batch {batches + failure.step + 1} "
@@ -133,6 +147,7 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
             ) from None
         finally:
             run.publish()
+        fit.feed.unread = None
         batches += run.done
         for callback in listeners:
             callback.on_train_batch_end(batches - 1, {"loss": float(logs.total[0]), "size": segment.batch})
@@ -141,9 +156,32 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
     return totals.result()
 
 
+def _read(feed: Feed, run: TrainingRun) -> None:
+    """After NaN, read what nobody has read yet; if it is at fault, the run has not been.
+
+    Raises:
+        DataError: An element is not finite.
+    """
+    try:
+        if feed.unread is not None:
+            feed.unread.check()
+    except DataError as error:
+        run.undo()
+        raise error from None
+
+
 def _segments(feed: Feed, epoch: int, *, one_by_one: bool) -> Iterator[Segment]:
-    """The segments of an epoch, where callbacks listen after every batch cut into single batches."""
-    for segment in feed.epoch(epoch):
+    """The segments of an epoch, where callbacks listen after every batch cut into single batches.
+
+    Raises:
+        DataError: What nobody has read yet is not finite, in a row behind the first segment.
+    """
+    segments = feed.epoch(epoch)
+    if feed.unread is not None:
+        segments = iter(own := list(segments))
+        for segment in own[1:]:
+            feed.unread.check(segment.order)
+    for segment in segments:
         if one_by_one:
             yield from segment.one_by_one()
         else:

@@ -145,6 +145,11 @@ class TrainingRun:
         self._run = self._program.loop.start(self._data, self._safe)
         self._checked = self._safe
 
+    def undo(self) -> None:
+        """Return to the beginning: nothing has been trained."""
+        self._safe, self._snapshot = 0, None
+        self._go_back()
+
     def publish(self) -> None:
         """Give the model the present numbers, and count the steps; what was not checked yet and is bad is undone."""
         if self._checked != self.done and not self._is_good():
