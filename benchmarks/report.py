@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.candidates import CANDIDATES
+from benchmarks.distance import FAR
 from benchmarks.machine import Machine
 from benchmarks.results import OURS, Row, Verdict
 from benchmarks.work import JAX, PYTORCH, Ratio, cores
@@ -172,6 +173,13 @@ def _introduction(session: Session) -> str:
         lines.append(
             "**Others were using the machine**, so that these rows say little (threads that wait for each other in "
             f"OpenMP suffer most): {'; '.join(crowded)}."
+        )
+    if apart := [time for row in session.rows for time in row.apart]:
+        far = [row.name for row in session.rows if row.apart and max(row.apart) > FAR]
+        lines.append(
+            f"A cache line went from one core to another and back in {min(apart):.0f} to {max(apart):.0f} ns: the host "
+            "of a virtual machine may put its cores on one chip or on two sockets, and move them; threads that share "
+            f"data take longer then. Beyond {FAR} ns, before or after their turns: {'; '.join(far) or 'no row'}."
         )
     return "\n\n".join(lines)
 

@@ -49,6 +49,7 @@ class Row:
         unit: ``"us"``, ``"ms"``, ``"s"`` or ``"MB"``.
         failures: Why a candidate has no figure, by name; of a way that does not work too.
         flops: Operations behind a figure, where a rate is shown.
+        apart: Nanoseconds in which a cache line goes between two cores and back, before the turns and after them.
     """
 
     section: str
@@ -58,6 +59,7 @@ class Row:
     failures: Mapping[str, str] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     flops: float | None = None
+    apart: tuple[float, ...] = ()
 
     def median(self, candidate: str) -> float | None:
         """A candidate's median, or None where it has no figure."""
@@ -113,6 +115,7 @@ class Row:
             "figures": figures,
             "failures": dict(self.failures),
             "flops": self.flops,
+            "cores_apart_ns": list(self.apart),
             "targets": [vars(verdict) for verdict in self.verdicts()],
         }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.candidates import Candidate
+from benchmarks.distance import round_trip
 from benchmarks.results import Figure, Row
 from benchmarks.serving import Done, Failure, Prepare, Prepared, Turn, serve
 from benchmarks.work import Estimation, Inference, Kernel, Training, Work, cores
@@ -110,6 +111,7 @@ def _row(work: Work, workers: Sequence[Worker], plan: Plan, absent: dict[str, st
         else:
             failures[worker.candidate.name] = answer.text
         time.sleep(worker.candidate.rest)
+    before = round_trip()
     turns = take_turns(list(ready), plan, failures)
     return Row(
         section=_SECTIONS[type(work)],
@@ -119,6 +121,7 @@ def _row(work: Work, workers: Sequence[Worker], plan: Plan, absent: dict[str, st
         failures=failures,
         targets=work.targets,
         flops=work.product.flops if isinstance(work, Kernel) else None,
+        apart=tuple(apart for apart in (before, round_trip()) if apart is not None),
     )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -60,6 +61,18 @@ def test_a_partial_run_and_absent_peers_are_named():
     page = report.markdown(session(training(), scope="peers: jax", missing=["keras"]))
     assert "**Not the whole suite:** peers: jax." in page
     assert "Not installed, so left out: keras." in page
+
+
+def test_rows_whose_cores_were_far_from_each_other_are_named():
+    near, far = (
+        dataclasses.replace(training(), name=name, apart=apart)
+        for name, apart in (("one", (120.0, 130.0)), ("other", (125.0, 560.0)))
+    )
+    page = report.markdown(session(near, far, training()))
+    assert "back in 120 to 560 ns" in page
+    assert "before or after their turns: other." in page
+    assert "after their turns: no row." in report.markdown(session(near))
+    assert "cache line" not in report.markdown(session(training()))
 
 
 def test_others_at_work_are_named():
