@@ -5,26 +5,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid import Input, Model, Sequential, optim
+from pellucid import Input, Model, Sequential, ops, optim
 from pellucid.errors import DataError, NonFiniteError
-from pellucid.nn import Activation, BatchNorm, Concatenate, Conv2D, Dense, Dropout, Flatten
-from pellucid.train import fitting, unread
+from pellucid.nn import Activation, BatchNorm, Concatenate, Conv2D, Dense, Dropout, Flatten, Lambda
+from pellucid.nn.activations import ACTIVATIONS
+from pellucid.train import fitting, loop, unread
 from pellucid.train.callbacks import Callback
+from pellucid.train.running import TrainingRun
 
 
 class Told(Callback):
-    """Whether training has begun."""
+    """Whether training had begun when it ended."""
 
     def __init__(self):
-        self.begun = False
+        self.ended = False
 
-    def on_train_begin(self):
-        self.begun = True
+    def on_train_end(self):
+        self.ended = True
 
 
 class ToldOfBatches(Told):
     def on_train_batch_end(self, batch, logs):
         pass
+
+
+class Slower(Told):
+    def on_epoch_begin(self, epoch):
+        self.model.optimizer.learning_rate = 0.001
+
+
+class Ending(Told):
+    def on_train_begin(self):
+        self.model.stop_training = "enough"
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +63,14 @@ def state(model):
 def refused(model, x, y, **arguments):
     """The text of the error, and whether training had begun; the model must be as it was."""
     before, history, updates, told = state(model), model.history, model.optimizer.iterations, Told()
+    stopping = model.stop_training = "before"
     with pytest.raises(DataError) as error:
         model.fit(x, y, verbose=0, callbacks=[told], seed=1, **arguments)
     assert state(model) == before
     assert model.history is history
     assert model.optimizer.iterations == updates
-    return str(error.value), told.begun
+    assert model.stop_training is stopping
+    return str(error.value), told.ended
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -77,7 +91,7 @@ def test_what_is_not_finite_is_refused_with_the_same_words_as_before_training(va
 
 
 @pytest.mark.parametrize("optimizer", [*optim.OPTIMIZERS, "clipped"])
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "gelu", "softplus", "linear"])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS.keys() - {"step"}))
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_no_optimizer_and_no_activation_hides_it(optimizer, activation, value):
     known = optim.SGD(clip_norm=0.1) if optimizer == "clipped" else optim.OPTIMIZERS[optimizer]()
@@ -185,13 +199,89 @@ def test_where_training_might_not_find_it_inputs_are_checked_before(layers, shap
     assert "x holds inf" in text
 
 
-def test_callbacks_that_listen_to_batches_see_checked_inputs_alone():
+@pytest.mark.parametrize("callback", [ToldOfBatches, Slower, Ending])
+def test_callbacks_that_see_or_change_the_model_before_the_first_epoch_ends_find_checked_inputs(callback):
     x, y = data()
     x[39, 0] = np.nan
-    told = ToldOfBatches()
+    model, told = network(), callback()
     with pytest.raises(DataError, match="x holds nan"):
-        network().fit(x, y, callbacks=[told], verbose=0)
-    assert not told.begun
+        model.fit(x, y, callbacks=[told], verbose=0)
+    assert not told.ended
+    assert model.optimizer.learning_rate == network().optimizer.learning_rate
+
+
+def smooth_step(z):
+    return ops.stop_gradient(ops.tanh(z))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (Dense(4, "step"), Dense(3, "softmax")),
+        (Dense(4), Activation("step"), Dense(3, "softmax")),
+        (Dense(4, "tanh"), Dense(4, "step"), Dense(3, "softmax")),
+        (Dense(4, smooth_step), Dense(3, "softmax")),
+        (Dense(4), Lambda(smooth_step), Dense(3, "softmax")),
+    ],
+)
+def test_networks_through_which_no_gradient_may_go_get_checked_inputs(layers, value):
+    x, y = data()
+    x[5, 1] = value
+    text, begun = refused(network(*layers), x, y)
+    assert not begun
+    assert "index [5, 1]" in text
+
+
+def test_an_input_that_no_layer_reads_is_checked_before():
+    a, b = Input((4,), name="a"), Input((2,), name="b")
+    model = Model([a, b], Dense(3, "softmax")(a))
+    model.compile("categorical_crossentropy", "sgd", backend="cpu")
+    r = np.random.default_rng(0)
+    x, y = {"a": r.random((20, 4), "float32"), "b": np.full((20, 2), np.nan, "float32")}, r.integers(0, 3, 20)
+    text, begun = refused(model, x, y)
+    assert not begun
+    assert "x of input 'b'" in text
+
+
+def test_a_run_that_has_been_thought_good_for_a_while_is_undone_as_a_whole(monkeypatch):
+    monkeypatch.setattr(TrainingRun, "SAFE", 0.0)  # a copy of the state after every turn
+    monkeypatch.setattr("pellucid.backends.cpu.pace.Pace.choose", lambda self, steps, share: (False, min(steps, 2)))
+    x, y = data(200)
+    x[190, 0] = np.nan
+    text, begun = refused(network(), x, y, batch_size=8, shuffle=False)
+    assert begun
+    assert "index [190, 0]" in text
+
+
+@pytest.mark.parametrize("epochs", [1, 6])
+def test_inputs_count_as_read_after_the_first_epoch_or_block(epochs):
+    x, y = data(400)
+    model = network()
+    model.fit(x, y, verbose=0, epochs=3)
+    runs = []
+    start = loop.run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "run", lambda run: runs.append((run, run.feed.unread)) or start(run))
+        model.fit(x, y, verbose=0, epochs=epochs)
+    ((run, before),) = runs
+    assert before is not None
+    assert run.feed.unread is None
+
+
+def test_errors_about_later_batches_of_a_generator_keep_their_history():
+    x, y = data()
+    model, calls = network(), []
+
+    def batches():
+        calls.append(1)
+        yield x, y
+        if len(calls) > 2:
+            yield np.full_like(x, np.nan), y
+
+    with pytest.raises(DataError, match="x holds nan"):
+        model.fit(batches, epochs=3, verbose=0)
+    assert len(model.history) >= 1
 
 
 def test_numbers_too_large_for_the_model_are_refused_before():

@@ -49,12 +49,12 @@ def run(fit: Run) -> History:
         NonFiniteError: A loss is NaN or infinite; the parameters are those from before that step.
         DataError: Data that were read for the first time are not finite; the model is as it was.
     """
-    before = fit.model.history
+    before = fit.model.history, fit.model.stop_training
     try:
         return _run(fit)
     except DataError:
         if fit.feed.unread is not None:
-            fit.model.history = before
+            fit.model.history, fit.model.stop_training = before
         raise
 
 
@@ -147,7 +147,8 @@ def _train(fit: Run, epoch: int, key: np.ndarray) -> dict[str, Any]:
             ) from None
         finally:
             run.publish()
-        fit.feed.unread = None
+        if run.done == run.steps:
+            fit.feed.unread = None
         batches += run.done
         for callback in listeners:
             callback.on_train_batch_end(batches - 1, {"loss": float(logs.total[0]), "size": segment.batch})

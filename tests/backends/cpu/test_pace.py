@@ -177,6 +177,41 @@ def test_that_no_core_was_idle_while_all_threads_worked_does_not_count_as_others
     assert 0 < spent < 0.3
 
 
+def test_a_visit_that_the_system_has_stopped_for_a_second_does_not_put_off_the_next_one_for_long():
+    machine, spent, visits = Machine(0.0), 0.0, 0
+    for _ in range(600):
+        shared, seconds = machine.run(1e-4, 2e-4, least=1.0)
+        spent += 0.0 if shared else seconds
+        visits += shared
+    assert spent < 30
+    assert visits > 5
+
+
+def test_hundredths_of_seconds_in_which_cores_were_idle_say_nothing_of_a_shorter_time():
+    machine, visits, spent = Machine(1.0), 0, 0.0
+    while spent < 0.9 * Pace.SEEN:
+        shared, seconds = machine.run(1e-4, 1.5e-4)
+        visits += shared
+        spent += 0.0 if shared else seconds
+    assert visits > 4  # two to begin with; each later visit is two runs
+
+
+def test_other_cores_are_looked_at_when_one_thread_is_chosen_after_all():
+    looks = []
+    pace = Pace(lambda: looks.append(1) or 0.0)
+    paced(pace, {True: 1e-4, False: 1e-4}, 10, may_share=False)
+    assert not looks  # a plan that is never shared asks for nothing
+    pace.note(True, 1, 0.05)
+    pace.note(True, 1, 0.05)
+    assert not looks
+    pace.note(False, 1, 0.05)
+    assert looks == [1]
+
+
+def test_a_clock_that_stands_still_does_no_harm():
+    assert len(paced(undisturbed(), {True: 0.0, False: 0.0}, 50)) == 50
+
+
 def test_short_calls_keep_to_the_faster_way_although_their_times_vary():
     """As fits of a few steps in a loop: no run is longer than a trial."""
     pace, r = undisturbed(), np.random.default_rng(0)

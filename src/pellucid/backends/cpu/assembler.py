@@ -165,7 +165,7 @@ class Assembler:
         Args:
             own: Bytes of each thread.
         """
-        each = aligned(own) + _PAGE  # processors that ask for what comes next take no lines of another thread
+        each = aligned(own) + min(aligned(own // 4), _PAGE)  # cores read ahead: the further the more there is
         view = self.temporary(Spec((threads.most(), each), int8))
         return view, [address_of(view), each]
 

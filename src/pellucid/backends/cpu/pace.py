@@ -101,9 +101,10 @@ class Pace:
         The first run after a change does not count where it is short: it wakes workers and fills caches. Another one
         follows it.
         """
-        changed, self._last = shared is not self._last, shared
-        if changed and not shared:
+        seconds = max(seconds, 1e-9)  # clocks of some systems are coarse
+        if self._last and not shared:
             self._others_have_the_cores()  # from now on: the plan's own threads had them before
+        changed, self._last = shared is not self._last, shared
         self._seen += seconds
         if shared and self._trying:
             self._spent, self._trying = self._spent + seconds, self._trying - 1
