@@ -168,7 +168,7 @@ def begins_at_its_end(e: Emitter) -> Value:
     """Whether this thread goes through blocks of rows from the last one to the first: the first thread, the third, ...
 
     A core that goes on through rows asks for some more behind them. Those are the next thread's, which it may have just
-    replaced; to get one line back takes a hundred nanoseconds, and half a microsecond from another socket. So two threads
+    replaced; to get one line back takes a hundred nanoseconds, half a microsecond from another socket. So two threads
     begin where their rows meet, and go away from each other.
     """
     even = e.b.icmp_signed("==", e.b.and_(e.thread, I64(1)), I64(0))
