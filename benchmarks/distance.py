@@ -13,8 +13,9 @@ import time
 from functools import lru_cache
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
+
+from benchmarks.native import compiled
 
 #: Nanoseconds from which on cores count as far: on one chip a line takes 50 to 200, between sockets 400 to 1000.
 FAR = 300
@@ -48,14 +49,8 @@ done:
 
 @lru_cache(maxsize=1)
 def _play() -> tuple[Any, Any]:
-    """The engine that owns the code, and the code as a function (ctypes lets go of the interpreter's lock)."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(opt=2, jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(_SOURCE), machine)
-    engine.finalize_object()
-    signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    return engine, signature(engine.get_function_address("play"))
+    """The engine that owns the code, and the code as a function."""
+    return compiled(_SOURCE, "play", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 def round_trip() -> float | None:

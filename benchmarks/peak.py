@@ -11,6 +11,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
+from benchmarks.native import compiled
 from benchmarks.serving import Run, Variants
 from benchmarks.work import Kernel, Work
 
@@ -46,17 +47,8 @@ def source(lanes: int, chains: int) -> str:
 
 @lru_cache(maxsize=1)
 def _kernel() -> tuple[Any, Any]:
-    """The engine that owns the code, and the code as a function (ctypes lets go of the interpreter's lock)."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    features = llvm.get_host_cpu_features().flatten()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True
-    )
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(source(*registers())), machine)
-    engine.finalize_object()
-    signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    return engine, signature(engine.get_function_address("peak"))
+    """The engine that owns the code, and the code as a function."""
+    return compiled(source(*registers()), "peak", ctypes.c_void_p, ctypes.c_int64)
 
 
 def multiply_add(rounds: int) -> np.ndarray:

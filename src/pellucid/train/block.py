@@ -18,7 +18,7 @@ import numpy as np
 
 from pellucid.backends import num_threads
 from pellucid.backends.loop import Line, Loop, LoopData, LoopRun
-from pellucid.train.callbacks import Callback, overrides_batch_end
+from pellucid.train.callbacks import overrides
 from pellucid.train.feed import ArrayFeed, Feed, Segment
 from pellucid.train.history import History
 from pellucid.train.progress import Silent
@@ -100,8 +100,7 @@ def unwatched(fit: Any, epoch: int) -> int:
     """For how many epochs the callbacks let training go on before they are told."""
     ahead = fit.epochs - epoch
     for callback in fit.callbacks:
-        kind = type(callback)
-        if kind.on_epoch_begin is not Callback.on_epoch_begin or overrides_batch_end([callback]):
+        if overrides([callback], "on_epoch_begin", "on_train_batch_end"):
             return 0
         ahead = min(ahead, callback.unwatched(epoch))
     if ahead > 1 and fit.callbacks:

@@ -89,9 +89,14 @@ def as_callback(given: Any) -> Callback:
     raise ConfigurationError(f"A callback must be a Callback or a function f(epoch, logs), not {given!r}.")
 
 
+def overrides(callbacks: Sequence[Callback], *hooks: str) -> bool:
+    """Whether any callback wants to hear of any of these."""
+    return any(getattr(type(c), hook) is not getattr(Callback, hook) for c in callbacks for hook in hooks)
+
+
 def overrides_batch_end(callbacks: Sequence[Callback]) -> bool:
     """Whether any callback wants to hear of every batch."""
-    return any(type(c).on_train_batch_end is not Callback.on_train_batch_end for c in callbacks)
+    return overrides(callbacks, "on_train_batch_end")
 
 
 class _Monitor:

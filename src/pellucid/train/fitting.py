@@ -11,7 +11,7 @@ import numpy as np
 from pellucid import ops, seeds
 from pellucid.errors import ConfigurationError, DataError
 from pellucid.nn.symbol import Symbol
-from pellucid.train.callbacks import Callback, as_callback
+from pellucid.train.callbacks import Callback, as_callback, overrides
 from pellucid.train.feed import ArrayFeed, Feed, GeneratorFeed, check_batch_size, is_generator_like, single
 from pellucid.train.loop import Run, start
 from pellucid.train.progress import display
@@ -125,11 +125,11 @@ def _from_arrays(model: Any, request: FitRequest) -> tuple[Feed, Feed | None]:
     unread: list[tuple[np.ndarray, str]] = []
 
     def later(symbol: Symbol, array: np.ndarray, what: str) -> bool:
-        waits = may_wait(model, symbol, array)
+        waits = may_wait(model, symbol, array) and _reads_everything(request)
         unread.extend([(array, what)] if waits else [])
         return waits
 
-    x, y = checks.both(request.x, request.y, later if _reads_everything(request) else None)
+    x, y = checks.both(request.x, request.y, later)
     weights = None if request.sample_weight is None else checks.weights(request.sample_weight, len(x[0]))
     loss = model.objective.losses[0]
     train_rows = held_out = None
@@ -154,13 +154,7 @@ def _from_arrays(model: Any, request: FitRequest) -> tuple[Feed, Feed | None]:
 def _reads_everything(request: FitRequest) -> bool:
     """Whether the first epoch of a fit reads all rows before anyone sees the model, or changes it."""
     trains = request.epochs > request.initial_epoch and not request.validation_split and request.recorder is None
-    return trains and not any(_is_told_before_the_end(callback) for callback in _callbacks(request))
-
-
-def _is_told_before_the_end(callback: Callback) -> bool:
-    """Whether a callback hears of anything but the ends of epochs and of the fit."""
-    names = ("on_train_begin", "on_epoch_begin", "on_train_batch_end")
-    return any(getattr(type(callback), name) is not getattr(Callback, name) for name in names)
+    return trains and not overrides(_callbacks(request), "on_train_begin", "on_epoch_begin", "on_train_batch_end")
 
 
 def _callbacks(request: FitRequest) -> tuple[Callback, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,10 +177,10 @@ def _segments(feed: Feed, epoch: int, *, one_by_one: bool) -> Iterator[Segment]:
     Raises:
         DataError: What nobody has read yet is not finite, in a row behind the first segment.
     """
-    segments = feed.epoch(epoch)
+    segments: Iterable[Segment] = feed.epoch(epoch)
     if feed.unread is not None:
-        segments = iter(own := list(segments))
-        for segment in own[1:]:
+        segments = tuple(segments)
+        for segment in segments[1:]:
             feed.unread.check(segment.order)
     for segment in segments:
         if one_by_one:

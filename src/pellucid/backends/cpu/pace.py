@@ -75,7 +75,7 @@ class Pace:
         if self._since_trial <= patience * self._cost_of_trial(shared):
             return False
         self._since_trial = 0.0
-        if shared and self._others_have_the_cores() and self._left_out < self.LEFT_OUT:
+        if shared and self._look() and self._left_out < self.LEFT_OUT:
             self._left_out += 1
             return False
         self._left_out, self._patience = 0, min(2 * self._patience, self.RETRY)
@@ -83,8 +83,8 @@ class Pace:
             self._spent, self._trying = 0.0, 2
         return True
 
-    def _others_have_the_cores(self) -> bool:
-        """Whether other cores were hardly idle while one thread worked, since the last look."""
+    def _look(self) -> bool:
+        """Whether others have had the cores since the last look: these were hardly idle while one thread worked."""
         seen, self._seen = self._seen, 0.0
         return self._idle() < self.FREE * seen and seen >= self.SEEN
 
@@ -103,7 +103,7 @@ class Pace:
         """
         seconds = max(seconds, 1e-9)  # clocks of some systems are coarse
         if self._last and not shared:
-            self._others_have_the_cores()  # from now on: the plan's own threads had them before
+            self._look()  # from now on: the plan's own threads had them before
         changed, self._last = shared is not self._last, shared
         self._seen += seconds
         if shared and self._trying:
