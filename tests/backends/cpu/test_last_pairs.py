@@ -124,6 +124,34 @@ def test_sums_of_rows_spoil_no_result_that_does_not_see_what_is_not_finite(train
     assert (~finite).any() == (not np.isfinite(value))
 
 
+@pytest.mark.parametrize("window", [None, (2, 2)])
+@pytest.mark.parametrize("value", [1e18, 3e18, 1e19, 3e38, np.inf, np.nan])
+def test_a_kernel_too_large_for_sums_of_its_rows_goes_tap_by_tap(training, written, value, window):
+    args = _, w, _ = drawn(33, 2, 5, (11, 10), (5, 5))
+    w[1, 2, 0, 3], w[2, 2, 0, 3], w[3, 2, 0, 3] = value, value, -value
+    found, expected = on_both(convolution(window=window), *args)
+    assert written
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(np.isfinite(found), finite)
+    assert (~finite).any() == (value > 1e38 or np.isnan(value))
+    for channel in range(5):
+        own = finite[..., channel]
+        scale = float(np.abs(expected[..., channel][own]).max(initial=0))
+        np.testing.assert_allclose(found[..., channel][own], expected[..., channel][own], rtol=0, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("value", [1e17, 1e18, 3e18, 1e19, 1e20])
+def test_large_products_of_large_numbers_are_those_of_the_reference(training, written, value):
+    args = x, w, _ = drawn(33, 2, 5, (11, 10), (5, 5))
+    x *= value
+    w *= 1e38 / value
+    found, expected = on_both(convolution(), *args)
+    assert written
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+    finite = np.isfinite(expected)
+    np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-4, atol=3e-6 * float(expected[finite].max()))
+
+
 def test_whoever_else_reads_what_is_pooled_changes_no_bit(training, written):
     args = drawn(40, 2, 6, (12, 12), (3, 3))
 

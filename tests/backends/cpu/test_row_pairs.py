@@ -118,6 +118,33 @@ def test_what_is_not_finite_spreads_as_in_the_reference(where, value, pooled):
     close(found, expected)
 
 
+@pytest.mark.parametrize("value", [1e17, 1e18, 3e18, 1e19, 1e20])
+def test_large_products_of_large_numbers_have_the_references_results(value):
+    x, w, b = made((2, 8, 9, 3), (3, 3), 17)
+    x, w = (x * value).astype("float32"), (w * (1e38 / value)).astype("float32")
+
+    def function(x, w, b):
+        return (ops.conv(x, w, strides=(1, 1), padding="same") + b,)
+
+    ((found, expected),), _ = on_both(function, x, w, b)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(np.isfinite(found), finite)
+    close(found[finite], expected[finite])
+
+
+def test_sums_that_are_larger_than_any_result_do_not_overflow():
+    # Each lane of the image has 8 squares, whose sum is finite. A result adds 0.4 of the largest number, twice it on the
+    # way; the product of the second rows' difference is three times as large.
+    largest = float(np.finfo("float32").max)
+    x = np.full((1, 4, 8, 4), np.sqrt(largest / 8.4), "float32")
+    w = np.full((3, 5, 4, 32), 0.4 * largest / 20 / x[0, 0, 0, 0], "float32")
+    x[:, 2:], w[1] = -x[:, 2:], -w[1]
+    ((found, expected),), names = on_both(lambda x, w: (ops.conv(x, w),), x, w)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert suited(x.shape, expected.shape, (3, 5), {**PLAIN, "pads": ((0, 0), (0, 0))}, dtypes.float32), names
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["image", "cotangent"])
 def test_gradients_that_are_not_finite_are_those_of_the_reference(where, value):

@@ -10,9 +10,9 @@ A thread makes the sums of a pair of rows for one register of samples, in memory
 columns lie side by side: the taps of a row are one run there, and need no copy with zeros around the image. First come
 the products that belong to both rows of results; they begin the sums of the upper and of the lower row.
 
-What is not finite is computed again, tap by tap: sums would make NaN of an infinite pixel, also in results that never
-saw it. Finite errors are relative to the largest product of a run, by a tap of zero, too: beside pixels of 1e8 results
-of 1 are lost.
+Rows whose numbers are not finite, or so large that a sum might not be, are computed tap by tap: sums would make NaN of
+an infinite pixel, also in results that never saw it. Errors are relative to the largest product of a run, by a tap of
+zero, too: beside pixels of 1e8 results of 1 are lost.
 """
 
 # N batch, C channels in, D channels out, K x T taps, R = T C, S sums for the K rows of taps, W columns with zeros.
@@ -25,8 +25,16 @@ from pellucid.backends.cpu import batch_last, conv_pool, target
 from pellucid.backends.cpu.conv_pool import PoolForm
 from pellucid.backends.cpu.elementwise import Ending
 from pellucid.backends.cpu.emit import I64, Value
-from pellucid.backends.cpu.row_runs import STEP, are_finite, factors_of, sums_of_kernel, sums_of_rows
-from pellucid.backends.cpu.windows import Winners, pieces
+from pellucid.backends.cpu.row_runs import (
+    STEP,
+    are_small,
+    factors_of,
+    no_squares,
+    sums_of_kernel,
+    sums_of_rows,
+    with_squares,
+)
+from pellucid.backends.cpu.windows import Winners, carry, pieces
 from pellucid.dtypes import DType
 
 # Output channels at once, each with two positions of two rows, by the number of registers.
@@ -60,19 +68,30 @@ class _Pairs(batch_last.Forward):
         e = self.e
         with e.loop(self.memory, self.u, e.lanes * self.dtype.itemsize) as place:
             e.store(place, e.constant(0, self.dtype), self.dtype)
-        self.put_kernel()
+        kernel_is_small = self.put_kernel()
         vectors = e.ceiling(self.batch, e.lanes)
         with e.loop(*e.my_share(e.b.mul(self.pairs, vectors))) as item:
             pair, start = e.b.sdiv(item, vectors), e.b.mul(e.b.srem(item, vectors), I64(e.lanes))
             mask = e.mask(e.minus(self.batch, start))
-            self.put_sums(pair, start, mask)
-            own = _OUTS[target.vector_registers()]
-
-            def some(p: Value, count: int, at: tuple[Value, Value, Value] = (pair, start, mask)) -> None:
-                pieces(e, I64(0), self.outs, own, lambda d, outs: self.positions((at[0], p, d), *at[1:], count, outs))
-
-            pieces(e, I64(0), self.columns, self.widths, some)
+            rows_are_small = self.put_sums(pair, start, mask)
+            with e.b.if_else(e.b.and_(kernel_is_small, rows_are_small), likely=True) as (good, bad):
+                with good:
+                    self.put_pair(pair, start, mask)
+                with bad:
+                    self.put_tap_by_tap(pair, start, mask)
         return e.finish()
+
+    def put_pair(self, pair: Value, start: Value, mask: Value) -> None:
+        """The results of a pair of rows, from the sums."""
+        e, own = self.e, _OUTS[target.vector_registers()]
+
+        def positions(p: Value, count: int) -> None:
+            pieces(
+                e, I64(0), self.outs, own,
+                lambda d, outs: self.put((pair, p, d), start, mask, self.sums_at(p, d, count, outs), outs),
+            )  # fmt: skip
+
+        pieces(e, I64(0), self.columns, self.widths, positions)
 
     @property
     def pairs(self) -> Value:
@@ -89,19 +108,24 @@ class _Pairs(batch_last.Forward):
         """How many positions of a row are computed at once."""
         return (2, 1)
 
-    def put_kernel(self) -> None:
-        """The sums of the kernel's rows."""
+    def put_kernel(self) -> Value:
+        """The sums of the kernel's rows; whether they are small."""
         e, dtype, item = self.e, self.dtype, I64(self.dtype.itemsize)
-        with e.loop(I64(0), self.run) as r, e.loop(I64(0), self.outs, e.lanes) as d:
+
+        def some(indices: list[Value], squares: list[Value]) -> list[Value]:
+            r, d = indices[0], e.b.mul(indices[1], I64(e.lanes))
             mask, distance = e.mask(e.minus(self.outs, d)), e.b.mul(d, item)
             here = e.b.add(e.advance(self.w, r, self.w_r), distance)
             rows = [e.load(e.advance(here, I64(k), self.w_h), dtype, mask) for k in range(sum(self.runs))]
             to = e.b.add(e.advance(self.u, r, self.u_row), distance)
             for number, value in enumerate(sums_of_kernel(e, rows, self.runs)):
                 e.store(e.advance(to, I64(number), self.u_step), value, dtype, mask)
+            return with_squares(e, squares, rows)
 
-    def put_sums(self, pair: Value, start: Value, mask: Value) -> None:
-        """The sums of the rows that a pair of rows of results sees, for a register of samples."""
+        return are_small(e, carry(e, [self.run, e.ceiling(self.outs, e.lanes)], no_squares(e, dtype), some))
+
+    def put_sums(self, pair: Value, start: Value, mask: Value) -> Value:
+        """The sums of the rows that a pair of results' rows sees, for a register of samples; whether they are small."""
         e, dtype = self.e, self.dtype
         first = e.minus(e.b.mul(pair, I64(STEP)), self.before_h)
         x = e.advance(self.x, start, I64(dtype.itemsize))
@@ -113,22 +137,17 @@ class _Pairs(batch_last.Forward):
             sources.append((address, e.b.select(inside, mask, nothing)))
         columns = e.smaller(self.width, e.minus(self.plane, self.before_w))
         to = e.advance(self.memory, e.b.mul(self.before_w, self.channels), self.register)
-        with e.loop(I64(0), e.b.mul(columns, self.channels)) as n:
+
+        def element(n: Value, squares: list[Value]) -> list[Value]:
             moved = e.b.mul(n, self.x_c)
             rows = [e.load(e.b.add(address, moved), dtype, own) for address, own in sources]
             here = e.advance(to, n, self.register)
             for number, value in enumerate(sums_of_rows(e, rows, self.runs)):
                 e.store(e.advance(here, I64(number), self.row_of_sums), value, dtype)
+            return with_squares(e, squares, rows)
 
-    def positions(self, place: tuple[Value, Value, Value], start: Value, mask: Value, count: int, outs: int) -> None:
-        """Some positions of both rows, for some output channels."""
-        e = self.e
-        rows = self.sums_at(place[1], place[2], count, outs)
-        with e.b.if_else(are_finite(e, [*rows[0], *rows[1]]), likely=True) as (good, bad):
-            with good:
-                self.put(place, start, mask, rows, outs)
-            with bad:
-                self.put_again(place, start, mask, count, outs)
+        elements = e.b.mul(columns, self.channels)
+        return are_small(e, e.reduce_loop(I64(0), elements, 1, no_squares(e, dtype), element))
 
     def sums_at(self, p: Value, d: Value, count: int, outs: int) -> Rows:
         """The sums for some positions, each with its output channels: of the upper row, and of the lower one."""
@@ -205,14 +224,13 @@ class _Pairs(batch_last.Forward):
         with e.b.if_then(e.b.icmp_signed("<", second, self.out_height)):
             store(second, rows[1])
 
-    def put_again(self, place: tuple[Value, Value, Value], start: Value, mask: Value, count: int, outs: int) -> None:
-        """The same, tap by tap."""
-        e, (pair, p, d) = self.e, place
-        first = e.b.mul(pair, I64(STEP))
+    def put_tap_by_tap(self, pair: Value, start: Value, mask: Value) -> None:
+        """The results of a pair of rows, from the image."""
+        e, first = self.e, self.e.b.mul(pair, I64(STEP))
         stop = e.smaller(e.b.add(first, I64(STEP)), self.out_height)
-        with e.loop(first, stop) as row, e.loop(p, e.b.add(p, I64(count))) as column:
+        with e.loop(first, stop) as row, e.loop(I64(0), self.columns) as column:
             taps = self.taps_at(row, column)
-            with e.loop(d, e.b.add(d, I64(outs))) as own:
+            with e.loop(I64(0), self.outs) as own:
                 self.block((row, column, own), taps, start, [mask], 1)
 
 
@@ -275,11 +293,11 @@ class _Pooled(_Pairs, conv_pool.PooledLast):
                     carried = winners.look(carried, own, value, number)
         self.put_winners(winners.results(carried), (pair, column, d), start, [mask])
 
-    def put_again(self, place: tuple[Value, Value, Value], start: Value, mask: Value, count: int, outs: int) -> None:
-        """The same, tap by tap."""
-        e, (pair, p, d) = self.e, place
-        with e.loop(d, e.b.add(d, I64(outs))) as own:
-            self.windows((pair, e.b.sdiv(p, I64(STEP)), own), start, [mask], 1)
+    def put_tap_by_tap(self, pair: Value, start: Value, mask: Value) -> None:
+        """The results of a row of windows, from the image."""
+        e = self.e
+        with e.loop(I64(0), self.out_width) as column, e.loop(I64(0), self.outs) as own:
+            self.windows((pair, column, own), start, [mask], 1)
 
 
 def last_pairs_kernel(

@@ -9,8 +9,8 @@ where each product stands for the sum over the taps along the row and the channe
 it: sums of rows take as long as a copy with zeros around the image, which they replace, and those of the kernel are
 made once. Square tiles (:mod:`pellucid.backends.cpu.winograd`) save more, but need many channels.
 
-The differences would make NaN of an infinite pixel, also in results that never saw it. So where a result is not
-finite, its neighbours that are computed with it are computed again, tap by tap.
+The differences would make NaN of an infinite pixel, also in results that never saw it. So rows whose numbers are not
+finite, or so large that a sum might not be, are computed tap by tap.
 """
 
 # N batch, O x P results, H rows of the image, R taps along a row times channels in, D channels out; strides in bytes.
@@ -24,8 +24,8 @@ from pellucid.backends.cpu import target
 from pellucid.backends.cpu.conv_pool import PoolForm, Stored
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value
-from pellucid.backends.cpu.row_runs import STEP, are_finite, sums_of_kernel, sums_of_rows
-from pellucid.backends.cpu.windows import Winners, even_blocks, pieces
+from pellucid.backends.cpu.row_runs import STEP, are_small, no_squares, sums_of_kernel, sums_of_rows, with_squares
+from pellucid.backends.cpu.windows import Winners, carry, even_blocks, pieces
 from pellucid.backends.cpu.winograd import LINE
 from pellucid.dtypes import DType
 
@@ -96,8 +96,8 @@ class Rows:
         """Whether a row is one of the image."""
         return self.e.b.icmp_unsigned("<", row, self.height)
 
-    def put(self, image: Value, stride: Value, pair: Value, place: Value, ahead: Value | None = None) -> None:
-        """The sums for a pair of rows of results.
+    def put(self, image: Value, stride: Value, pair: Value, place: Value, ahead: Value | None = None) -> Value:
+        """The sums for a pair of rows of results; whether they are small.
 
         Args:
             image: The image's address.
@@ -115,13 +115,19 @@ class Rows:
         target = e.b.add(e.advance(self.sums, place, self.size), self.left)
         targets = [e.advance(target, I64(number), self.apart) for number in range(SUMS)]
         last = e.minus(self.row, I64(register))
-        with e.loop(I64(0), self.row, register) as start:
+
+        def some(number: Value, squares: list[Value]) -> list[Value]:
+            start = e.b.mul(number, I64(register))
             place = e.smaller(start, last)  # the last register begins earlier, where it would not end with the row
             d = [e.load(e.b.add(source, place), dtype) for source in sources]
             for source in sources[-STEP:] if ahead is not None else ():
                 e.prefetch(e.b.add(e.b.add(source, place), ahead))
             for address, value in zip(targets, sums_of_rows(e, d, (TAPS,)), strict=True):
                 e.store(e.b.add(address, place), value, dtype)
+            return with_squares(e, squares, d)
+
+        registers = e.ceiling(self.row, register)
+        return are_small(e, e.reduce_loop(I64(0), registers, 1, no_squares(e, dtype), some))
 
 
 class Forward:
@@ -156,24 +162,38 @@ class Forward:
         """The kernel's address."""
         e = self.e
         self.u = self.rows.clear(self.memory, I64(1))
-        self.put_kernel()
-        pairs, columns = self.pairs, self.columns
+        kernel_is_small, pairs = self.put_kernel(), self.pairs
         with e.loop(*e.my_share(e.b.mul(self.batch, pairs))) as item:
             n, pair = e.b.sdiv(item, pairs), e.b.srem(item, pairs)
-            self.rows.put(e.advance(self.x, n, self.x_by[0]), self.x_by[1], pair, I64(0))
-            pieces(e, I64(0), columns, self.form.blocks, lambda p, count, at=(n, pair): self.positions(*at, p, count))
+            rows_are_small = self.rows.put(e.advance(self.x, n, self.x_by[0]), self.x_by[1], pair, I64(0))
+            with e.b.if_else(e.b.and_(kernel_is_small, rows_are_small), likely=True) as (good, bad):
+                with good:
+                    self.put_pair(n, pair)
+                with bad:
+                    self.put_tap_by_tap(n, pair)
         return e.finish()
 
-    def put_kernel(self) -> None:
-        """The sums of the kernel's rows."""
+    def put_kernel(self) -> Value:
+        """The sums of the kernel's rows; whether they are small."""
         e, dtype = self.e, self.dtype
-        with e.loop(I64(0), self.run) as r, e.loop(I64(0), self.outs, e.lanes) as d:
+
+        def some(at: list[Value], squares: list[Value]) -> list[Value]:
+            r, d = at[0], e.b.mul(at[1], I64(e.lanes))
             mask, distance = self.mask(d), e.b.mul(d, self.item)
             here = e.b.add(e.advance(self.w, r, self.w_by[1]), distance)
             g = [e.load(e.advance(here, I64(k), self.w_by[0]), dtype, mask) for k in range(TAPS)]
             to = e.b.add(e.advance(self.u, r, self.u_row), distance)
             for number, value in enumerate(sums_of_kernel(e, g, (TAPS,))):
                 e.store(e.advance(to, I64(number), self.u_step), value, dtype)
+            return with_squares(e, squares, g)
+
+        registers = e.ceiling(self.outs, e.lanes)
+        return are_small(e, carry(e, [self.run, registers], no_squares(e, dtype), some))
+
+    def put_pair(self, n: Value, pair: Value) -> None:
+        """The results of a pair of rows, from the sums."""
+        blocks = self.form.blocks
+        pieces(self.e, I64(0), self.columns, blocks, lambda p, count: self.positions(n, pair, p, count))
 
     @property
     def pairs(self) -> Value:
@@ -190,13 +210,8 @@ class Forward:
         e, registers = self.e, self.form.registers
         with e.loop(I64(0), self.outs, registers * e.lanes) as d:
             self.ask((n, pair, start), d, count)
-            sums = self.sums_of(start, d, count)
             lanes = [e.b.add(d, I64(r * e.lanes)) for r in range(registers)]
-            with e.b.if_else(are_finite(e, [*sums[0], *sums[1]]), likely=True) as (good, bad):
-                with good:
-                    self.put((n, pair, start), lanes, sums)
-                with bad:
-                    self.put_again((n, pair, start), lanes, count)
+            self.put((n, pair, start), lanes, self.sums_of(start, d, count))
 
     def ask(self, place: tuple[Value, Value, Value], d: Value, count: int) -> None:
         """Ask for where the next positions' results go."""
@@ -223,14 +238,13 @@ class Forward:
         with e.b.if_then(e.b.icmp_signed("<", second, self.height)):
             store(second, sums[1])
 
-    def put_again(self, place: tuple[Value, Value, Value], lanes: list[Value], count: int) -> None:
-        """The same, tap by tap."""
-        e, (n, pair, start) = self.e, place
-        first = e.b.mul(pair, I64(STEP))
+    def put_tap_by_tap(self, n: Value, pair: Value) -> None:
+        """The results of a pair of rows, from the image."""
+        e, first = self.e, self.e.b.mul(pair, I64(STEP))
         stop = e.smaller(e.b.add(first, I64(STEP)), self.height)
-        with e.loop(first, stop) as row, e.loop(I64(0), I64(count)) as i:
-            here = [n, row, e.b.add(start, i)]
-            for lane in lanes:
+        with e.loop(first, stop) as row, e.loop(I64(0), self.columns) as column:
+            here = [n, row, column]
+            with e.loop(I64(0), self.outs, e.lanes) as lane:
                 self.store(here, lane, self.tap_by_tap(here, lane))
 
     def sums_of(self, start: Value, d: Value, count: int) -> tuple[list[Value], list[Value]]:
@@ -354,11 +368,11 @@ class _Pooled(Forward):
                 values = [row[number] for row in sums for number in at]
                 self.put_window(place, I64(window), lane, lambda k, _, values=values: values[k])
 
-    def put_again(self, place: tuple[Value, Value, Value], lanes: list[Value], count: int) -> None:
-        """The same, tap by tap."""
-        with self.e.loop(I64(0), I64(count // STEP)) as window:
-            for lane in lanes:
-                self.put_window(place, window, lane, lambda _, at, lane=lane: self.tap_by_tap(at, lane))
+    def put_tap_by_tap(self, n: Value, pair: Value) -> None:
+        """The results of a row of windows, from the image."""
+        e, place = self.e, (n, pair, I64(0))
+        with e.loop(I64(0), self.width) as window, e.loop(I64(0), self.outs, e.lanes) as lane:
+            self.put_window(place, window, lane, lambda _, at: self.tap_by_tap(at, lane))
 
     def put_window(
         self,

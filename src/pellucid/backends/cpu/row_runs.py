@@ -15,6 +15,7 @@ A run of two needs 3 instead of 4:
 from __future__ import annotations
 
 from pellucid.backends.cpu.emit import Emitter, Value
+from pellucid.dtypes import DType
 
 #: Rows of positions that are computed at once.
 STEP = 2
@@ -22,6 +23,9 @@ STEP = 2
 TAPS = range(2, 8)
 #: The sums of a run of so many rows, by what becomes of them.
 FACTORS = {3: ("upper", "both", "difference", "lower"), 2: ("upper", "both", "lower")}
+# How far from overflow sums of squares have to be: sums of rows have 8 times as large ones for images, 2.5 times for
+# kernels, and a result sees up to 16 lanes of an image; the root of 320 / 64^2 is below 1.
+_ROOM = 64.0
 
 
 def runs_of(rows: int) -> tuple[int, ...]:
@@ -89,10 +93,30 @@ def _half(e: Emitter, like: Value) -> Value:
     return like.type([like.type.element(0.5)] * e.lanes)
 
 
-def are_finite(e: Emitter, values: list[Value]) -> Value:
-    """Whether all of some registers are finite, and their sum, too: else they may not be what they should."""
-    while len(values) > 1:
-        pairs = [e.b.fadd(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
-        values = [*pairs, *values[2 * len(pairs) :]]
-    nothing = e.b.fmul(values[0], values[0].type([values[0].type.element(0.0)] * e.lanes))
-    return e.b.not_(e.any(e.b.fcmp_unordered("uno", nothing, nothing)))
+def no_squares(e: Emitter, dtype: DType) -> list[Value]:
+    """Totals of no squares yet: several, since each has to wait for its last one."""
+    return [e.constant(0, dtype)] * 3
+
+
+def with_squares(e: Emitter, totals: list[Value], values: list[Value]) -> list[Value]:
+    """Totals, each with the squares of some of the values added."""
+    totals = list(totals)
+    for n, value in enumerate(values):
+        at = n % len(totals)
+        totals[at] = e.multiply_add(value, value, totals[at])
+    return totals
+
+
+def are_small(e: Emitter, squares: list[Value]) -> Value:
+    """Whether rows, given by totals of their squares, are finite, and so small that sums of products are finite, too.
+
+    The sum of |x y| is at most the root of the sum of x^2 times that of y^2 (Cauchy and Schwarz): where both are
+    finite, with room for the sums of rows, nothing on the way to a result is too large or NaN.
+    """
+    total = squares[0]
+    for other in squares[1:]:
+        total = e.b.fadd(total, other)
+    kind = squares[0].type
+    for factor in (_ROOM, 0.0):  # infinity times 0 is NaN
+        total = e.b.fmul(total, kind([kind.element(factor)] * e.lanes))
+    return e.b.not_(e.any(e.b.fcmp_unordered("uno", total, total)))
