@@ -172,6 +172,17 @@ def test_orders_drawn_while_others_are_trained_on_change_nothing(blocks, monkeyp
     assert same(a, b)
 
 
+def test_blocks_whose_orders_others_draw_grow_from_a_short_one(blocks, monkeypatch):
+    monkeypatch.setattr(block, "_TURN", 48)
+    monkeypatch.setattr(block, "_SHORT", 1e9)
+    monkeypatch.setattr(block, "_epoch_seconds", lambda fit, history: 1.0)
+    for threads, expected in ((2, [3, 6, 12, 24, 48, 37]), (1, [48, 48, 34])):
+        monkeypatch.setattr(block, "num_threads", lambda threads=threads: threads)
+        net().fit(X, Y, epochs=130, seed=3, verbose=0)
+        assert [count for _, count, _ in blocks] == expected
+        del blocks[:]
+
+
 def test_what_became_nan_in_a_block_is_found_at_its_epoch_and_batch(blocks):
     x = X.copy()
     model, other = (net(optimizer=SGD(5e3), metrics=()) for _ in range(2))

@@ -64,6 +64,19 @@ def test_orders_drawn_ahead_are_the_orders():
         assert np.array_equal(source.orders(range(5, 9)), expected[2:])
 
 
+def test_it_says_of_how_many_epochs_orders_are_drawn_ahead():
+    source = feed(9, shuffle=True)
+    assert source.drawn(0) == 0
+    source.look_ahead(range(3, 9))
+    assert [source.drawn(epoch) for epoch in (2, 3, 5, 8, 9)] == [0, 6, 4, 1, 0]
+    source.look_ahead(range(5, 20))  # which are being drawn
+    assert source.drawn(5) == 4
+    source.look_ahead(range(9, 12))
+    assert source.drawn(9) == 3
+    source.look_ahead(range(12, 12))
+    assert source.drawn(9) == 3
+
+
 def test_orders_are_drawn_where_no_thread_can_be_started(monkeypatch):
     def start(self):
         raise RuntimeError("can't start new thread")

@@ -34,8 +34,9 @@ _TURN, _BYTES = 0.1, 1 << 24
 _SHORT = 1e-5
 #: Seconds that a block must take for that.
 _WORTH = 5e-3
-#: The first block of such a fit is so many times shorter: it has to wait for its own orders.
-_FIRST = 8
+#: The first block of such a fit is so many times shorter, since it has to wait for its own orders; and a block is so
+#: many times as long as the one before at most, in which its orders are drawn.
+_FIRST, _GROWTH = 16, 2
 
 
 def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
@@ -55,7 +56,9 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
     if expected is None:
         return 0
     first = epoch == fit.initial_epoch and _looks_ahead(fit, expected)
-    return min(count, _epochs_in(_TURN / _FIRST if first else _TURN, expected))
+    drawn = fit.feed.drawn(epoch)
+    most = max(drawn, 2) if drawn else _epochs_in(_TURN / _FIRST if first else _TURN, expected)
+    return min(count, most)
 
 
 def _epochs_in(seconds: float, expected: float) -> int:
@@ -76,7 +79,7 @@ def _look_ahead(fit: Any, numbers: range, history: History) -> None:
     """Have the orders of the epochs after a block drawn, unless callbacks cut blocks so short that it does not pay."""
     expected = _epoch_seconds(fit, history)
     if expected is not None and _looks_ahead(fit, expected) and expected * len(numbers) >= _WORTH:
-        count = min(_most_epochs(fit), _epochs_in(_TURN, expected))
+        count = min(_most_epochs(fit), _epochs_in(_TURN, expected), _GROWTH * len(numbers))
         fit.feed.look_ahead(range(numbers.stop, min(numbers.stop + count, fit.epochs)))
 
 

@@ -110,7 +110,8 @@ class ArrayFeed(Feed):
         self._dtypes = tuple(input_dtypes)
         # The gradient of all samples together does not depend on their order.
         self.shuffled, self._seed = shuffle and self.batch_size < self.count, seed
-        self._ahead: Ahead[np.ndarray] | None = None
+        self._ahead: Ahead[None] | None = None
+        self._drawn = np.empty((0, self.count), np.int64)
 
     def epoch(self, number: int) -> Iterator[Segment]:
         """The batches of an epoch, shuffled where asked for: first the whole ones, then what is left."""
@@ -142,21 +143,33 @@ class ArrayFeed(Feed):
         """Draw the orders of some epochs while others are trained on, unless the first of them is being drawn."""
         if not (self.shuffled and numbers) or (self._ahead is not None and numbers.start in self._ahead.numbers):
             return
+        drawn = np.empty((len(numbers), self.count), np.int64)
         with suppress(RuntimeError):  # without another thread they are drawn when they are needed
-            self._ahead = Ahead(functools.partial(permutation, self._seed, self.count), numbers)
+            self._ahead = Ahead(functools.partial(_draw, drawn, numbers.start, self._seed), numbers)
+            self._drawn = drawn
+
+    def drawn(self, epoch: int) -> int:
+        """Of how many epochs from one on the orders are being drawn, or have been."""
+        ahead = self._ahead
+        return len(range(epoch, ahead.numbers.stop)) if ahead is not None and epoch in ahead.numbers else 0
 
     def _permutations(self, numbers: range) -> np.ndarray:
         """The permutation of each of some epochs."""
-        made = self._ahead.take(numbers) if self._ahead is not None else []
-        rest = numbers[len(made) :]
-        if not made:
-            return permutations(self._seed, rest, self.count)
-        return np.stack([*made, *permutations(self._seed, rest, self.count)] if rest else made)
+        if self._ahead is None:
+            return permutations(self._seed, numbers, self.count)
+        made, first = len(self._ahead.take(numbers)), numbers.start - self._ahead.numbers.start
+        own, rest = self._drawn[first : first + made], numbers[made:]
+        return np.concatenate([own, permutations(self._seed, rest, self.count)]) if rest else own
 
 
 def permutation(seed: int, count: int, epoch: int) -> np.ndarray:
     """The order of the samples in an epoch; it follows from the seed and the epoch's number alone."""
     return seeds.generator(seed, 0, epoch).permutation(count)
+
+
+def _draw(orders: np.ndarray, first: int, seed: int, epoch: int) -> None:
+    """Write the order of an epoch to its place among those from the first one on."""
+    orders[epoch - first] = permutation(seed, orders.shape[1], epoch)
 
 
 def permutations(seed: int, epochs: range, count: int) -> np.ndarray:

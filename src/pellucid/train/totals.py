@@ -80,6 +80,8 @@ def logs_of_epochs(
         rows = [pick(logs) * np.float64(size) if weigh else pick(logs) for logs, size in parts]
         rows = [r.reshape(epochs, -1, *r.shape[1:]) for r in rows]
         zeros = np.zeros((epochs, 1, *rows[0].shape[2:]))
+        if not any(r.any() for r in rows):
+            return zeros[:, 0]  # as penalties mostly are
         return np.add.accumulate(np.concatenate([zeros, *rows], 1), 1, np.float64)[:, -1]
 
     first = parts[0][0]

@@ -133,8 +133,8 @@ def test_large_products_of_large_numbers_have_the_references_results(value):
 
 
 def test_sums_that_are_larger_than_any_result_do_not_overflow():
-    # Each lane of the image has 8 squares, whose sum is finite. A result adds 0.4 of the largest number, twice it on the
-    # way; the product of the second rows' difference is three times as large.
+    # Each lane of the image has 8 squares, whose sum is finite. A result adds 0.4 of the largest number, and twice it
+    # on the way; the product of the second rows' difference is three times as large.
     largest = float(np.finfo("float32").max)
     x = np.full((1, 4, 8, 4), np.sqrt(largest / 8.4), "float32")
     w = np.full((3, 5, 4, 32), 0.4 * largest / 20 / x[0, 0, 0, 0], "float32")
