@@ -434,6 +434,35 @@ def test_a_frozen_layer_stays_as_it_is(classifier, blobs):
     assert not np.array_equal(middle["dense_1.kernel"], after["dense_1.kernel"])
 
 
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_batch_end"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_callback_may_freeze_layers_and_train_them_again(classifier, blobs, hook, first):
+    x, y = blobs
+    model = classifier()
+    layer = model.layers[0]
+    layer.trainable = first
+    seen = []
+
+    class Switch(Callback):
+        def watch(self, *_):
+            seen.append(layer.kernel.numpy().copy())
+            layer.trainable = not first
+
+    setattr(Switch, hook, Switch.watch)
+    before = layer.kernel.numpy().copy()
+    model.fit(x, y, epochs=4, seed=0, verbose=0, callbacks=[Switch()])
+    after = layer.kernel.numpy()
+    if first:
+        assert np.array_equal(after, seen[0])
+    else:
+        assert np.array_equal(seen[0], before)
+        assert not np.array_equal(after, before)
+    layer.trainable = True
+    kept = layer.kernel.numpy().copy()
+    model.fit(x, y, epochs=1, seed=0, verbose=0)
+    assert not np.array_equal(layer.kernel.numpy(), kept)
+
+
 def test_a_model_whose_layers_are_all_frozen_can_be_fitted(classifier, blobs):
     model, fresh = classifier(), classifier()
     model.trainable = False

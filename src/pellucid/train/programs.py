@@ -39,6 +39,7 @@ class Programs:
         self._state: TrainingState | None = None
         self._structure_before: tuple[Hashable, ...] | None = None
         self._structure_now: tuple[Hashable, ...] | None = None
+        self._trained_then: tuple[Hashable, ...] = ()
         self.kept: dict[Any, Any] = {}
 
     def __getstate__(self) -> Any:
@@ -59,10 +60,11 @@ class Programs:
 
     def training(self, segment: Segment, recorder: Recorder | None = None) -> TrainingProgram:
         """The compiled step for batches of this shape; with a recorder, one that also gives what is recorded."""
-        model, specs = self._model, BatchSpecs(*segment.specs())
-        frozen = tuple(layer.trainable for layer in model.sublayers())
+        model, specs, trained = self._model, BatchSpecs(*segment.specs()), self._trained()
+        if self._structure_now is not None and trained != self._trained_then:
+            self.begin_fit()  # a callback has frozen layers, or the reverse
         purpose = ("train",) if recorder is None else ("record", recorder.key)
-        key = (*purpose, specs, frozen, tuple(id(p) for p in model.trainable_parameters))
+        key = (*purpose, specs, *trained)
 
         def make() -> TrainingProgram:
             compiled = structure.SHARED.get(
@@ -112,10 +114,10 @@ class Programs:
     def begin_fit(self) -> None:
         """Compile anew where layers, losses or the optimiser were changed since the last fit.
 
-        Until :meth:`end_fit` the structure is taken as it is now.
+        Until :meth:`end_fit` the structure is taken as it is now, but for what is trained.
         """
         self._structure_now = None
-        self._structure_now = self._training_structure()
+        self._structure_now, self._trained_then = self._training_structure(), self._trained()
         if self._structure_now != self._structure_before:
             self.kept.clear()
             self._structure_before = self._structure_now
@@ -132,6 +134,11 @@ class Programs:
             yield
         finally:
             self.end_fit()
+
+    def _trained(self) -> tuple[Hashable, ...]:
+        """Which layers are trained, and which parameters."""
+        model = self._model
+        return tuple(layer.trainable for layer in model.sublayers()), tuple(map(id, model.trainable_parameters))
 
     def _training_structure(self) -> tuple[Hashable, ...]:
         if self._structure_now is not None:
