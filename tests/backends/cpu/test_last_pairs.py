@@ -19,9 +19,9 @@ def written(monkeypatch):
     """The runs of rows of taps, and what is pooled, of the kernels that are asked for."""
     seen, made = [], kernels.last_pairs_kernel
 
-    def make(dtype, ending, motions, exact, runs, pooling=None):
+    def make(dtype, ending, motions, exact, framed, runs, pooling=None):
         seen.append((runs, pooling))
-        return made(dtype, ending, motions, exact, runs, pooling)
+        return made(dtype, ending, motions, exact, framed, runs, pooling)
 
     monkeypatch.setattr(kernels, "last_pairs_kernel", make)
     return seen

@@ -2,7 +2,7 @@
 
 So any number of channels fills the registers. Taps outside of the image are left out by the loops' bounds, which are
 the same for all samples; nothing is padded. The taps along the last spatial axis and the channels are one run of
-memory, and one loop.
+memory, and one loop. Where the kernel is not finite, the products that were left out are added, which are NaN or 0.
 """
 
 # N batch, H x W image, O x P output, K taps along H, R taps along W times channels in, D channels out.
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
-from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
+from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
-from pellucid.backends.cpu.windows import carry, even_blocks, pieces
+from pellucid.backends.cpu.windows import carry, element, even_blocks, keep_if, pieces
 from pellucid.dtypes import DType
 
 # Register blocks: output channels by vectors of samples (forward; these by the number of registers), rows of taps by
@@ -32,8 +32,16 @@ class Forward:
     by O, P and D; for every leaf of the ending its address and strides by O, P and D.
     """
 
-    def __init__(self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], exact: bool = False) -> None:
-        self.dtype, self.ending, self.motions, self.exact = dtype, ending, motions, exact
+    def __init__(
+        self,
+        dtype: DType,
+        ending: Ending | None,
+        motions: tuple[str, ...],
+        exact: bool = False,
+        framed: bool = False,
+    ) -> None:
+        self.dtype, self.ending, self.motions, self.exact, self.framed = dtype, ending, motions, exact, framed
+        self.not_finite: Value | None = None  # whether a kernel's number times a zero of the frame is none
         self.vectors = VECTORS[target.vector_registers()]
         self.e = e = Emitter(lanes_for(dtype))
         self.batch, self.channels, self.outs, self.height, self.width = (e.field() for _ in range(5))
@@ -49,6 +57,7 @@ class Forward:
     def write(self) -> int:
         """The kernel's address."""
         e = self.e
+        self.look_at_kernel()
         vectors = e.ceiling(self.batch, e.lanes)
         blocks = e.ceiling(vectors, self.vectors[0])
         low, high = e.my_share(e.b.mul(blocks, self.out_height))
@@ -58,6 +67,22 @@ class Forward:
             last = e.smaller(e.b.add(first, I64(self.vectors[0])), vectors)
             pieces(e, first, last, self.vectors, lambda v, count: self.row(o, v, count))
         return e.finish()
+
+    def look_at_kernel(self) -> None:
+        """See whether all of it is finite, where there are zeros around the image that count."""
+        e, dtype = self.e, self.dtype
+        if not self.framed:
+            return
+
+        def some(at: list[Value], nothing: list[Value]) -> list[Value]:
+            d = e.b.mul(at[2], I64(e.lanes))
+            here = e.advance(element(e, self.w, [self.w_h, self.w_r], at[:2]), d, I64(dtype.itemsize))
+            value = e.load(here, dtype, e.mask(e.minus(self.outs, d)))
+            return [e.multiply_add(value, e.constant(0, dtype), nothing[0])]
+
+        sizes = [self.taps_h, e.b.mul(self.taps_w, self.channels), e.ceiling(self.outs, e.lanes)]
+        (nothing,) = carry(e, sizes, [e.constant(0, dtype)], some)
+        self.not_finite = e.any(e.b.fcmp_unordered("uno", nothing, nothing))
 
     def inside(
         self, place: Value, step: Value, before: Value, gap: Value, size: Value, taps: Value
@@ -127,7 +152,36 @@ class Forward:
             low, high = (e.b.mul(n, self.channels) for n in (low_w, high_w))
             return e.reduce_loop(low, high, 1, sums, element)
 
-        return e.reduce_loop(low_h, high_h, 1, [e.constant(0, dtype)] * (outs * len(masks)), tap)
+        sums = e.reduce_loop(low_h, high_h, 1, [e.constant(0, dtype)] * (outs * len(masks)), tap)
+        if self.not_finite is None:
+            return sums
+        return keep_if(e, self.not_finite, sums, lambda: self.with_frame(sums, w_first, taps, outs))
+
+    def with_frame(
+        self,
+        sums: list[Value],
+        w_first: Value,
+        taps: tuple[tuple[Value, Value, Value], tuple[Value, Value, Value]],
+        outs: int,
+    ) -> list[Value]:
+        """The sums with the products of the zeros around the image."""
+        e, dtype, zero = self.e, self.dtype, self.e.scalar(0, self.dtype)
+        (low_h, high_h, _), (low_w, high_w, _) = taps
+        bounds = (low_h, high_h), tuple(e.b.mul(n, self.channels) for n in (low_w, high_w))
+
+        def product(at: list[Value], totals: list[Value]) -> list[Value]:
+            inside: Value = I1(1)
+            for i, (low, high) in zip(at, bounds, strict=True):
+                own = e.b.and_(e.b.icmp_signed("<=", low, i), e.b.icmp_signed("<", i, high))
+                inside = e.b.and_(inside, own)
+            here = element(e, w_first, [self.w_h, self.w_r], at)
+            numbers = [e.load_scalar(e.b.add(here, I64(d * dtype.itemsize)), dtype) for d in range(outs)]
+            left_out = [e.b.select(inside, zero, e.b.fmul(number, zero)) for number in numbers]
+            return [e.b.fadd(total, value) for total, value in zip(totals, left_out, strict=True)]
+
+        totals = carry(e, [self.taps_h, e.b.mul(self.taps_w, self.channels)], [zero] * outs, product)
+        vectors = len(sums) // outs
+        return [e.b.fadd(total, e.splat(totals[n // vectors])) for n, total in enumerate(sums)]
 
     def store(
         self, sums: list[Value], place: tuple[Value, Value, Value], start: Value, masks: list[Value], outs: int
@@ -158,7 +212,11 @@ class Forward:
 
 
 def conv_last_kernel(
-    dtype: DType, ending: Ending | None = None, motions: tuple[str, ...] = (), exact: bool = False
+    dtype: DType,
+    ending: Ending | None = None,
+    motions: tuple[str, ...] = (),
+    exact: bool = False,
+    framed: bool = False,
 ) -> int:
     """The address of the convolution of batch-last images; the record is :class:`Forward`'s.
 
@@ -168,8 +226,10 @@ def conv_last_kernel(
         motions: How each leaf of the ending moves along the samples: ``"stays"`` or ``"next"``.
         exact: Whether nothing may be read behind the image. Else the lanes behind the last sample hold what happens to
             lie there, and are not stored: on some processors it takes a multiply-add's time to leave lanes out.
+        framed: Whether there are zeros around the image that are multiplied as well, which shows where the kernel is
+            not finite. (There are none around the cotangents of a gradient by the image.)
     """
-    return Forward(dtype, ending, motions, exact).write()
+    return Forward(dtype, ending, motions, exact, framed).write()
 
 
 class _KernelGrad:

@@ -163,9 +163,15 @@ class PooledLast(batch_last.Forward):
     """
 
     def __init__(
-        self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm, exact: bool
+        self,
+        dtype: DType,
+        ending: Ending | None,
+        motions: tuple[str, ...],
+        pooling: PoolForm,
+        exact: bool,
+        framed: bool,
     ) -> None:
-        super().__init__(dtype, ending, motions, exact)
+        super().__init__(dtype, ending, motions, exact, framed)
         self.pooling = pooling
         self.stored = Stored(self.e, pooling, self.result, 3)
 
@@ -229,10 +235,15 @@ def conv_pool_kernel(
 
 
 def conv_pool_last_kernel(
-    dtype: DType, ending: Ending | None, motions: tuple[str, ...], pooling: PoolForm, exact: bool = False
+    dtype: DType,
+    ending: Ending | None,
+    motions: tuple[str, ...],
+    pooling: PoolForm,
+    exact: bool = False,
+    framed: bool = False,
 ) -> int:
     """The address of the same for batch-last images; the record is :class:`PooledLast`'s.
 
-    What ``exact`` means says :func:`~pellucid.backends.cpu.batch_last.conv_last_kernel`.
+    What ``exact`` and ``framed`` mean says :func:`~pellucid.backends.cpu.batch_last.conv_last_kernel`.
     """
-    return PooledLast(dtype, ending, motions, pooling, exact).write()
+    return PooledLast(dtype, ending, motions, pooling, exact, framed).write()

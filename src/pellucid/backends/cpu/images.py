@@ -178,9 +178,12 @@ def _convolve_narrow(p: Planner, x: View, w: View, target: View, attributes: Map
 
 
 def _convolve_last(
-    p: Planner, x: View, w: View, output: Var, attributes: Mapping[str, Any], finish: Finish | None
+    p: Planner, x: View, w: View, output: Var, attributes: Mapping[str, Any], finish: Finish | None, *, framed: bool
 ) -> Finish | None:
-    """The convolution of a batch-last image, which needs no padding, and its pooling; the ending that it took in."""
+    """The convolution of a batch-last image, which needs no padding, and its pooling; the ending that it took in.
+
+    ``framed``: zeros around the image count as its numbers do.
+    """
     result, leaves, taken = _finished(output, finish, last=True)
     ending, motions = taken.ending if taken else None, _motions(leaves, last=True)
     exact = not p.read_behind(x)
@@ -208,12 +211,12 @@ def _convolve_last(
     elif runs:
         more, own = pair_images.last_entries(p, x, w, result.spec.shape[-2], runs, attributes)
         form = pooled.form if pooled else None
-        kernel = kernels.last_pairs_kernel(x.dtype, ending, motions, exact, runs, form)
+        kernel = kernels.last_pairs_kernel(x.dtype, ending, motions, exact, framed, runs, form)
         p.emit(_name(taken, pooled), kernel, [*record, *more], [target, *index], own=[own])
     elif pooled is None:
-        p.emit(_name(taken), kernels.conv_last_kernel(x.dtype, ending, motions, exact), record, [target])
+        p.emit(_name(taken), kernels.conv_last_kernel(x.dtype, ending, motions, exact, framed), record, [target])
     else:
-        kernel = kernels.conv_pool_last_kernel(x.dtype, ending, motions, pooled.form, exact)
+        kernel = kernels.conv_pool_last_kernel(x.dtype, ending, motions, pooled.form, exact, framed)
         p.emit(_name(taken, pooled), kernel, record, [target, *index])
     return taken
 
@@ -239,7 +242,8 @@ def conv(p: Planner, node: Node, finish: Finish | None = None) -> Finish | None:
     (x, w), result, attributes = (p.views[v] for v in node.inputs), node.output, node.attributes
     shape, taps = result.spec.shape, w.shape[:-2]
     if can_be_batch_last(p, attributes):
-        return _convolve_last(p, samples_together(p, x), p.contiguous(w), result, attributes, finish)
+        framed = any(n > 0 for own in attributes["pads"] for n in own)
+        return _convolve_last(p, samples_together(p, x), p.contiguous(w), result, attributes, finish, framed=framed)
     if not p.in_order and tiled_images.suited(x.shape[-1], shape, taps, attributes, x.dtype):
         before = tuple(low for low, _ in attributes["pads"])
         return _convolve_by_tiles(p, p.densely(x), before, p.densely(w), result, finish)
@@ -262,7 +266,7 @@ def conv_input_grad(p: Planner, node: Node, finish: Finish | None = None) -> Fin
     if can_be_batch_last(p, attributes):
         image = samples_together(p, padded(p, ct, (0,) * rank, (0,) * rank, between, last=True))
         exchanged = p.contiguous(flipped.transpose((*range(rank), rank + 1, rank)))
-        return _convolve_last(p, image, exchanged, node.output, attributes, finish)
+        return _convolve_last(p, image, exchanged, node.output, attributes, finish, framed=False)
     if not (p.in_order or any(between)) and tiled_images.suited(ct.shape[-1], shape, taps, attributes, ct.dtype):
         low = tuple(before for before, _ in attributes["pads"])
         return _convolve_by_tiles(p, p.densely(ct), low, _exchanged(p, flipped, groups), node.output, finish)

@@ -68,6 +68,7 @@ class _Pairs(batch_last.Forward):
         e = self.e
         with e.loop(self.memory, self.u, e.lanes * self.dtype.itemsize) as place:
             e.store(place, e.constant(0, self.dtype), self.dtype)
+        self.look_at_kernel()
         kernel_is_small = self.put_kernel()
         vectors = e.ceiling(self.batch, e.lanes)
         with e.loop(*e.my_share(e.b.mul(self.pairs, vectors))) as item:
@@ -238,9 +239,15 @@ class _Plain(_Pairs):
     """Without pooling."""
 
     def __init__(
-        self, dtype: DType, ending: Ending | None, motions: tuple[str, ...], exact: bool, runs: tuple[int, ...]
+        self,
+        dtype: DType,
+        ending: Ending | None,
+        motions: tuple[str, ...],
+        exact: bool,
+        framed: bool,
+        runs: tuple[int, ...],
     ) -> None:
-        super().__init__(dtype, ending, motions, exact)
+        super().__init__(dtype, ending, motions, exact, framed)
         self.prepare(runs)
 
 
@@ -256,10 +263,11 @@ class _Pooled(_Pairs, conv_pool.PooledLast):
         ending: Ending | None,
         motions: tuple[str, ...],
         exact: bool,
+        framed: bool,
         runs: tuple[int, ...],
         pooling: PoolForm,
     ) -> None:
-        conv_pool.PooledLast.__init__(self, dtype, ending, motions, pooling, exact)
+        conv_pool.PooledLast.__init__(self, dtype, ending, motions, pooling, exact, framed)
         self.prepare(runs)
 
     @property
@@ -305,6 +313,7 @@ def last_pairs_kernel(
     ending: Ending | None,
     motions: tuple[str, ...],
     exact: bool,
+    framed: bool,
     runs: tuple[int, ...],
     pooling: PoolForm | None = None,
 ) -> int:
@@ -315,9 +324,10 @@ def last_pairs_kernel(
         ending: What becomes of the sums.
         motions: How each leaf of the ending moves along the samples: ``"stays"`` or ``"next"``.
         exact: Whether nothing may be read behind the image.
+        framed: Whether zeros around the image are multiplied as well: see ``batch_last.conv_last_kernel``.
         runs: Those of the rows of taps.
         pooling: What is pooled, if anything.
     """
     if pooling is None:
-        return _Plain(dtype, ending, motions, exact, runs).write()
-    return _Pooled(dtype, ending, motions, exact, runs, pooling).write()
+        return _Plain(dtype, ending, motions, exact, framed, runs).write()
+    return _Pooled(dtype, ending, motions, exact, framed, runs, pooling).write()
