@@ -172,6 +172,30 @@ def test_orders_drawn_while_others_are_trained_on_change_nothing(blocks, monkeyp
     assert same(a, b)
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(1.6e-3, [3, 6, 12]), (2.2e-3, [2, 4, 8]), (4e-3, [2, 4, 8])])
+def test_the_first_block_lasts_long_enough_to_draw_the_next(blocks, monkeypatch, seconds, expected):
+    monkeypatch.setattr(block, "_TURN", 0.1)
+    monkeypatch.setattr(block, "_SHORT", 1e9)
+    monkeypatch.setattr(block, "_epoch_seconds", lambda fit, history: seconds)
+    monkeypatch.setattr(block, "num_threads", lambda: 2)
+    net().fit(X, Y, epochs=40, seed=3, verbose=0)
+    assert [count for _, count, _ in blocks][:3] == expected
+
+
+def test_nothing_is_drawn_ahead_where_callbacks_cut_blocks_too_short_for_it(blocks, monkeypatch):
+    monkeypatch.setattr(block, "_TURN", 0.1)
+    monkeypatch.setattr(block, "_epoch_seconds", lambda fit, history: 1e-6)
+    monkeypatch.setattr(block, "num_threads", lambda: 2)
+    asked = []
+    monkeypatch.setattr(feed.ArrayFeed, "look_ahead", lambda self, numbers: asked.append(numbers))
+    stopping = EarlyStopping(monitor="loss", patience=20, min_delta=-1.0)
+    net().fit(X, Y, epochs=60, seed=3, verbose=0, callbacks=[stopping])
+    assert blocks
+    assert not asked
+    net().fit(X, Y, epochs=6000, seed=3, verbose=0)
+    assert asked
+
+
 def test_blocks_whose_orders_others_draw_grow_from_a_short_one(blocks, monkeypatch):
     monkeypatch.setattr(block, "_TURN", 48)
     monkeypatch.setattr(block, "_SHORT", 1e9)

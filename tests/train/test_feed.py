@@ -82,10 +82,14 @@ def test_orders_are_drawn_where_no_thread_can_be_started(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     expected = feed(9, shuffle=True).orders(range(4))
+    drawing = feed(9, shuffle=True)
+    drawing.look_ahead(range(2))
+    drawing.orders(range(2))
     monkeypatch.setattr(threading.Thread, "start", start)
-    source = feed(9, shuffle=True)
-    source.look_ahead(range(4))
-    assert np.array_equal(source.orders(range(4)), expected)
+    for source in (feed(9, shuffle=True), drawing):
+        source.look_ahead(range(2, 4))
+        assert np.array_equal(source.orders(range(4)), expected)
+        assert np.array_equal(source.orders(range(2)), expected[:2])
 
 
 def test_batches_have_the_models_type_and_the_targets_their_own():

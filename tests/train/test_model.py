@@ -463,6 +463,22 @@ def test_a_callback_may_freeze_layers_and_train_them_again(classifier, blobs, ho
     assert not np.array_equal(layer.kernel.numpy(), kept)
 
 
+def test_a_callback_may_freeze_a_parameter_and_change_its_mind(classifier, blobs):
+    x, y = blobs
+    model = classifier()
+    kernel, layer, kept = model.layers[0].kernel, model.layers[0], []
+
+    class Switch(Callback):
+        def on_epoch_begin(self, epoch):
+            kernel.trainable = epoch != 1
+            layer.trainable = epoch != 3
+            kept.append(kernel.numpy().copy())
+
+    model.fit(x, y, epochs=6, seed=0, verbose=0, callbacks=[Switch()])
+    changed = [not np.array_equal(a, b) for a, b in zip(kept, [*kept[1:], kernel.numpy()], strict=True)]
+    assert changed == [True, False, True, False, True, True]
+
+
 def test_a_model_whose_layers_are_all_frozen_can_be_fitted(classifier, blobs):
     model, fresh = classifier(), classifier()
     model.trainable = False

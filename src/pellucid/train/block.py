@@ -33,7 +33,7 @@ _TURN, _BYTES = 0.1, 1 << 24
 #: Seconds of a step of networks so small that they are trained on one core: what comes next is drawn on another one.
 _SHORT = 1e-5
 #: Seconds that a block must take for that.
-_WORTH = 5e-3
+_WORTH = 2e-3
 #: The first block of such a fit is so many times shorter, since it has to wait for its own orders; and a block is so
 #: many times as long as the one before at most, in which its orders are drawn.
 _FIRST, _GROWTH = 16, 2
@@ -55,9 +55,11 @@ def epochs_of_block(fit: Any, epoch: int, history: History) -> int:
     expected = _epoch_seconds(fit, history)
     if expected is None:
         return 0
-    first = epoch == fit.initial_epoch and _looks_ahead(fit, expected)
-    drawn = fit.feed.drawn(epoch)
-    most = max(drawn, 2) if drawn else _epochs_in(_TURN / _FIRST if first else _TURN, expected)
+    most, drawn = _epochs_in(_TURN, expected), fit.feed.drawn(epoch)
+    if drawn:
+        most = max(drawn, 2)
+    elif epoch == fit.initial_epoch and _looks_ahead(fit, expected):
+        most = min(most, max(_epochs_in(_TURN / _FIRST, expected), 2))
     return min(count, most)
 
 
@@ -141,14 +143,14 @@ def run_block(fit: Any, first: int, count: int, key: np.ndarray, history: Histor
             training.state.discard()
     if not good:
         return False
-    training.publish()
-    fit.feed.unread = None
     logs = training.logs(count)
     measured = {} if validation is None else validation.logs(len(checked))
     spread = {name: _spread(values, checked, numbers) for name, values in measured.items()}
     seconds = (time.perf_counter() - started) / count
     training.loop.seconds = seconds / fit.feed.steps
+    training.publish()  # one directly after the other: Ctrl-C may come at any time
     history.extend(numbers, logs | spread, seconds)
+    fit.feed.unread = None
     if kept is not None:
         for place, epoch in enumerate(numbers):
             own = {name: values[place] for name, values in logs.items()}

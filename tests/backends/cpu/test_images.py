@@ -65,6 +65,49 @@ def test_convolutions_and_their_gradients(n, c, d, size, taps, strides, dilation
     agree(value_and_gradients(function), *arrays(n + c, (n, *size, c), (*taps, c, d)))
 
 
+SMALL = st.sampled_from([1, 2, 3, 5, 16, 17])
+
+
+@given(
+    n=st.sampled_from([1, 7, 17, 32]),
+    c=SMALL,
+    d=SMALL,
+    groups=st.sampled_from([1, 1, 2]),
+    size=st.lists(st.integers(4, 8), min_size=1, max_size=3),
+    taps=st.integers(1, 3),
+    stride=st.integers(1, 2),
+    dilation=st.integers(1, 2),
+    padding=st.sampled_from(["valid", "same", (2, 1), (0, 1)]),
+    value=st.sampled_from([np.inf, -np.inf, np.nan]),
+    training=st.booleans(),
+)
+def test_what_is_not_finite_in_a_kernel_spreads_as_in_the_reference(
+    n, c, d, groups, size, taps, stride, dilation, padding, value, training
+):
+    rank = len(size)
+    size, sides = (size if rank < 3 else [min(s, 5) for s in size]), (taps,) * rank
+    padding = padding if isinstance(padding, str) else (padding,) * rank
+    if padding == "valid" and (taps - 1) * dilation + 1 > min(size):
+        return
+    x, w = arrays(n + c, (n, *size, groups * c), (*sides, c, groups * d))
+    places = np.random.default_rng(d).choice(w.size, 2)
+    w.reshape(-1)[places] = value
+    settings = {"strides": (stride,) * rank, "dilation": (dilation,) * rank, "padding": padding, "groups": groups}
+
+    def function(x, w):  # the gradient by the image has an ending: that of relu
+        return ops.conv(ops.relu(x), w, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Planner, "is_training", training)
+        found, expected = (compile(value_and_gradients(function), backend=b)(x, w) for b in ("cpu", "reference"))
+    for one, other in zip(map(np.asarray, found), map(np.asarray, expected), strict=True):
+        for kind in (np.isnan, np.isposinf, np.isneginf):
+            np.testing.assert_array_equal(kind(one), kind(other))
+        finite = np.isfinite(other)
+        scale = max(1.0, float(np.abs(other[finite]).max(initial=0)))
+        np.testing.assert_allclose(one[finite], other[finite], atol=1e-4 * scale)
+
+
 @given(n=BATCHES, c=CHANNELS, d=CHANNELS, length=st.integers(4, 12), taps=st.integers(1, 4), stride=st.integers(1, 2))
 def test_convolutions_along_one_axis(n, c, d, length, taps, stride):
     def function(x, w):

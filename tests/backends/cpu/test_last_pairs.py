@@ -126,9 +126,10 @@ def test_sums_of_rows_spoil_no_result_that_does_not_see_what_is_not_finite(train
 
 @pytest.mark.parametrize("window", [None, (2, 2)])
 @pytest.mark.parametrize("value", [1e18, 3e18, 1e19, 3e38, np.inf, np.nan])
-def test_a_kernel_too_large_for_sums_of_its_rows_goes_tap_by_tap(training, written, value, window):
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_a_kernel_too_large_for_sums_of_its_rows_goes_tap_by_tap(training, written, row, value, window):
     args = _, w, _ = drawn(33, 2, 5, (11, 10), (5, 5))
-    w[1, 2, 0, 3], w[2, 2, 0, 3], w[3, 2, 0, 3] = value, value, -value
+    w[row, 2, 0, 3], w[row + 1, 2, 0, 3], w[row + 2, 2, 0, 3] = value, value, -value
     found, expected = on_both(convolution(window=window), *args)
     assert written
     finite = np.isfinite(expected)
@@ -150,6 +151,21 @@ def test_large_products_of_large_numbers_are_those_of_the_reference(training, wr
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
     finite = np.isfinite(expected)
     np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-4, atol=3e-6 * float(expected[finite].max()))
+
+
+@pytest.mark.parametrize("window", [None, (2, 2)])
+@pytest.mark.parametrize("predicting", [False, True])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_zeros_around_the_image_count_where_the_kernel_is_not_finite(training, monkeypatch, value, predicting, window):
+    monkeypatch.setattr(Planner, "is_training", not predicting)
+    x, w, b = drawn(33, 2, 5, (11, 10), (5, 5))
+    for place in ((0, 0, 0, 0), (4, 2, 1, 4), (2, 4, 0, 3), (2, 2, 1, 2)):
+        spoiled = w.copy()
+        spoiled[place] = value
+        for pads in (((2, 2), (2, 2)), ((0, 1), (0, 0)), ((0, 0), (2, 0))):
+            found, expected = on_both(convolution(pads, window=window), x, spoiled, b)
+            for kind in (np.isnan, np.isposinf, np.isneginf):
+                np.testing.assert_array_equal(kind(found), kind(expected))
 
 
 def test_whoever_else_reads_what_is_pooled_changes_no_bit(training, written):

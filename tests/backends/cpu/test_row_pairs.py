@@ -102,13 +102,14 @@ def test_pooling_by_two_is_part_of_the_kernel(channels, outs, size, activation):
 @pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 @pytest.mark.parametrize("where", ["image", "kernel"])
-def test_what_is_not_finite_spreads_as_in_the_reference(where, value, pooled):
-    x, w, b = made((2, 8, 9, 3), (3, 3), 17)
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_what_is_not_finite_spreads_as_in_the_reference(where, row, value, pooled):
+    x, w, b = made((2, 9, 9, 3), (3, 3), 32)
     if where == "image":
-        x[1, 4, 3, 1] = value
-        x[0, 0, 8, 2] = value
+        x[1, 4 + row, 3, 1] = value
+        x[0, row, 8, 2] = value
     else:
-        w[2, 0, 1, 5] = value
+        w[row, 0, 1, 5 + 16 * (row // 2)] = value
 
     def function(x, w, b):
         z = ops.conv(x, w, strides=(1, 1), padding="same") + b
@@ -116,11 +117,12 @@ def test_what_is_not_finite_spreads_as_in_the_reference(where, value, pooled):
 
     ((found, expected),), _ = on_both(function, x, w, b)
     close(found, expected)
+    assert suited(x.shape, (2, 9, 9, 32), (3, 3), PLAIN, dtypes.float32)
 
 
 @pytest.mark.parametrize("value", [1e17, 1e18, 3e18, 1e19, 1e20])
 def test_large_products_of_large_numbers_have_the_references_results(value):
-    x, w, b = made((2, 8, 9, 3), (3, 3), 17)
+    x, w, b = made((2, 9, 9, 3), (3, 3), 32)
     x, w = (x * value).astype("float32"), (w * (1e38 / value)).astype("float32")
 
     def function(x, w, b):
@@ -130,6 +132,15 @@ def test_large_products_of_large_numbers_have_the_references_results(value):
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(np.isfinite(found), finite)
     close(found[finite], expected[finite])
+
+
+def test_a_kernel_whose_every_row_counts_is_seen_to_be_large():
+    x, w, _ = made((1, 8, 9, 3), (3, 3), 32)
+    for row in range(3):
+        large = w.copy()
+        large[row, 1, 1, 20], large[row, 1, 2, 20] = 3e38, -3e38
+        ((found, expected),), _ = on_both(lambda x, w: (ops.conv(x * 1e-3, w),), x, large)
+        np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
 
 
 def test_sums_that_are_larger_than_any_result_do_not_overflow():

@@ -254,6 +254,29 @@ def conv(p: Planner, node: Node, finish: Finish | None = None) -> Finish | None:
 
 
 def conv_input_grad(p: Planner, node: Node, finish: Finish | None = None) -> Finish | None:
+    """The gradient by the image, and once more where the kernel is not finite."""
+    taken = _input_grad(p, node, finish)
+    (ct, w), result = (p.views[v] for v in node.inputs), taken.output if taken else node.output
+    if size(ct.shape) and size(w.shape) and size(result.spec.shape):
+        _input_grad_anew(p, ct, p.contiguous(w), p.views[result], node.attributes, taken)
+    return taken
+
+
+def _input_grad_anew(
+    p: Planner, ct: View, w: View, target: View, attributes: Mapping[str, Any], taken: Finish | None
+) -> None:
+    """The gradient element by element, if a number of the kernel is not finite."""
+    groups, taps, before = attributes["groups"], w.shape[:-2], [low for low, _ in attributes["pads"]]
+    record: list[Entry] = [size(w.shape), ct.shape[0], groups, w.shape[-2], w.shape[-1] // groups]
+    record += [*target.shape[1:-1], *taps, *ct.shape[1:-1], *attributes["strides"], *attributes["dilation"], *before]
+    record += [*(address_of(v) for v in (w, ct, target)), *w.strides, *ct.strides, *target.strides]
+    for leaf in taken.leaves if taken else ():
+        record += [address_of(leaf), *leaf.strides]
+    kernel = kernels.input_grad_anew_kernel(ct.dtype, len(taps), taken.ending if taken else None)
+    p.emit("conv_input_grad, if not finite", kernel, record, [target])
+
+
+def _input_grad(p: Planner, node: Node, finish: Finish | None) -> Finish | None:
     """A convolution of the cotangent, spread out by the strides, with the flipped kernel, channels exchanged."""
     (ct, w), shape = (p.views[v] for v in node.inputs), node.output.spec.shape
     if size(ct.shape) == 0 or size(w.shape) == 0:

@@ -17,6 +17,7 @@ from pellucid.backends.cpu import (
     groups_pairs,
     halves,
     index,
+    input_gradient,
     last_pairs,
     matmul,
     moves,
@@ -74,6 +75,7 @@ last_pairs_kernel = kept(last_pairs.last_pairs_kernel)
 pairs_kernel = kept(row_pairs.pairs_kernel)
 pairs_sums_kernel = kept(row_pairs_gradient.pairs_sums_kernel)
 pairs_gradient_kernel = kept(row_pairs_gradient.pairs_gradient_kernel)
+input_grad_anew_kernel = kept(input_gradient.input_grad_anew_kernel)
 padding_kernel = kept(padding.padding_kernel)
 unpool_kernel = kept(windows.unpool_kernel)
 window_sum_kernel = kept(windows.window_sum_kernel)

@@ -23,8 +23,8 @@ STEP = 2
 TAPS = range(2, 8)
 #: The sums of a run of so many rows, by what becomes of them.
 FACTORS = {3: ("upper", "both", "difference", "lower"), 2: ("upper", "both", "lower")}
-# How far from overflow sums of squares have to be: sums of rows have 8 times as large ones for images, 2.5 times for
-# kernels, and a result sees up to 16 lanes of an image; the root of 320 / 64^2 is below 1.
+# How far from overflow sums of squares have to be: those of the sums of rows are at most 8 times as large for images, 3
+# times for kernels, and a result sees up to 16 lanes of an image; the root of 8 * 3 * 16, 20, is less than 64.
 _ROOM = 64.0
 
 
