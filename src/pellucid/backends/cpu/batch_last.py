@@ -13,7 +13,7 @@ from pellucid.backends.cpu import target
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place
-from pellucid.backends.cpu.windows import carry, element, even_blocks, keep_if, pieces
+from pellucid.backends.cpu.windows import are_finite, carry, element, even_blocks, keep_if, pieces
 from pellucid.dtypes import DType
 
 # Register blocks: output channels by vectors of samples (forward; these by the number of registers), rows of taps by
@@ -29,7 +29,7 @@ class Forward:
 
     Record: N, C, D, H, W, O, P, K, taps along W; strides of the window along H and W; padding before along H and W;
     dilation along H; addresses of x, w, out; strides of x by H and by channel; of w by tap along H and by row; of out
-    by O, P and D; for every leaf of the ending its address and strides by O, P and D.
+    by O, P and D; for every leaf of the ending its address and strides by O, P and D. With a frame w is dense.
     """
 
     def __init__(
@@ -70,19 +70,10 @@ class Forward:
 
     def look_at_kernel(self) -> None:
         """See whether all of it is finite, where there are zeros around the image that count."""
-        e, dtype = self.e, self.dtype
-        if not self.framed:
-            return
-
-        def some(at: list[Value], nothing: list[Value]) -> list[Value]:
-            d = e.b.mul(at[2], I64(e.lanes))
-            here = e.advance(element(e, self.w, [self.w_h, self.w_r], at[:2]), d, I64(dtype.itemsize))
-            value = e.load(here, dtype, e.mask(e.minus(self.outs, d)))
-            return [e.multiply_add(value, e.constant(0, dtype), nothing[0])]
-
-        sizes = [self.taps_h, e.b.mul(self.taps_w, self.channels), e.ceiling(self.outs, e.lanes)]
-        (nothing,) = carry(e, sizes, [e.constant(0, dtype)], some)
-        self.not_finite = e.any(e.b.fcmp_unordered("uno", nothing, nothing))
+        e = self.e
+        if self.framed:
+            count = e.b.mul(e.b.mul(self.taps_h, self.taps_w), e.b.mul(self.channels, self.outs))
+            self.not_finite = e.b.not_(are_finite(e, self.w, count, self.dtype))
 
     def inside(
         self, place: Value, step: Value, before: Value, gap: Value, size: Value, taps: Value

@@ -26,8 +26,7 @@ from pellucid.backends.cpu.emit import I64, Value
 from pellucid.backends.cpu.groups_form import GroupsForm
 from pellucid.backends.cpu.groups_gradient import GroupsGrad, Numbers
 from pellucid.backends.cpu.row_runs import STEP, factors_of, rows_of_gradient, sums_of_rows
-from pellucid.backends.cpu.windows import element, pieces
-from pellucid.backends.cpu.winograd import all_finite
+from pellucid.backends.cpu.windows import all_finite, element, pieces
 from pellucid.dtypes import DType
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
-from pellucid.backends.cpu.windows import carry, element, keep_if, over
+from pellucid.backends.cpu.windows import are_finite, carry, element, keep_if, over
 from pellucid.dtypes import DType
 
 
@@ -42,14 +42,8 @@ class _Anew:
 
     def write(self) -> int:
         """The kernel's address."""
-        e, dtype = self.e, self.dtype
-
-        def some(n: Value, nothing: list[Value]) -> list[Value]:
-            value = e.load(e.advance(self.w, n, I64(dtype.itemsize)), dtype, e.mask(e.minus(self.count, n)))
-            return [e.multiply_add(value, e.constant(0, dtype), nothing[0])]
-
-        (nothing,) = e.reduce_loop(I64(0), self.count, e.lanes, [e.constant(0, dtype)], some)
-        spoiled = e.any(e.b.fcmp_unordered("uno", nothing, nothing))
+        e = self.e
+        spoiled = e.b.not_(are_finite(e, self.w, self.count, self.dtype))
         with e.b.if_then(spoiled, likely=False), e.narrowed(1), e.loop(*e.my_share(self.batch)) as n:
             over(e, [*self.image, self.groups, self.channels], lambda at: self.pixel(n, at[: self.rank], *at[-2:]))
         return e.finish()

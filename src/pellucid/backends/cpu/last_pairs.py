@@ -235,40 +235,11 @@ class _Pairs(batch_last.Forward):
                 self.block((row, column, own), taps, start, [mask], 1)
 
 
-class _Plain(_Pairs):
-    """Without pooling."""
-
-    def __init__(
-        self,
-        dtype: DType,
-        ending: Ending | None,
-        motions: tuple[str, ...],
-        exact: bool,
-        framed: bool,
-        runs: tuple[int, ...],
-    ) -> None:
-        super().__init__(dtype, ending, motions, exact, framed)
-        self.prepare(runs)
-
-
 class _Pooled(_Pairs, conv_pool.PooledLast):
     """With max pooling by windows of 2 x 2, each of which is two positions of a pair of rows.
 
     Record: that of :class:`~pellucid.backends.cpu.conv_pool.PooledLast`, then what :class:`_Pairs` reads.
     """
-
-    def __init__(
-        self,
-        dtype: DType,
-        ending: Ending | None,
-        motions: tuple[str, ...],
-        exact: bool,
-        framed: bool,
-        runs: tuple[int, ...],
-        pooling: PoolForm,
-    ) -> None:
-        conv_pool.PooledLast.__init__(self, dtype, ending, motions, pooling, exact, framed)
-        self.prepare(runs)
 
     @property
     def pairs(self) -> Value:
@@ -328,6 +299,10 @@ def last_pairs_kernel(
         runs: Those of the rows of taps.
         pooling: What is pooled, if anything.
     """
-    if pooling is None:
-        return _Plain(dtype, ending, motions, exact, framed, runs).write()
-    return _Pooled(dtype, ending, motions, exact, framed, runs, pooling).write()
+    kernel = (
+        _Pairs(dtype, ending, motions, exact, framed)
+        if pooling is None
+        else _Pooled(dtype, ending, motions, pooling, exact, framed)
+    )
+    kernel.prepare(runs)
+    return kernel.write()

@@ -19,8 +19,7 @@ from pellucid.backends.cpu.conv_gradient import RowsForm, RowsGrad
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.row_pairs import SUMS, TAPS, Rows
 from pellucid.backends.cpu.row_runs import rows_of_gradient
-from pellucid.backends.cpu.windows import carry, element, keep_if
-from pellucid.backends.cpu.winograd import all_finite
+from pellucid.backends.cpu.windows import all_finite, carry, element, keep_if
 from pellucid.dtypes import DType
 
 

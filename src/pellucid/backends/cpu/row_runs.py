@@ -15,6 +15,7 @@ A run of two needs 3 instead of 4:
 from __future__ import annotations
 
 from pellucid.backends.cpu.emit import Emitter, Value
+from pellucid.backends.cpu.windows import all_finite
 from pellucid.dtypes import DType
 
 #: Rows of positions that are computed at once.
@@ -117,6 +118,4 @@ def are_small(e: Emitter, squares: list[Value]) -> Value:
     for other in squares[1:]:
         total = e.b.fadd(total, other)
     kind = squares[0].type
-    for factor in (_ROOM, 0.0):  # infinity times 0 is NaN
-        total = e.b.fmul(total, kind([kind.element(factor)] * e.lanes))
-    return e.b.not_(e.any(e.b.fcmp_unordered("uno", total, total)))
+    return all_finite(e, [e.b.fmul(total, kind([kind.element(_ROOM)] * e.lanes))])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from llvmlite import ir
+
 from pellucid.backends.cpu.elementwise import neutral
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.lanes import LANES, Place, larger
@@ -87,6 +89,26 @@ def carry(
 def keep_if(e: Emitter, condition: Value, before: list[Value], then: Callable[[], list[Value]]) -> list[Value]:
     """The registers of ``then`` where the condition holds, else those from before."""
     return e.either(condition, then, lambda: before)
+
+
+def all_finite(e: Emitter, values: Sequence[Value]) -> Value:
+    """Whether no lane of some registers holds NaN or infinity, which times 0 are NaN."""
+    zero = values[0].type([values[0].type.element(0.0)] * e.lanes)
+    total = e.b.fmul(values[0], zero)
+    for value in values[1:]:
+        total = e.multiply_add(value, zero, total)
+    ordered: Value = e.b.bitcast(e.b.fcmp_ordered("ord", total, total), ir.IntType(e.lanes))
+    return e.b.icmp_unsigned("==", ordered, ir.Constant(ordered.type, -1))
+
+
+def are_finite(e: Emitter, address: Value, count: Value, dtype: DType) -> Value:
+    """Whether all of so many numbers that lie side by side are finite."""
+
+    def some(n: Value, nothing: list[Value]) -> list[Value]:
+        value = e.load(e.advance(address, n, I64(dtype.itemsize)), dtype, e.mask(e.minus(count, n)))
+        return [e.multiply_add(value, e.constant(0, dtype), nothing[0])]
+
+    return all_finite(e, e.reduce_loop(I64(0), count, e.lanes, [e.constant(0, dtype)], some))
 
 
 def _all_inside(e: Emitter, window: _Window, positions: Sequence[Value]) -> Value:

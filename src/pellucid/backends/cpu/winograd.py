@@ -16,13 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from llvmlite import ir
-
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.conv_pool import PoolForm, Stored
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I32, I64, Emitter, Value, lanes_for
-from pellucid.backends.cpu.windows import Winners, carry, element, keep_if
+from pellucid.backends.cpu.windows import Winners, all_finite, carry, element, keep_if
 from pellucid.dtypes import DType, int64
 
 #: Pixels along a side of a tile that are read, and that are computed; numbers of a tile that are multiplied.
@@ -79,16 +77,6 @@ def of_kernel(e: Emitter, g: list[Value]) -> list[Value]:
 def of_sums(e: Emitter, m: list[Value]) -> list[Value]:
     """A' m."""
     return [e.b.fadd(e.b.fadd(m[0], m[1]), m[2]), e.b.fsub(e.b.fsub(m[1], m[2]), m[3])]
-
-
-def all_finite(e: Emitter, values: Sequence[Value]) -> Value:
-    """Whether no lane of some registers holds NaN or infinity, which times 0 are NaN."""
-    zero = values[0].type([values[0].type.element(0.0)] * e.lanes)
-    total = e.b.fmul(values[0], zero)
-    for value in values[1:]:
-        total = e.multiply_add(value, zero, total)
-    ordered: Value = e.b.bitcast(e.b.fcmp_ordered("ord", total, total), ir.IntType(e.lanes))
-    return e.b.icmp_unsigned("==", ordered, ir.Constant(ordered.type, -1))
 
 
 def load_square(

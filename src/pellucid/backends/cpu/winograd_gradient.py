@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
-from pellucid.backends.cpu.windows import carry, element, keep_if
+from pellucid.backends.cpu.windows import all_finite, carry, element, keep_if
 from pellucid.backends.cpu.winograd import (
     APART,
     NUMBERS,
@@ -21,7 +21,6 @@ from pellucid.backends.cpu.winograd import (
     STEP,
     Array,
     Grid,
-    all_finite,
     both_ways,
     filled_row,
     flat,
