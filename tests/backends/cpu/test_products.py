@@ -8,7 +8,7 @@ from tests.backends.cpu.guards import at_the_end_of_memory
 from tests.backends.cpu.operands import ENDINGS, operands
 
 from pellucid import Input, Sequential, Tensor, backends, compile, nn, ops, optim, set_num_threads, set_seed
-from pellucid.backends.cpu import matmul, narrow, packing, products, target, threads
+from pellucid.backends.cpu import cutting, narrow, packing, products, target, threads
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.dtypes import float32, float64
 from pellucid.graph import trace
@@ -44,6 +44,8 @@ def product(rows, columns, inner, turned, ending, kind, seed=0):
 @example(130, 100, 33, "b", "bias and activation", "float32")
 @example(130, 244, 65, "a", "of the result's shape", "float32")
 @example(16, 244, 130, "", "bias and activation", "float32")
+@example(33, 100, 130, "", "bias and activation", "float32")
+@example(7, 392, 130, "b", "of the result's shape", "float64")
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_product_is_right_and_has_the_same_bits_on_any_threads(shared, rows, columns, inner, turned, ending, kind):
     function, arrays, exact = product(rows, columns, inner, turned, ending, kind)
@@ -97,8 +99,14 @@ def test_a_row_of_a_turned_left_operand_has_the_same_bits_among_any_others(rows,
 
 
 @pytest.mark.parametrize("optimizer", [optim.SGD, optim.Momentum, optim.Adam], ids=lambda o: o.__name__)
-@pytest.mark.parametrize(("inputs", "widths"), [(65, (244, 196)), (1, (20,))], ids=["wide", "from one number"])
-def test_weights_of_layers_have_the_same_bits_on_any_threads(shared, optimizer, inputs, widths):
+@pytest.mark.parametrize(
+    ("inputs", "widths", "batch"),
+    [(65, (244, 196), 71), (130, (100, 196), 33), (1, (20,), 71)],
+    ids=["wide", "wide blocks and the rest", "from one number"],
+)
+def test_weights_of_layers_have_the_same_bits_on_any_threads(
+    shared, every_plan_is_shared, optimizer, inputs, widths, batch
+):
     r = np.random.default_rng(0)
     x, y = r.random((160, inputs), np.float32), np.eye(4, dtype=np.float32)[r.integers(0, 4, 160)]
 
@@ -108,7 +116,7 @@ def test_weights_of_layers_have_the_same_bits_on_any_threads(shared, optimizer, 
         set_seed(3)
         model = Sequential([Input((inputs,)), *layers, nn.Dense(4, activation="softmax")])
         model.compile("categorical_crossentropy", optimizer(learning_rate=0.01), backend=backend)
-        model.fit(x, y, batch_size=71, epochs=3, seed=1, verbose=0)
+        model.fit(x, y, batch_size=batch, epochs=3, seed=1, verbose=0)
         return list(model.get_weights().values())
 
     first, *others = [trained("cpu", count) for count in (1, 2, 3, 8)]
@@ -169,7 +177,7 @@ def test_columns_that_one_product_reads_are_turned_there_and_not_copied_before()
 
 
 def test_threads_keep_columns_where_rows_are_long_and_many_alone():
-    width = matmul.VECTORS * lanes_for(float32)
+    width = cutting.VECTORS * lanes_for(float32)
     assert packing.bytes_beside(784, 500, width, float32) == 784 * width * 4
     assert packing.bytes_beside(784, width, width, float32) == 0  # they lie side by side already
     assert packing.bytes_beside(784, width - 1, width, float32) == 0
@@ -180,7 +188,7 @@ def test_threads_keep_columns_where_rows_are_long_and_many_alone():
 
 
 def test_a_left_operand_is_put_side_by_side_where_many_columns_read_it_again():
-    width = matmul.VECTORS * lanes_for(float32)
+    width = cutting.VECTORS * lanes_for(float32)
     assert packing.strips_are_worth_it(784, 128, 500, width, float32)
     assert not packing.strips_are_worth_it(784, 128, 3 * width, width, float32)
     assert not packing.strips_are_worth_it(784, 32, 500, width, float32)  # few lines, which the first cache keeps
@@ -188,8 +196,8 @@ def test_a_left_operand_is_put_side_by_side_where_many_columns_read_it_again():
 
 
 def test_blocks_leave_no_register_that_the_processor_lacks():
-    rows = matmul.block_rows()
-    assert rows * matmul.VECTORS + matmul.VECTORS + 1 <= target.vector_registers()
+    rows = cutting.block_rows()
+    assert rows * cutting.VECTORS + cutting.VECTORS + 1 <= target.vector_registers()
     assert 2 * rows + 2 <= target.vector_registers() or rows == 8
     assert narrow.is_possible(float32) is (target.vector_bytes() == 64)
     assert not narrow.is_possible(float64)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid.backends.cpu import threads
 from pellucid.backends.cpu.ahead import FEATURES, OWN_FEATURES, ROWS, Rows
+from pellucid.backends.cpu.cutting import BY_ROWS
 from pellucid.dtypes import int8
 from pellucid.op import Spec
 from pellucid.plan.barriers import access_of, by_each, by_first, by_rows, flow, part, phases
@@ -231,7 +232,7 @@ class Assembler:
 
         Args:
             elements: Its size.
-            shared: What threads share, its ``"rows"`` or ``"columns"``, and which axis of its left operand the rows of
+            shared: What threads share, as :func:`~.cutting.shared` says, and which axis of its left operand the rows of
                 the batch are, if that is one.
             narrow: If that is the inner one, and there are few columns, the address of the data set.
             kernel: Gives the address of the kernel that fetches in one of the two ways.
@@ -245,8 +246,8 @@ class Assembler:
         rows = max(sources, key=lambda source: source.width)
         best = max(self._fetchers, key=lambda f: (f.elements, f.number))
         plain = self.instructions[best.number]
-        own = best.sharing == "rows" and best.batch == "inner" and rows.order in self.halved
-        how = OWN_FEATURES if own else rows.wanted(best.elements, shared=best.sharing == "columns")
+        own = best.sharing == BY_ROWS and best.batch == "inner" and rows.order in self.halved
+        how = OWN_FEATURES if own else rows.wanted(best.elements, shared=best.sharing != BY_ROWS)
         way = FEATURES if own and best.narrow == rows.data else ROWS
         record = (*plain.record, *(rows.record(how) if way == ROWS else ()))
         self.instructions[best.number] = replace(

@@ -8,13 +8,13 @@ computed while the product is still in registers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pellucid.backends.cpu import narrow, target
+from pellucid.backends.cpu import narrow
 from pellucid.backends.cpu.ahead import FEATURES, ROWS, Ahead, NextBatch
 from pellucid.backends.cpu.block import Block, Masks, Place, begins_at_its_end, take_back
+from pellucid.backends.cpu.cutting import BY_BLOCKS, BY_COLUMNS, MOVING, VECTORS, block_rows, narrowest
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import BatchRows
@@ -24,66 +24,12 @@ from pellucid.backends.cpu.windows import pieces
 from pellucid.dtypes import DType
 from pellucid.plan.barriers import ROW_BLOCK
 
-# Rows of the register block by the number of registers, and its vectors: 8 x 3 accumulators and 3 vectors of B leave 32
-# registers five, 4 x 3 accumulators leave 16 registers one.
-_ROWS, VECTORS = {32: 8, 16: 4}, 3
-# Lanes from which on the last columns may have half a register, which takes half the time on some processors.
-_HALVED = 8
-# How much more arithmetic it is worth to share weights by columns, so that they stay in one core's cache.
-_WORTH = 1.03
 # Steps of the inner loop between two looks at the next batch: a processor forgets what it is asked for all at once.
 _FETCHING = 16
 # The same where it only asks for the next columns.
 _ASKING = 64
 # Registers of columns for a single row, whose accumulators must hide the latency of the additions.
 _SINGLE = (8, 7, 6, 5, 4, 3, 2, 1)
-
-
-def block_rows() -> int:
-    """Rows that are computed at once."""
-    return _ROWS[target.vector_registers()]
-
-
-def block_columns(dtype: DType) -> int:
-    """Columns that are computed at once."""
-    return VECTORS * lanes_for(dtype)
-
-
-def by_columns(rows: int, columns: int, inner: int, dtype: DType, *, weights: str) -> bool:
-    """Whether two threads had better share the columns of a product than its rows.
-
-    Weights that are larger than the activations had better not move: a thread that computes some columns reads and
-    updates these columns of the weights alone, step after step, and they stay in the cache of its core.
-
-    Args:
-        rows: Rows of the result.
-        columns: Columns of the result.
-        inner: The inner size.
-        dtype: The type of the elements.
-        weights: What the weights are: the ``"right"`` operand, or the ``"result"``; else the rows are shared.
-    """
-    lanes, block = lanes_for(dtype), block_rows()
-    half = _half(lanes)
-    sharing_rows = math.ceil(math.ceil(rows / block) / 2) * block * _column_cost(columns, lanes)
-    sharing_columns = rows * _column_cost(math.ceil(math.ceil(columns / half) / 2) * half, lanes)
-    samples, features = (rows, inner) if weights == "right" else (inner, rows)
-    large = features * columns > samples * (features + columns)
-    return weights != "" and large and columns > lanes and sharing_columns <= _WORTH * sharing_rows
-
-
-def _half(lanes: int) -> int:
-    """The width of the smallest register that columns are computed in."""
-    return lanes // 2 if lanes >= _HALVED else lanes
-
-
-def _column_cost(columns: int, lanes: int) -> float:
-    """Cycles per row block and inner step: multiply-adds of full blocks, loads of single registers."""
-    wide, left = divmod(columns, VECTORS * lanes)
-    pair, left = divmod(left, (VECTORS - 1) * lanes)
-    single, left = divmod(left + _half(lanes) - 1, lanes)
-    narrow = 0.5 if left >= _half(lanes) and _half(lanes) < lanes else 0
-    rows = block_rows()
-    return (wide * VECTORS + pair * (VECTORS - 1)) * rows + single * (rows + 1) + narrow * (rows + 2)
 
 
 @dataclass(frozen=True)
@@ -151,7 +97,8 @@ class Product:
         self.halved = (e.field(), e.field(), e.field()) if sharing == "halves" else None
         self.read_own_memory(packing, across, strips)
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
-        self.by_columns, self.large = sharing == "columns", large
+        self.by_columns, self.rest_by_rows = sharing in (BY_COLUMNS, BY_BLOCKS), sharing == BY_BLOCKS
+        self.large = large
         self.replaces_rows = dense == "rows" and sharing == "rows" and not batch_loops
         self.upwards = begins_at_its_end(e) if self.replaces_rows and not (strips or large) else None
         self.chunk = _FETCHING if fetching == ROWS or strips else _ASKING
@@ -184,6 +131,9 @@ class Product:
     def nest(self, loop: int, a: Value, b: Value, c: Value) -> None:
         """The loops over batches."""
         e = self.e
+        if self.rest_by_rows:
+            self.blocks_and_rest(a, b, c)
+            return
         if loop == len(self.batches):
             alone = loop > 0 or self.by_columns
             rows = (I64(0), self.m) if alone else e.my_share(self.m, ROW_BLOCK)
@@ -197,10 +147,33 @@ class Product:
 
     def own_columns(self) -> tuple[Value, Value]:
         """The columns of this thread; what is left over by the smallest registers is the last one's."""
-        e, half = self.e, _half(self.e.lanes)
+        e, half = self.e, narrowest(self.e.lanes)
         low, high = e.my_share(e.minus(self.n, e.b.srem(self.n, I64(half))), half)
         last = e.b.icmp_signed("==", e.thread, e.minus(e.threads, I64(1)))
         return low, e.b.select(last, self.n, high)
+
+    def blocks_and_rest(self, a: Value, b: Value, c: Value) -> None:
+        """As many wide blocks of columns as all threads have alike; they share the rows of the columns that are left.
+
+        Where too many would be left, they share all columns.
+        """
+        e, wide = self.e, VECTORS * self.e.lanes
+        in_turn = e.b.mul(e.threads, I64(wide))
+        even = e.b.mul(e.b.sdiv(self.n, in_turn), in_turn)
+        few = e.b.icmp_signed("<=", e.b.mul(e.minus(self.n, even), I64(MOVING)), self.n)
+        own = [e.b.select(few, x, y) for x, y in zip(e.my_share(even, wide), self.own_columns(), strict=True)]
+        first, rest = ((I64(0), self.m), own), (e.my_share(self.m, ROW_BLOCK), (e.b.select(few, even, self.n), self.n))
+        if self.ahead is not None:
+            self.begin_fetching(self.cut(*own), own[0], first[0])
+        with e.loop(I64(0), I64(2)) as turn:
+            second = e.b.icmp_signed("!=", turn, I64(0))
+            rows, columns = (
+                (e.b.select(second, y[0], x[0]), e.b.select(second, y[1], x[1]))
+                for x, y in zip(first, rest, strict=True)
+            )
+            some = e.b.and_(e.b.icmp_signed("<", *rows), e.b.icmp_signed("<", *columns))
+            with e.b.if_then(some):
+                self.product(a, b, c, rows, columns)
 
     def halves(self, cut: Value, apart: Value, turn: Value) -> None:
         """The products of the two halves of the inner axis; threads share the blocks of rows of one after the other."""
@@ -230,7 +203,7 @@ class Product:
 
     def product(self, a: Value, b: Value, c: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]) -> None:
         """Some columns of some rows: wide blocks first, then narrower ones, the last few columns across."""
-        e, lanes, half = self.e, self.e.lanes, _half(self.e.lanes)
+        e, lanes, half = self.e, self.e.lanes, narrowest(self.e.lanes)
         start, stop = columns
         cut = self.cut(start, stop)
         end = cut.end
@@ -238,7 +211,7 @@ class Product:
             self.panel.decide(rows)
         if self.strips is not None:
             self.strips.begin(rows[0], start, self.k)
-        if self.ahead is not None:
+        if self.ahead is not None and not self.rest_by_rows:
             self.begin_fetching(cut, start, rows)
         if self.replaces_rows and self.upwards is None:
             take_back(self, rows)
@@ -256,7 +229,7 @@ class Product:
 
     def cut(self, start: Value, stop: Value) -> _Cut:
         """How some columns are cut into blocks."""
-        e, lanes, half = self.e, self.e.lanes, _half(self.e.lanes)
+        e, lanes, half = self.e, self.e.lanes, narrowest(self.e.lanes)
         wide, pair = lanes * VECTORS, lanes * (VECTORS - 1)
         few = self.few_of(start, stop)
         end = e.minus(stop, few)
@@ -288,7 +261,7 @@ class Product:
         wide_blocks, pairs = e.minus(cut.wide_end, start), e.minus(cut.pair_end, cut.wide_end)
         several = b.add(e.ceiling(wide_blocks, wide), e.ceiling(pairs, wide))
         single, half = e.minus(cut.single_end, cut.pair_end), e.minus(cut.end, cut.single_end)
-        narrower = b.add(e.ceiling(single, e.lanes), e.ceiling(half, _half(e.lanes)))
+        narrower = b.add(e.ceiling(single, e.lanes), e.ceiling(half, narrowest(e.lanes)))
         blocks = b.mul(several, e.ceiling(count, self.rows))
         blocks = b.add(blocks, b.mul(narrower, e.ceiling(count, 2 * self.rows)))
         fetches = b.and_(b.icmp_signed(">", cut.few, I64(0)), I1(self.narrow == "rows"))
@@ -482,8 +455,9 @@ def matmul_kernel(
             :class:`~pellucid.backends.cpu.ahead.Ahead` does, ``"features"`` as
             :class:`~pellucid.backends.cpu.ahead.NextBatch`, where its left operand is this step's batch along the inner
             axis; by default it does not.
-        sharing: What threads share: ``"rows"`` or ``"columns"`` of the result, or ``"halves"`` of the inner axis, whose
-            products are stored one behind the other.
+        sharing: What threads share: ``"rows"`` or ``"columns"`` of the result; its columns in wide ``"blocks"``, and
+            the rows of those that are left; or ``"halves"`` of the inner axis, whose products are stored one behind the
+            other.
         batch: Which axis of A the rows are of a step's batch that is read where it lies in its data set: ``"rows"`` or
             ``"inner"``; by default A is an array like any other.
         dense: Along which axis of A, if along one, elements lie side by side: ``"rows"`` or ``"inner"``.

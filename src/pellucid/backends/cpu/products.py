@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.backends.cpu import halves, kernels, narrow, packing
-from pellucid.backends.cpu import matmul as product
+from pellucid.backends.cpu import cutting, halves, kernels, narrow, packing
 from pellucid.backends.cpu.elementwise import Ending, motion
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.lanes import LANES
@@ -75,13 +74,13 @@ def _whole(
     elif rows == 1:
         kernel = kernels.single_row_kernel(a.dtype, *form[2:], dense=dense, across=across)
     else:
-        by_columns = _is_by_columns(p, node, finish)
+        sharing = _shared(p, node, finish)
         matrices = [_matrix(v) for v in (target, *leaves, *kept, *(() if batch else operands[:1]))]
         # Every thread reads the whole right operand.
-        by_rows, parts = ([], matrices) if by_columns else (matrices, [])
+        by_rows, parts = ([], matrices) if sharing != cutting.BY_ROWS else (matrices, [])
         parts = [*parts, _matrix(operands[1])]
-        shared, work = ("columns" if by_columns else "rows", batch), None if batch else rows * columns * inner
-        few = batch == "inner" and columns <= product.block_columns(a.dtype)
+        shared, work = (sharing, batch), None if batch else rows * columns * inner
+        few = batch == "inner" and columns <= cutting.block_columns(a.dtype)
         own, write, tiled = _multiplying(p, record, operands, form[2:], shared, turned=turned, across=across)
         name, kernel = name.replace("matmul", "tiles", 1) if tiled else name, write("")
         p.may_fetch(rows * columns, shared, address_of(a) if few and not tiled else None, write)
@@ -121,20 +120,22 @@ def _multiplying(
     if p.is_training and readable and extent.is_worth_it(a.dtype):
         own = _memory(p, record, extent.bytes)
         record += [extent.kept_blocks, extent.most_steps]
-        last = dense, turned, extent.streams
-        return own, lambda way: kernels.tile_product_kernel(Form(*ended, way, *shared, *last)), True
+        sharing, batch = cutting.BY_COLUMNS if shared[0] == cutting.BY_BLOCKS else shared[0], shared[1]
+        last = batch, dense, turned, extent.streams
+        return own, lambda way: kernels.tile_product_kernel(Form(*ended, way, sharing, *last)), True
     own, options = _side_by_side(p, record, operands, turned, across)
     return own, lambda way: kernels.matmul_kernel(a.dtype, 0, *ended, way, *shared, dense, **options), False
 
 
-def _is_by_columns(p: Planner, node: Node, finish: Finish | None) -> bool:
-    """Whether threads share the columns of a product of matrices, because of the weights that are in it."""
+def _shared(p: Planner, node: Node, finish: Finish | None) -> str:
+    """What threads share of a product of matrices: its rows, or its columns because of the weights that are in it."""
     (rows, inner), columns, dtype = node.inputs[0].spec.shape[-2:], node.output.spec.shape[-1], node.output.spec.dtype
     rows *= size(node.output.spec.shape[:-2])
     replaced = p.is_replaced(finish.output if finish else node.output)
-    in_halves = replaced and halves.are_worth_it(inner, columns, rows, dtype)  # where they are multiplied with
+    if replaced and halves.are_worth_it(inner, columns, rows, dtype):  # in halves where they are multiplied with
+        return cutting.BY_ROWS
     weights = "right" if p.is_input(owner(node.inputs[1])) else "result" if replaced else ""
-    return not in_halves and product.by_columns(rows, columns, inner, dtype, weights=weights)
+    return cutting.shared(rows, columns, inner, dtype, weights=weights)
 
 
 def _is_turned(p: Planner, node: Node, a: View, b: View) -> bool:
@@ -151,7 +152,7 @@ def _is_turned(p: Planner, node: Node, a: View, b: View) -> bool:
 
 
 def _turned_bytes(inner: int, columns: int, dtype: DType) -> int:
-    return packing.bytes_turned(inner, columns, product.block_columns(dtype), lanes_for(dtype), dtype)
+    return packing.bytes_turned(inner, columns, cutting.block_columns(dtype), lanes_for(dtype), dtype)
 
 
 def _side_by_side(
@@ -170,7 +171,7 @@ def _side_by_side(
     own: list[View] = []
     packs = _packing(p, record, own, operands, turned)
     strips = _dense_axis(operands[0]) == "rows" and packing.strips_are_worth_it(
-        rows, inner, columns, product.block_columns(dtype), dtype
+        rows, inner, columns, cutting.block_columns(dtype), dtype
     )
     if strips:
         own += _memory(p, record, rows * inner * dtype.itemsize)
@@ -183,10 +184,10 @@ def _side_by_side(
 def _packing(p: Planner, record: list[Entry], own: list[View], operands: list[View], turned: bool) -> str:
     """How threads put columns of a product's right operand side by side; memory for it is added, the record tells."""
     (inner, columns), dtype = operands[1].shape[-2:], operands[1].dtype
-    least = packing.BLOCKS * product.block_rows()
+    least = packing.BLOCKS * cutting.block_rows()
     needed = _turned_bytes(inner, columns, dtype) if turned else 0
     if not turned and operands[2].shape[-2] >= least:
-        needed = packing.bytes_beside(inner, columns, product.block_columns(dtype), dtype)
+        needed = packing.bytes_beside(inner, columns, cutting.block_columns(dtype), dtype)
     if not needed:
         return ""
     record.append(least)
