@@ -479,6 +479,19 @@ def test_a_callback_may_freeze_a_parameter_and_change_its_mind(classifier, blobs
     assert changed == [True, False, True, False, True, True]
 
 
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_train_batch_end", "on_epoch_end"])
+def test_a_model_in_training_is_not_compiled(classifier, blobs, hook):
+    class Compiles(Callback):
+        pass
+
+    setattr(Compiles, hook, lambda self, *_, **__: self.model.compile("categorical_crossentropy", "adam"))
+    model = classifier()
+    with pytest.raises(ConfigurationError, match="is in training, and cannot be compiled until that has ended"):
+        model.fit(*blobs, epochs=2, callbacks=Compiles(), verbose=0)
+    model.compile("categorical_crossentropy", "adam")
+    assert len(model.fit(*blobs, epochs=2, verbose=0)) == 2
+
+
 def test_a_model_whose_layers_are_all_frozen_can_be_fitted(classifier, blobs):
     model, fresh = classifier(), classifier()
     model.trainable = False

@@ -250,8 +250,14 @@ class Model(Layer):
             backend: Which backend runs the compiled step.
 
         Raises:
-            ConfigurationError: A name is unknown, or the numbers of outputs and losses differ.
+            ConfigurationError: A name is unknown, numbers of outputs and losses differ, or the model is in training.
         """
+        if self.programs.is_fitting:
+            raise ConfigurationError(
+                f'The model "{self.label}" is in training, and cannot be compiled until that has ended.',
+                hint="a callback may set model.optimizer.learning_rate; for another loss or optimiser set "
+                "model.stop_training, compile after fit has returned, and call fit again",
+            )
         metrics = () if metrics is None else metrics
         self._optimizer = get_optimizer(optimizer)
         self._backend = backends.get(backend)

@@ -126,6 +126,11 @@ class Programs:
         """From now on anything may change again."""
         self._structure_now = None
 
+    @property
+    def is_fitting(self) -> bool:
+        """Whether a fit has begun and not ended."""
+        return self._structure_now is not None
+
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """In the block, the structure is taken as it is at its beginning."""

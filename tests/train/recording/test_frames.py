@@ -58,7 +58,7 @@ def test_a_series_is_one_number_over_the_steps(recordings):
         (lambda r: r.series("hidden", "weight"), "Unknown name of the recording ''; known are: bias, kernel."),
         (lambda r: r.weights(2, "hidden"), "Step 2 was not recorded; recorded were 1, 9, 17, 20."),
         (lambda r: r.weights(1, "hiden"), "Unknown layer of the recording 'hiden'; known are: hidden, out."),
-        (lambda r: r.preactivations(1, "out"), "Unknown quantity of the recording 'preactivation'"),
+        (lambda r: r.preactivations(1, "out"), "There is no preactivation of layer 'out' in step 1; recorded were"),
         (lambda r: r.rows(3), "Step 3 was not recorded; recorded were 1, 9, 17, 20."),
     ],
 )
@@ -66,6 +66,19 @@ def test_what_was_not_recorded_is_refused(recordings, ask, text):
     with pytest.raises(ConfigurationError) as error:
         ask(recordings["full"])
     assert str(error.value).startswith(text)
+
+
+def test_a_frozen_layer_is_said_to_have_no_gradients():
+    model = Sequential([Input((2,)), Dense(3, "tanh", name="first"), Dense(1, name="last")])
+    model.layers[0].trainable = False
+    model.compile("mse", "sgd")
+    recording = model.fit(np.eye(2), [0, 1], record="full", verbose=0).recording
+    with pytest.raises(ConfigurationError) as error:
+        recording.gradients(1, "first")
+    assert str(error.value) == (
+        "There is no gradient of layer 'first' in step 1; recorded were: activation, preactivation, weight.\n"
+        "Hint: layers that are frozen, and those without parameters, have none"
+    )
 
 
 def test_statistics_hold_no_arrays(recordings):

@@ -17,6 +17,13 @@ _FORMS = ("arrow", "numpy", "pandas", "polars")
 _FRAMES = ("steps", "stats")
 #: The columns that the summary shows.
 _SUMMED = ("mean", "std", "zeros", "saturated", "norm", "ratio")
+# Which layers have nothing of what was asked for.
+_WITHOUT = {
+    "preactivation": "layers have one that apply an activation function to it, other than the linear one",
+    "delta": "layers before the first parameter that was trained have none",
+    "weight": "layers without parameters have none",
+    "gradient": "layers that are frozen, and those without parameters, have none",
+}
 
 
 def _nothing() -> None:
@@ -168,11 +175,7 @@ class Recording:
         for key, value in (("step", step), ("layer", layer), ("quantity", quantity)):
             known = table[key].unique().to_pylist()
             if value not in known:
-                raise (
-                    self._unknown_step(step, known)
-                    if key == "step"
-                    else unknown_name(f"{key} of the recording", value, known)
-                )
+                raise self._missing(key, (step, layer, quantity), known)
             table = table.filter(pc.field(key) == value)
         found = {}
         for row in range(table.num_rows):
@@ -187,6 +190,18 @@ class Recording:
                 f'The recording holds statistics only (level "{self.level}"), no arrays.',
                 hint='record them: fit(..., record="full")',
             )
+
+    def _missing(self, key: str, place: tuple[int, str, str], known: list[Any]) -> ConfigurationError:
+        """Why there are no arrays of a step, layer and quantity: which of the three the recording does not have."""
+        step, layer, quantity = place
+        if key == "step":
+            return self._unknown_step(step, known)
+        if key == "layer":
+            return unknown_name("layer of the recording", layer, known)
+        there = f"recorded were: {', '.join(sorted(known))}"
+        return ConfigurationError(
+            f"There is no {quantity} of layer {layer!r} in step {step}; {there}.", hint=_WITHOUT.get(quantity)
+        )
 
     def _unknown_step(self, step: int, known: list[int]) -> ConfigurationError:
         return ConfigurationError(f"Step {step} was not recorded; recorded were {_listed(known)}.")
