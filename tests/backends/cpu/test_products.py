@@ -22,6 +22,7 @@ def shared(monkeypatch):
     """Threads share even the smallest product, which puts side by side, turns and asks for whatever it can."""
     monkeypatch.setattr("pellucid.backends.cpu.memory._WORTH_SHARING", 0)
     monkeypatch.setattr(packing, "BLOCKS", 2)
+    monkeypatch.setattr(packing, "_BLOCKS_ON", {})
     monkeypatch.setattr(packing, "LEAST_TURNED", 2)
     monkeypatch.setattr(packing, "_BLOCKS_BESIDE", 1)
     monkeypatch.setattr(packing, "_LEAST_INNER", 1)
@@ -185,6 +186,14 @@ def test_threads_keep_columns_where_rows_are_long_and_many_alone():
     lanes = lanes_for(float32)
     assert packing.bytes_turned(lanes + 1, 500, width, lanes, float32) == 2 * lanes * width * 4
     assert packing.bytes_turned(lanes + 1, 3, width, lanes, float32) == 2 * lanes * lanes * 4
+
+
+def test_where_columns_are_kept_at_once_depends_on_the_processor_and_on_how_far_rows_lie_apart(monkeypatch):
+    monkeypatch.setattr(packing, "_BLOCKS_ON", {target.processor().name: 48})
+    assert packing.least_blocks(2000) == packing.least_blocks(2048) == 48
+    assert packing.least_blocks(4096) == packing.least_blocks(8192) == packing.BLOCKS  # no cache keeps such rows
+    monkeypatch.setattr(packing, "_BLOCKS_ON", {"another processor": 48})
+    assert packing.least_blocks(2000) == packing.BLOCKS
 
 
 def test_a_left_operand_is_put_side_by_side_where_many_columns_read_it_again():

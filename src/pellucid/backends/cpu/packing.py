@@ -3,13 +3,15 @@
 A block of a product reads a few registers of every row of its right operand. Where rows do not begin at a cache line
 each register lies in two of them, and where they are long each row is on a page of its own; some processors take up to
 twice the time of the arithmetic to read them. So the first block of rows stores what it reads, line behind line, where
-the blocks of rows below find it. Where the right operand lies column by column, its columns are turned into rows there.
+the blocks of rows below find it. On other processors that pays only where many blocks follow. Where the right operand
+lies column by column, its columns are turned into rows there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import I64, Emitter, Value
 from pellucid.backends.cpu.transposing import transposed
 from pellucid.dtypes import DType
@@ -18,12 +20,22 @@ from pellucid.plan.lifetime import aligned
 #: Blocks of rows from which on it is worth while, at least two, as many as the tallest first block has; bytes of a
 #: thread's memory at most, which its core's cache must hold.
 BLOCKS, BYTES = 4, 1 << 19
+# The same number on processors where it was found to be another one: they read a register that lies in two lines as
+# soon as others, but have to make room in the first cache for what they store.
+_BLOCKS_ON = {"znver5": 48}
+# Rows that lie a multiple of so many bytes apart fall into so few sets of a cache that it cannot keep them.
+_ONE_SET = 1 << 12
 #: Elements from which on it is quicker to turn columns for each product than to copy them once.
 LEAST_TURNED = 512
 # Blocks of columns, and the inner size, from which on a left operand's columns are put side by side.
 _BLOCKS_BESIDE, _LEAST_INNER = 4, 64
 # How far below the rows of a block it asks for those of another one, in bytes.
 _BELOW = 128
+
+
+def least_blocks(apart: int) -> int:
+    """How many blocks of rows a thread must have to put columns side by side, whose rows lie so many bytes apart."""
+    return BLOCKS if apart % _ONE_SET == 0 else _BLOCKS_ON.get(target.processor().name, BLOCKS)
 
 
 def bytes_beside(inner: int, columns: int, width: int, dtype: DType) -> int:

@@ -184,7 +184,7 @@ def _side_by_side(
 def _packing(p: Planner, record: list[Entry], own: list[View], operands: list[View], turned: bool) -> str:
     """How threads put columns of a product's right operand side by side; memory for it is added, the record tells."""
     (inner, columns), dtype = operands[1].shape[-2:], operands[1].dtype
-    least = packing.BLOCKS * cutting.block_rows()
+    least = packing.least_blocks(operands[1].strides[-2]) * cutting.block_rows()
     needed = _turned_bytes(inner, columns, dtype) if turned else 0
     if not turned and operands[2].shape[-2] >= least:
         needed = packing.bytes_beside(inner, columns, cutting.block_columns(dtype), dtype)
