@@ -94,6 +94,7 @@ class RowsGrad:
             first = b.mul(group, self.in_group)
             out = e.advance(self.dw, group, self.dw_g)
             with e.loop(first, e.smaller(b.add(first, self.in_group), self.batch)) as n:
+                self.find_next(n)
                 self.begin(n)
                 begins = b.icmp_signed("==", n, first)
 
@@ -106,6 +107,11 @@ class RowsGrad:
 
                 self.each(taps, tap)
         return e.finish()
+
+    def find_next(self, n: Value) -> None:
+        """How far the next image and its numbers lie from this one; behind the last one may lie what others work on."""
+        more = self.e.b.icmp_signed("<", self.e.b.add(n, I64(1)), self.batch)
+        self.next_x, self.next_ct = (self.e.b.select(more, step, I64(0)) for step in (self.x_n, self.ct_n))
 
     def begin(self, n: Value) -> None:
         """Before the taps of an image."""
@@ -227,11 +233,11 @@ class RowsGrad:
     def ask(self, places: list[Value]) -> None:
         """Ask for the next image's numbers at some places of this one."""
         for place in places:
-            self.e.prefetch(self.e.b.add(place, self.ct_n))
+            self.e.prefetch(self.e.b.add(place, self.next_ct))
 
     def ask_image(self, place: Value) -> None:
         """Ask for the next image at a place of this one."""
-        self.e.prefetch(self.e.b.add(place, self.x_n))
+        self.e.prefetch(self.e.b.add(place, self.next_x))
 
 
 def conv_rows_grad_kernel(dtype: DType, form: RowsForm) -> int:

@@ -327,9 +327,15 @@ class Numbers:
         for j in range(outs):
             place = [e.b.add(self.first, row), column, e.b.add(d, I64(j))]
             address = e.advance(element(e, k.ct, k.ct_strides, place), self.lane, I64(dtype.itemsize))
-            e.prefetch(e.advance(address, I64(_AHEAD), k.ct_strides[1]), near=True)
+            e.prefetch(e.smaller(e.advance(address, I64(_AHEAD), k.ct_strides[1]), self.last(place[2])), near=True)
             found.append(e.load(address, dtype, self.mask))
         return found
+
+    def last(self, d: Value) -> Value:
+        """Where a channel's last number lies; behind the gradient may lie what another thread works on."""
+        k, one = self.kernel, I64(1)
+        place = [k.e.minus(k.out_height, one), k.e.minus(k.out_width, one), d]
+        return k.e.advance(element(k.e, k.ct, k.ct_strides, place), self.lane, I64(k.dtype.itemsize))
 
     def beside(self, row: Value, column: Value, d: Value, outs: int) -> Value:
         """Where the numbers at a place of the band lie side by side, by a block of output channels."""

@@ -230,9 +230,23 @@ class _Factors:
         if reads or asks:
             start = element(e, kernel.ct, strides, [numbers.first, I64(0), d])
             self.there = e.advance(start, numbers.lane, I64(kernel.dtype.itemsize))
-            more = e.b.icmp_signed("<", e.b.add(d, I64(1)), kernel.outs)
-            back = e.b.mul(e.minus(kernel.outs, I64(1)), strides[2])
-            self.next = e.b.select(more, strides[2], e.minus(e.b.mul(numbers.count, strides[0]), back))
+            self.next = self.to_next(d, strides)
+
+    def to_next(self, d: Value, strides: list[Value]) -> Value:
+        """Bytes from a channel's numbers to those that are read after them.
+
+        They are the next channel's, after the last one the next band's, after the last band those of the next samples.
+        Behind the gradient may lie what another thread works on, which it would have to take back.
+        """
+        e, kernel, numbers = self.kernel.e, self.kernel, self.numbers
+        rows = e.b.mul(kernel.out_height, kernel.high)
+        below = e.b.add(numbers.first, numbers.count)
+        ends = e.b.icmp_signed(">=", below, rows)
+        up = e.minus(I64(kernel.register), e.b.mul(numbers.first, strides[0]))
+        band = e.b.select(ends, up, e.b.mul(numbers.count, strides[0]))
+        back = e.b.mul(e.minus(kernel.outs, I64(1)), strides[2])
+        more = e.b.icmp_signed("<", e.b.add(d, I64(1)), kernel.outs)
+        return e.b.select(more, strides[2], e.minus(band, back))
 
     def at(self, pair: Value, column: Value, positions: int) -> list[dict[str, Value]]:
         """The factors of some neighbouring positions."""

@@ -108,10 +108,12 @@ class Rows:
         """
         e, dtype, register = self.e, self.dtype, self.e.lanes * self.dtype.itemsize
         first = e.minus(e.b.mul(pair, I64(STEP)), self.above)
-        sources = []
+        sources, following = [], []
         for number in range(SUMS):
             row = e.b.add(first, I64(number))
             sources.append(e.b.select(self.inside(row), e.advance(image, row, stride), self.memory))
+            if ahead is not None and number >= SUMS - STEP:
+                following.append(e.b.add(sources[-1], e.b.select(self.inside(row), ahead, I64(0))))
         target = e.b.add(e.advance(self.sums, place, self.size), self.left)
         targets = [e.advance(target, I64(number), self.apart) for number in range(SUMS)]
         last = e.minus(self.row, I64(register))
@@ -120,8 +122,8 @@ class Rows:
             start = e.b.mul(number, I64(register))
             place = e.smaller(start, last)  # the last register begins earlier, where it would not end with the row
             d = [e.load(e.b.add(source, place), dtype) for source in sources]
-            for source in sources[-STEP:] if ahead is not None else ():
-                e.prefetch(e.b.add(e.b.add(source, place), ahead))
+            for source in following:
+                e.prefetch(e.b.add(source, place))
             for address, value in zip(targets, sums_of_rows(e, d, (TAPS,)), strict=True):
                 e.store(e.b.add(address, place), value, dtype)
             return with_squares(e, squares, d)

@@ -42,7 +42,7 @@ class _Sums(RowsGrad):
         """The sums of an image."""
         image = self.e.advance(self.x, n, self.x_n)
         with self.e.loop(I64(0), self.out_height) as pair:
-            self.own.put(image, self.x_row, pair, pair, self.x_n)
+            self.own.put(image, self.x_row, pair, pair, self.next_x)
 
     def each(self, taps: tuple[Value, Value], body: Callable[[Value], None]) -> None:
         """``body`` of each of a range of sums, which are multiplied by different numbers."""

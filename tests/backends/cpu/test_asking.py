@@ -1,0 +1,67 @@
+"""What gradients by a kernel ask for lies in their operands, or in the thread's own memory; behind it others work."""
+
+import numpy as np
+import pytest
+from tests.backends.cpu.test_ahead import noting
+
+from pellucid import autodiff, backends, ops, set_num_threads
+from pellucid.alignment import aligned_copy
+from pellucid.backends.cpu import conv_gradient, groups_gradient, groups_pairs, kernels, row_pairs_gradient
+from pellucid.backends.cpu.memory import watching
+from pellucid.graph import rewrite, trace
+from pellucid.op import Spec
+
+WRITERS = {
+    "groups_pairs_kernel": groups_pairs.groups_pairs_kernel,
+    "groups_grad_kernel": groups_gradient.groups_grad_kernel,
+    "conv_rows_grad_kernel": conv_gradient.conv_rows_grad_kernel,
+    "pairs_sums_kernel": row_pairs_gradient.pairs_sums_kernel,
+}
+
+
+def drawn(images, channels, outs, side, window, border, *, by_samples):
+    """Images and the gradient of their convolution, and a function of both: the gradient by the kernel."""
+    r = np.random.default_rng(0)
+    x = r.normal(size=(images, *side, channels)).astype("float32")
+    ct = r.normal(size=(images, *(n - (k - 1) * (border == "valid") for n, k in zip(side, window, strict=True)), outs))
+    ct = ct.astype("float32")
+    if by_samples:
+        x, ct = (a.transpose(1, 2, 3, 0) for a in (x, ct))
+
+    def function(x, ct):
+        if by_samples:
+            x, ct = (ops.transpose(a, (3, 0, 1, 2)) for a in (x, ct))
+        w = np.zeros((*window, channels, outs), "float32")
+        return autodiff.vjp(lambda w: ops.conv(x, w, padding=border), w)[1](ct)[0]
+
+    return function, [aligned_copy(a) for a in (x, ct)]
+
+
+@pytest.mark.parametrize(
+    ("writer", "sizes", "window", "by_samples"),
+    [
+        ("groups_pairs_kernel", (33, 1, 6, (28, 28)), (5, 5), True),
+        ("groups_pairs_kernel", (64, 1, 3, (4, 9)), (3, 3), True),
+        ("groups_grad_kernel", (48, 1, 6, (9, 28)), (5, 5), True),
+        ("conv_rows_grad_kernel", (5, 3, 32, (9, 12)), (5, 5), False),
+        ("pairs_sums_kernel", (5, 4, 32, (12, 12)), (3, 3), False),
+    ],
+)
+def test_nothing_is_asked_for_outside_of_operands_and_own_memory(monkeypatch, writer, sizes, window, by_samples):
+    asked, border = noting(monkeypatch), "valid" if writer == "conv_rows_grad_kernel" else "same"
+    monkeypatch.setattr(kernels, writer, WRITERS[writer])
+    function, arrays = drawn(*sizes, window, border, by_samples=by_samples)
+    graph = rewrite(trace(function, *(Spec(a.shape, a.dtype) for a in arrays)).graph)
+    set_num_threads(1)
+    with watching() as seen:
+        (found,) = backends.get("cpu").compile(graph)(*arrays)
+    (memory,) = seen
+    base = memory._arena.ctypes.data
+    own = next(i.record[-1] for i in memory.plan.instructions if "grad" in i.name)  # bytes, if it has any
+    allowed = [(a.ctypes.data, a.ctypes.data + a.nbytes) for a in arrays]
+    places = asked[1 : 1 + asked[0]]
+    outside = [p for p in places if not any(low <= p < high for low, high in allowed)]
+    assert len(places) > 50
+    assert all(base <= p < base + own for p in outside)
+    (expected,) = backends.get("reference").compile(graph)(*arrays)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
