@@ -492,6 +492,17 @@ def test_a_model_in_training_is_not_compiled(classifier, blobs, hook):
     assert len(model.fit(*blobs, epochs=2, verbose=0)) == 2
 
 
+def test_a_model_in_training_is_not_compiled_after_a_fit_inside_of_its_fit(classifier, blobs):
+    def once(epoch, logs):
+        model.fit(*blobs, epochs=1, verbose=0)
+        model.compile("categorical_crossentropy", "adam")
+
+    model = classifier()
+    with pytest.raises(ConfigurationError, match="is in training"):
+        model.fit(*blobs, epochs=2, callbacks=once, verbose=0)
+    model.compile("categorical_crossentropy", "adam")
+
+
 def test_a_model_whose_layers_are_all_frozen_can_be_fitted(classifier, blobs):
     model, fresh = classifier(), classifier()
     model.trainable = False

@@ -68,8 +68,8 @@ def _run(fit: Run) -> History:
         callback.model = fit.model
         callback.validation_every = fit.validation_every if fit.validation else 1
     message = None
-    fit.model.programs.begin_fit()
     try:
+        fit.model.programs.begin_fit()
         for callback in fit.callbacks:
             callback.on_train_begin()
         epoch = fit.initial_epoch

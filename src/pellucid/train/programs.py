@@ -40,6 +40,7 @@ class Programs:
         self._structure_before: tuple[Hashable, ...] | None = None
         self._structure_now: tuple[Hashable, ...] | None = None
         self._trained_then: tuple[Hashable, ...] = ()
+        self._fits = 0  # that have begun and not ended: a callback may fit the model, too
         self.kept: dict[Any, Any] = {}
 
     def __getstate__(self) -> Any:
@@ -62,7 +63,7 @@ class Programs:
         """The compiled step for batches of this shape; with a recorder, one that also gives what is recorded."""
         model, specs, trained = self._model, BatchSpecs(*segment.specs()), self._trained()
         if self._structure_now is not None and trained != self._trained_then:
-            self.begin_fit()  # a callback has frozen layers, or the reverse
+            self._look_again()  # a callback has frozen layers, or the reverse
         purpose = ("train",) if recorder is None else ("record", recorder.key)
         key = (*purpose, specs, *trained)
 
@@ -116,6 +117,11 @@ class Programs:
 
         Until :meth:`end_fit` the structure is taken as it is now, but for what is trained.
         """
+        self._fits += 1
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Take the structure as it is now."""
         self._structure_now = None
         self._structure_now, self._trained_then = self._training_structure(), self._trained()
         if self._structure_now != self._structure_before:
@@ -124,21 +130,22 @@ class Programs:
 
     def end_fit(self) -> None:
         """From now on anything may change again."""
+        self._fits = max(self._fits - 1, 0)
         self._structure_now = None
 
     @property
     def is_fitting(self) -> bool:
         """Whether a fit has begun and not ended."""
-        return self._structure_now is not None
+        return self._fits > 0
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """In the block, the structure is taken as it is at its beginning."""
-        self.begin_fit()
+        self._look_again()
         try:
             yield
         finally:
-            self.end_fit()
+            self._structure_now = None
 
     def _trained(self) -> tuple[Hashable, ...]:
         """Which layers are trained, and which parameters."""

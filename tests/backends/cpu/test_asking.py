@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from tests.backends.cpu.test_ahead import noting
+from tests.backends.cpu.test_ahead import LINE, noting
 
 from pellucid import autodiff, backends, ops, set_num_threads
 from pellucid.alignment import aligned_copy
 from pellucid.backends.cpu import conv_gradient, groups_gradient, groups_pairs, kernels, row_pairs_gradient
+from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.memory import watching
+from pellucid.dtypes import float32
 from pellucid.graph import rewrite, trace
 from pellucid.op import Spec
 
@@ -17,6 +19,22 @@ WRITERS = {
     "conv_rows_grad_kernel": conv_gradient.conv_rows_grad_kernel,
     "pairs_sums_kernel": row_pairs_gradient.pairs_sums_kernel,
 }
+
+
+def lines(array):
+    """The lines of the cache that an array lies in."""
+    start = array.ctypes.data
+    return range(start // LINE, (start + array.nbytes - 1) // LINE + 1)
+
+
+def own_samples(row):
+    """The first register of samples."""
+    return row[: lanes_for(float32)]
+
+
+def other_samples(row):
+    """All others."""
+    return row[lanes_for(float32) :]
 
 
 def drawn(images, channels, outs, side, window, border, *, by_samples):
@@ -42,7 +60,10 @@ def drawn(images, channels, outs, side, window, border, *, by_samples):
     [
         ("groups_pairs_kernel", (33, 1, 6, (28, 28)), (5, 5), True),
         ("groups_pairs_kernel", (64, 1, 3, (4, 9)), (3, 3), True),
-        ("groups_grad_kernel", (48, 1, 6, (9, 28)), (5, 5), True),
+        ("groups_pairs_kernel", (64, 1, 6, (50, 20)), (3, 3), True),  # a last band of fewer rows
+        ("groups_pairs_kernel", (51, 1, 3, (10, 15)), (3, 5), True),
+        ("groups_pairs_kernel", (33, 1, 1, (6, 17)), (3, 3), True),  # one channel, one band
+        ("groups_grad_kernel", (48, 1, 6, (9, 28)), (3, 3), True),
         ("conv_rows_grad_kernel", (5, 3, 32, (9, 12)), (5, 5), False),
         ("pairs_sums_kernel", (5, 4, 32, (12, 12)), (3, 3), False),
     ],
@@ -63,5 +84,14 @@ def test_nothing_is_asked_for_outside_of_operands_and_own_memory(monkeypatch, wr
     outside = [p for p in places if not any(low <= p < high for low, high in allowed)]
     assert len(places) > 50
     assert all(base <= p < base + own for p in outside)
+    x, ct = arrays
+    if by_samples:  # of each register of samples what comes first
+        begin, later = ([line for w in ct[0, :, 0] for line in lines(part(w))] for part in (own_samples, other_samples))
+    else:
+        begin, later = [*lines(x[0]), *lines(ct[0])], [*lines(x[1:]), *lines(ct[1:])]
+    if sizes[0] == 64 or not by_samples:
+        found_lines = {p // LINE for p in places}
+        assert not found_lines & ({*begin} - {*later})  # when these were asked for it would be too late
+        assert len(found_lines & {*later}) > 0.85 * len({*later})
     (expected,) = backends.get("reference").compile(graph)(*arrays)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)

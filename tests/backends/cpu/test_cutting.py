@@ -35,3 +35,16 @@ def test_one_row_of_blocks_is_not_cut():
 def test_weights_move_where_their_columns_take_much_longer_apart():
     lanes = lanes_for(float64)
     assert cutting.shared(64, lanes + 1, 4096, float64, weights="right") == cutting.BY_ROWS
+
+
+def test_what_cannot_be_cut_in_blocks_is_cut_as_if_there_were_none():
+    blocks = 0
+    for columns in range(40, 600):
+        way, other = (
+            cutting.shared(32, columns, 784, float32, weights="right"),
+            cutting.without_blocks(32, columns, float32),
+        )
+        assert other in (cutting.BY_ROWS, cutting.BY_COLUMNS)
+        assert way in (other, cutting.BY_BLOCKS)
+        blocks += way == cutting.BY_BLOCKS
+    assert blocks > 100

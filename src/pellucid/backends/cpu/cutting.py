@@ -53,19 +53,35 @@ def shared(rows: int, columns: int, inner: int, dtype: DType, *, weights: str) -
         dtype: The type of the elements.
         weights: What the weights are: the ``"right"`` operand, or the ``"result"``; else the rows are shared.
     """
-    lanes, block, wide = lanes_for(dtype), block_rows(), block_columns(dtype)
     samples, features = (rows, inner) if weights == "right" else (inner, rows)
     large = features * columns > samples * (features + columns)
-    if weights == "" or not large or columns <= lanes:
+    if weights == "" or not large or columns <= lanes_for(dtype):
         return BY_ROWS
-    own_rows, own_columns = (_larger_half(n, unit) for n, unit in ((rows, block), (columns, narrowest(lanes))))
+    return _cheapest(_costs(rows, columns, dtype))
+
+
+def without_blocks(rows: int, columns: int, dtype: DType) -> str:
+    """The same for a product of which :func:`shared` says something else than the rows, where there are no blocks."""
+    costs = _costs(rows, columns, dtype)
+    costs.pop(BY_BLOCKS, None)
+    return _cheapest(costs)
+
+
+def _cheapest(costs: dict[str, float]) -> str:
+    best = min((way for way in costs if way != BY_ROWS), key=costs.__getitem__)
+    return best if costs[best] <= _WORTH * costs[BY_ROWS] else BY_ROWS
+
+
+def _costs(rows: int, columns: int, dtype: DType) -> dict[str, float]:
+    """What each way costs the thread that has more to do."""
+    lanes, wide = lanes_for(dtype), block_columns(dtype)
+    own_rows, own_columns = _larger_half(rows, block_rows()), _larger_half(columns, narrowest(lanes))
     blocks = columns // (2 * wide) * wide
     left = columns - 2 * blocks
     costs = {BY_ROWS: own_rows * _column_cost(columns, lanes), BY_COLUMNS: rows * _column_cost(own_columns, lanes)}
     if left * MOVING <= columns:
         costs[BY_BLOCKS] = rows * _column_cost(blocks, lanes) + own_rows * _column_cost(left, lanes)
-    best = min((way for way in costs if way != BY_ROWS), key=costs.__getitem__)
-    return best if costs[best] <= _WORTH * costs[BY_ROWS] else BY_ROWS
+    return costs
 
 
 def _larger_half(count: int, unit: int) -> int:

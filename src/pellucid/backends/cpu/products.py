@@ -120,7 +120,8 @@ def _multiplying(
     if p.is_training and readable and extent.is_worth_it(a.dtype):
         own = _memory(p, record, extent.bytes)
         record += [extent.kept_blocks, extent.most_steps]
-        sharing, batch = cutting.BY_COLUMNS if shared[0] == cutting.BY_BLOCKS else shared[0], shared[1]
+        sharing, batch = shared
+        sharing = sharing if sharing == cutting.BY_ROWS else cutting.without_blocks(rows, columns, a.dtype)
         last = batch, dense, turned, extent.streams
         return own, lambda way: kernels.tile_product_kernel(Form(*ended, way, sharing, *last)), True
     own, options = _side_by_side(p, record, operands, turned, across)

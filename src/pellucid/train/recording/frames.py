@@ -19,7 +19,7 @@ _FRAMES = ("steps", "stats")
 _SUMMED = ("mean", "std", "zeros", "saturated", "norm", "ratio")
 # Which layers have nothing of what was asked for.
 _WITHOUT = {
-    "preactivation": "layers have one that apply an activation function to it, other than the linear one",
+    "preactivation": "of a Dense layer or a convolution there is one, unless its activation is linear",
     "delta": "layers before the first parameter that was trained have none",
     "weight": "layers without parameters have none",
     "gradient": "layers that are frozen, and those without parameters, have none",
