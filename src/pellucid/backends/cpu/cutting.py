@@ -75,7 +75,7 @@ def _cheapest(costs: dict[str, float]) -> str:
 def _costs(rows: int, columns: int, dtype: DType) -> dict[str, float]:
     """What each way costs the thread that has more to do."""
     lanes, wide = lanes_for(dtype), block_columns(dtype)
-    own_rows, own_columns = _larger_half(rows, block_rows()), _larger_half(columns, narrowest(lanes))
+    own_rows, own_columns = larger_half(rows, block_rows()), larger_half(columns, narrowest(lanes))
     blocks = columns // (2 * wide) * wide
     left = columns - 2 * blocks
     costs = {BY_ROWS: own_rows * _column_cost(columns, lanes), BY_COLUMNS: rows * _column_cost(own_columns, lanes)}
@@ -84,7 +84,7 @@ def _costs(rows: int, columns: int, dtype: DType) -> dict[str, float]:
     return costs
 
 
-def _larger_half(count: int, unit: int) -> int:
+def larger_half(count: int, unit: int) -> int:
     """What the first of two threads has of so many that are cut at multiples of a unit."""
     return math.ceil(math.ceil(count / unit) / 2) * unit
 

@@ -67,6 +67,14 @@ class GroupsGrad:
         self.planes = e.advance(self.sums, self.registers, I64(self.register))
         self.beside = e.advance(self.planes, self.channels, self.plane)
         self.columns = e.b.mul(self.out_width, self.wide)
+        last = [e.minus(count, I64(1)) for count in (self.out_height, self.out_width, self.outs)]
+        self.last = e.advance(
+            element(e, self.ct, self.ct_strides, last), e.minus(self.batch, I64(1)), I64(dtype.itemsize)
+        )
+
+    def ask(self, place: Value, near: bool = False) -> None:
+        """Ask for a number of the gradient, at most for its last one: behind it may lie what another thread works on."""
+        self.e.prefetch(self.e.smaller(place, self.last), near=near)
 
     def sums_by_taps(self) -> Value:
         """How many sums a channel in and out has for a column of taps."""
@@ -327,15 +335,9 @@ class Numbers:
         for j in range(outs):
             place = [e.b.add(self.first, row), column, e.b.add(d, I64(j))]
             address = e.advance(element(e, k.ct, k.ct_strides, place), self.lane, I64(dtype.itemsize))
-            e.prefetch(e.smaller(e.advance(address, I64(_AHEAD), k.ct_strides[1]), self.last(place[2])), near=True)
+            k.ask(e.advance(address, I64(_AHEAD), k.ct_strides[1]), near=True)
             found.append(e.load(address, dtype, self.mask))
         return found
-
-    def last(self, d: Value) -> Value:
-        """Where a channel's last number lies; behind the gradient may lie what another thread works on."""
-        k, one = self.kernel, I64(1)
-        place = [k.e.minus(k.out_height, one), k.e.minus(k.out_width, one), d]
-        return k.e.advance(element(k.e, k.ct, k.ct_strides, place), self.lane, I64(k.dtype.itemsize))
 
     def beside(self, row: Value, column: Value, d: Value, outs: int) -> Value:
         """Where the numbers at a place of the band lie side by side, by a block of output channels."""

@@ -231,16 +231,11 @@ class _Factors:
             start = element(e, kernel.ct, strides, [numbers.first, I64(0), d])
             self.there = e.advance(start, numbers.lane, I64(kernel.dtype.itemsize))
             self.next = self.to_next(d, strides)
-            last = [e.minus(kernel.out_height, I64(1)), e.minus(kernel.out_width, I64(1)), e.minus(kernel.outs, I64(1))]
-            number = e.b.mul(e.minus(kernel.batch, I64(1)), I64(kernel.dtype.itemsize))
-            self.last = e.b.add(element(e, kernel.ct, strides, last), number)
 
     def to_next(self, d: Value, strides: list[Value]) -> Value:
         """Bytes from a channel's numbers to those that are read after them.
 
         They are the next channel's, after the last one the next band's, after the last band those of the next samples.
-        Where that leads behind the gradient, its last number is asked for: there may lie what another thread works on,
-        which would have to take it back.
         """
         e, kernel, numbers = self.kernel.e, self.kernel, self.numbers
         rows = e.b.mul(kernel.out_height, kernel.high)
@@ -269,7 +264,7 @@ class _Factors:
         near = e.advance(self.near, e.b.add(e.b.mul(row, k.columns), column), I64(k.register))
         there = element(e, self.there, k.ct_strides[:2], [row, column]) if self.reads or self.asks else near
         if self.asks:
-            e.prefetch(e.smaller(e.b.add(there, self.next), self.last))
+            k.ask(e.b.add(there, self.next))
         if not self.reads:
             return e.load(near, dtype)
         value = e.load(there, dtype, self.numbers.mask)

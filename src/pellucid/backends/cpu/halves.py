@@ -17,6 +17,7 @@ The axis is cut in two for any number of threads, so that the bits of the sum ar
 from __future__ import annotations
 
 from pellucid.alignment import ALIGNMENT
+from pellucid.backends.cpu.cutting import larger_half
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import odd_step
@@ -65,7 +66,7 @@ def of_samples(rows: int, columns: int, inner: int, dtype: DType, *, data: bool)
 
 def cut(inner: int) -> int:
     """The size of the first half: as two threads cut rows."""
-    return min((-(-inner // ROW_BLOCK) + 1) // 2 * ROW_BLOCK, inner)
+    return min(larger_half(inner, ROW_BLOCK), inner)
 
 
 def joining_kernel(

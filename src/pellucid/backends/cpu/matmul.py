@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pellucid.backends.cpu import narrow
 from pellucid.backends.cpu.ahead import FEATURES, ROWS, Ahead, NextBatch
 from pellucid.backends.cpu.block import Block, Masks, Place, begins_at_its_end, take_back
-from pellucid.backends.cpu.cutting import BY_BLOCKS, BY_COLUMNS, MOVING, VECTORS, block_rows, narrowest
+from pellucid.backends.cpu.cutting import BY_BLOCKS, BY_COLUMNS, BY_ROWS, MOVING, VECTORS, block_rows, narrowest
 from pellucid.backends.cpu.elementwise import Ending, leaf_reader
 from pellucid.backends.cpu.emit import I1, I64, Emitter, Value, lanes_for
 from pellucid.backends.cpu.moves import BatchRows
@@ -99,7 +99,7 @@ class Product:
         self.first_inner = I64(0)  # the number in the batch of the first element of the inner axis
         self.by_columns, self.rest_by_rows = sharing in (BY_COLUMNS, BY_BLOCKS), sharing == BY_BLOCKS
         self.large = large
-        self.replaces_rows = dense == "rows" and sharing == "rows" and not batch_loops
+        self.replaces_rows = dense == "rows" and sharing == BY_ROWS and not batch_loops
         self.upwards = begins_at_its_end(e) if self.replaces_rows and not (strips or large) else None
         self.chunk = _FETCHING if fetching == ROWS or strips else _ASKING
         self.ahead = Ahead(e) if fetching == ROWS else None

@@ -111,9 +111,10 @@ class Rows:
         sources, following = [], []
         for number in range(SUMS):
             row = e.b.add(first, I64(number))
-            sources.append(e.b.select(self.inside(row), e.advance(image, row, stride), self.memory))
+            inside = self.inside(row)
+            sources.append(e.b.select(inside, e.advance(image, row, stride), self.memory))
             if ahead is not None and number >= SUMS - STEP:
-                following.append(e.b.add(sources[-1], e.b.select(self.inside(row), ahead, I64(0))))
+                following.append(e.b.add(sources[-1], e.b.select(inside, ahead, I64(0))))
         target = e.b.add(e.advance(self.sums, place, self.size), self.left)
         targets = [e.advance(target, I64(number), self.apart) for number in range(SUMS)]
         last = e.minus(self.row, I64(register))
