@@ -20,6 +20,8 @@ from pellucid.plan.plan import Address, Entry, Instruction, Plan, Wait, When, ad
 
 # Bytes of a page: one is left free before what each thread has for itself, for a core fetches neighbouring lines, too.
 _PAGE = 4096
+# Bytes between what two threads have for themselves in one instruction, where that is half as large.
+_BETWEEN = 1 << 17
 
 
 class _Fetcher(NamedTuple):
@@ -166,7 +168,7 @@ class Assembler:
         Args:
             own: Bytes of each thread.
         """
-        each = aligned(own) + min(aligned(own // 4), _PAGE)  # cores read ahead: the further the more there is
+        each = aligned(own) + min(aligned(2 * own), _BETWEEN)  # cores read ahead: the further the more there is
         view = self.temporary(Spec((threads.most(), each), int8))
         return view, [address_of(view), each]
 

@@ -73,7 +73,7 @@ class GroupsGrad:
         )
 
     def ask(self, place: Value, near: bool = False) -> None:
-        """Ask for a number of the gradient, at most for its last one: behind it may lie what another thread works on."""
+        """Ask for a number of the gradient, at most for its last: behind it may lie what another thread works on."""
         self.e.prefetch(self.e.smaller(place, self.last), near=near)
 
     def sums_by_taps(self) -> Value:

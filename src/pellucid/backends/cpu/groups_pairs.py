@@ -21,13 +21,17 @@ products of a run of taps, not to each tap's own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from pellucid.backends.cpu.emit import I64, Value
+from pellucid.backends.cpu.emit import I64, Emitter, Value
 from pellucid.backends.cpu.groups_form import GroupsForm
 from pellucid.backends.cpu.groups_gradient import GroupsGrad, Numbers
 from pellucid.backends.cpu.row_runs import STEP, factors_of, rows_of_gradient, sums_of_rows
 from pellucid.backends.cpu.windows import all_finite, element, pieces
 from pellucid.dtypes import DType
+
+# What needs one number of a pair of rows comes before what waits for both.
+_ORDER = ("upper", "lower", "both", "difference")
 
 
 class _Pairs(GroupsGrad):
@@ -189,27 +193,49 @@ class _Pairs(GroupsGrad):
         self,
         rows: list[Value],
         own: tuple[int, ...],
-        factors: list[dict[str, Value]],
+        factors: list[_Numbers],
         place: tuple[Value, int],
         sums: list[Value],
     ) -> list[Value]:
         """The sums after some neighbouring positions; what their windows share is loaded once."""
         e, dtype, step, (q, wide) = self.e, self.dtype, self.form.step, place
         sums, moved = list(sums), e.b.mul(q, I64(step * self.register))
-        for k, (s, row) in enumerate(zip(own, rows, strict=True)):
-            here = e.b.add(row, moved)
+        for k in sorted(range(len(own)), key=lambda k: _ORDER.index(self.factors[own[k]])):
+            here, factor = e.b.add(rows[k], moved), self.factors[own[k]]
             for place_in_row in sorted({n * step + t for n in range(len(factors)) for t in range(wide)}):
                 x = e.load(e.beside(here, place_in_row, dtype), dtype)
-                for n, values in enumerate(factors):
+                for n, numbers in enumerate(factors):
                     t = place_in_row - n * step
                     if 0 <= t < wide:
                         at = k * wide + t
-                        sums[at] = e.multiply_add(x, values[self.factors[s]], sums[at])
+                        sums[at] = e.multiply_add(x, numbers.factor(factor), sums[at])
         if len(sums) > len(own) * wide:
             for row in ("upper", "lower"):  # not their sum, which may be too large
-                for values in factors:
-                    sums[-1:] = self.added(sums[-1:], [values[row]])
+                for numbers in factors:
+                    sums[-1:] = self.added(sums[-1:], [numbers.factor(row)])
         return sums
+
+
+@dataclass
+class _Numbers:
+    """The gradient's two numbers at a position of a pair of rows.
+
+    Their sum and difference are made where they are needed first, so that nothing waits for both numbers before.
+    """
+
+    e: Emitter
+    upper: Value
+    lower: Value
+    made: dict[str, Value] = field(default_factory=dict)
+
+    def factor(self, name: str) -> Value:
+        """What sums are multiplied by, as :data:`row_runs.FACTORS` names it."""
+        if name in ("upper", "lower"):
+            return self.upper if name == "upper" else self.lower
+        if name not in self.made:
+            make = self.e.b.fadd if name == "both" else self.e.b.fsub
+            self.made[name] = make(self.upper, self.lower)
+        return self.made[name]
 
 
 class _Factors:
@@ -247,14 +273,13 @@ class _Factors:
         more = e.b.icmp_signed("<", e.b.add(d, I64(1)), kernel.outs)
         return e.b.select(more, strides[2], e.minus(band, back))
 
-    def at(self, pair: Value, column: Value, positions: int) -> list[dict[str, Value]]:
-        """The factors of some neighbouring positions."""
+    def at(self, pair: Value, column: Value, positions: int) -> list[_Numbers]:
+        """The numbers at some neighbouring positions."""
         e = self.kernel.e
         found = []
         for n in range(positions):
             upper, lower = (self.number(pair, i, e.b.add(column, I64(n))) for i in range(STEP))
-            both, difference = e.b.fadd(upper, lower), e.b.fsub(upper, lower)
-            found.append({"upper": upper, "lower": lower, "both": both, "difference": difference})
+            found.append(_Numbers(e, upper, lower))
         return found
 
     def number(self, pair: Value, i: int, column: Value) -> Value:

@@ -16,19 +16,21 @@ from pellucid.backends.cpu.runner import ROW, table_row
 from pellucid.backends.cpu.threads import POOL, Job
 from pellucid.errors import DataError
 from pellucid.graph.ir import Graph
+from pellucid.plan.lifetime import aligned
 from pellucid.plan.plan import Plan
 from pellucid.shapes import size
 
 # Below this many elementary operations one thread is faster than two.
 _WORTH_SHARING = 500_000
+# Bytes that are left free before an arena, where it is as large. A core that reads an array of the caller's in large
+# steps reads on behind its end, unasked; were the arena there, others would have to take back what they write.
+_BEFORE = 1 << 20
+_seen: ContextVar[list[Memory] | None] = ContextVar("_seen", default=None)
 
 
 def is_worth_sharing(work: int) -> bool:
     """Whether threads may share a plan of so many elementary operations."""
     return work >= _WORTH_SHARING
-
-
-_seen: ContextVar[list[Memory] | None] = ContextVar("_seen", default=None)
 
 
 @contextmanager
@@ -69,7 +71,8 @@ class Memory:
     def __init__(self, plan: Plan, work: int, flush: bool) -> None:
         self.plan = plan
         self.work = max(work, 1)
-        self._arena = aligned_bytes(plan.arena + ALIGNMENT)  # a register may end behind the last array
+        before, behind = min(aligned(plan.arena), _BEFORE), ALIGNMENT  # a register may end behind the last array
+        self._arena = aligned_bytes(before + plan.arena + behind)[before:]
         base = self._arena.ctypes.data
         self._flag = np.zeros(3, np.int64)
         self.pace = Pace()

@@ -1,0 +1,34 @@
+"""Where arenas lie, and what each thread has for itself: apart from what others read in large steps, or write."""
+
+import numpy as np
+import pytest
+
+from pellucid import backends, ops
+from pellucid.alignment import ALIGNMENT
+from pellucid.backends.cpu.memory import watching
+from pellucid.backends.cpu.planner import Planner
+from pellucid.graph import rewrite, trace
+from pellucid.op import Spec
+
+
+@pytest.mark.parametrize("columns", [8, 1_000, 70_000])
+def test_before_an_arena_as_much_is_free_as_it_is_large_up_to_a_mebibyte(columns):
+    graph = rewrite(trace(lambda x: (x @ ops.transpose(x)) @ x, Spec((4, columns), np.dtype("float32"))).graph)
+    x = np.ones((4, columns), "float32")
+    with watching() as seen:
+        backends.get("cpu").compile(graph)(x)
+    (memory,) = seen
+    whole = memory._arena.base
+    free = memory._arena.ctypes.data - whole.ctypes.data
+    assert memory._arena.ctypes.data % ALIGNMENT == 0
+    assert min(memory.plan.arena, 1 << 20) <= free <= (1 << 20) + ALIGNMENT
+    assert whole.nbytes - free >= memory.plan.arena + ALIGNMENT
+
+
+@pytest.mark.parametrize(("own", "apart"), [(100, 256), (4_096, 8_192), (100_000, 1 << 17)])
+def test_between_what_threads_have_for_themselves_twice_as_much_is_free_up_to_128_kibibytes(own, apart):
+    graph = rewrite(trace(lambda x: x + x, Spec((2,), np.dtype("float32"))).graph)
+    view, (_, each) = Planner(graph).scratch(own)
+    assert each % ALIGNMENT == 0
+    assert each - -(-own // ALIGNMENT) * ALIGNMENT == apart
+    assert view.shape[1] == each
