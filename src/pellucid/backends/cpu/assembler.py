@@ -20,8 +20,9 @@ from pellucid.plan.plan import Address, Entry, Instruction, Plan, Wait, When, ad
 
 # Bytes of a page: one is left free before what each thread has for itself, for a core fetches neighbouring lines, too.
 _PAGE = 4096
-# Bytes between what two threads have for themselves in one instruction, where that is half as large.
-_BETWEEN = 1 << 17
+# Bytes between what two threads have for themselves in one instruction, and the bytes from which on it is so much; of
+# fewer it is a quarter of them, and a page at most.
+_BETWEEN, _LARGE = 1 << 16, 1 << 14
 
 
 class _Fetcher(NamedTuple):
@@ -168,7 +169,8 @@ class Assembler:
         Args:
             own: Bytes of each thread.
         """
-        each = aligned(own) + min(aligned(2 * own), _BETWEEN)  # cores read ahead: the further the more there is
+        apart = _BETWEEN if own > _LARGE else min(aligned(own // 4), _PAGE)  # cores read ahead, of more they read more
+        each = aligned(own) + apart
         view = self.temporary(Spec((threads.most(), each), int8))
         return view, [address_of(view), each]
 

@@ -22,8 +22,8 @@ from pellucid.shapes import size
 
 # Below this many elementary operations one thread is faster than two.
 _WORTH_SHARING = 500_000
-# Bytes that are left free before an arena, where it is as large. A core that reads an array of the caller's in large
-# steps reads on behind its end, unasked; were the arena there, others would have to take back what they write.
+# Bytes that are left free before an arena that threads share, where it is as large. A core that reads an array of the
+# caller's in large steps reads on behind its end, unasked; were the arena there, others had to take lines of it back.
 _BEFORE = 1 << 20
 _seen: ContextVar[list[Memory] | None] = ContextVar("_seen", default=None)
 
@@ -71,7 +71,8 @@ class Memory:
     def __init__(self, plan: Plan, work: int, flush: bool) -> None:
         self.plan = plan
         self.work = max(work, 1)
-        before, behind = min(aligned(plan.arena), _BEFORE), ALIGNMENT  # a register may end behind the last array
+        before = min(aligned(plan.arena), _BEFORE) if self.may_share else 0
+        behind = ALIGNMENT  # a register may end behind the last array
         self._arena = aligned_bytes(before + plan.arena + behind)[before:]
         base = self._arena.ctypes.data
         self._flag = np.zeros(3, np.int64)
