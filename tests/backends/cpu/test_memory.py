@@ -9,6 +9,7 @@ from pellucid.backends.cpu.memory import watching
 from pellucid.backends.cpu.planner import Planner
 from pellucid.graph import rewrite, trace
 from pellucid.op import Spec
+from pellucid.plan.lifetime import aligned
 
 
 @pytest.mark.parametrize("columns", [8, 1_000, 40_000, 70_000])
@@ -31,5 +32,5 @@ def test_between_what_threads_have_for_themselves_is_a_quarter_of_it_and_64_kibi
     graph = rewrite(trace(lambda x: x + x, Spec((2,), np.dtype("float32"))).graph)
     view, (_, each) = Planner(graph).scratch(own)
     assert each % ALIGNMENT == 0
-    assert each - -(-own // ALIGNMENT) * ALIGNMENT == apart
+    assert each - aligned(own) == apart
     assert view.shape[1] == each

@@ -21,9 +21,8 @@ products of a run of taps, not to each tap's own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from pellucid.backends.cpu.emit import I64, Emitter, Value
+from pellucid.backends.cpu.emit import I64, Value
 from pellucid.backends.cpu.groups_form import GroupsForm
 from pellucid.backends.cpu.groups_gradient import GroupsGrad, Numbers
 from pellucid.backends.cpu.row_runs import STEP, factors_of, rows_of_gradient, sums_of_rows
@@ -193,49 +192,44 @@ class _Pairs(GroupsGrad):
         self,
         rows: list[Value],
         own: tuple[int, ...],
-        factors: list[_Numbers],
+        found: list[tuple[Value, Value]],
         place: tuple[Value, int],
         sums: list[Value],
     ) -> list[Value]:
-        """The sums after some neighbouring positions; what their windows share is loaded once."""
+        """The sums after some neighbouring positions, of which the pairs of numbers are given.
+
+        What their windows share is loaded once. Sums and differences of numbers are made where they are needed, so that
+        nothing waits for both of a pair before.
+        """
         e, dtype, step, (q, wide) = self.e, self.dtype, self.form.step, place
         sums, moved = list(sums), e.b.mul(q, I64(step * self.register))
         for k in sorted(range(len(own)), key=lambda k: _ORDER.index(self.factors[own[k]])):
-            here, factor = e.b.add(rows[k], moved), self.factors[own[k]]
-            for place_in_row in sorted({n * step + t for n in range(len(factors)) for t in range(wide)}):
+            here = e.b.add(rows[k], moved)
+            factors = [self.factor(self.factors[own[k]], *numbers) for numbers in found]
+            for place_in_row in sorted({n * step + t for n in range(len(found)) for t in range(wide)}):
                 x = e.load(e.beside(here, place_in_row, dtype), dtype)
-                for n, numbers in enumerate(factors):
+                for n, factor in enumerate(factors):
                     t = place_in_row - n * step
                     if 0 <= t < wide:
                         at = k * wide + t
-                        sums[at] = e.multiply_add(x, numbers.factor(factor), sums[at])
+                        sums[at] = e.multiply_add(x, factor, sums[at])
         if len(sums) > len(own) * wide:
-            for row in ("upper", "lower"):  # not their sum, which may be too large
-                for numbers in factors:
-                    sums[-1:] = self.added(sums[-1:], [numbers.factor(row)])
+            for row in range(STEP):  # not their sum, which may be too large
+                for numbers in found:
+                    sums[-1:] = self.added(sums[-1:], [numbers[row]])
         return sums
 
-
-@dataclass
-class _Numbers:
-    """The gradient's two numbers at a position of a pair of rows.
-
-    Their sum and difference are made where they are needed first, so that nothing waits for both numbers before.
-    """
-
-    e: Emitter
-    upper: Value
-    lower: Value
-    made: dict[str, Value] = field(default_factory=dict)
-
-    def factor(self, name: str) -> Value:
-        """What sums are multiplied by, as :data:`row_runs.FACTORS` names it."""
-        if name in ("upper", "lower"):
-            return self.upper if name == "upper" else self.lower
-        if name not in self.made:
-            make = self.e.b.fadd if name == "both" else self.e.b.fsub
-            self.made[name] = make(self.upper, self.lower)
-        return self.made[name]
+    def factor(self, name: str, upper: Value, lower: Value) -> Value:
+        """What a sum is multiplied by, as :data:`row_runs.FACTORS` names it, at a pair of rows' position."""
+        match name:
+            case "upper":
+                return upper
+            case "lower":
+                return lower
+            case "both":
+                return self.e.b.fadd(upper, lower)
+            case _:
+                return self.e.b.fsub(upper, lower)
 
 
 class _Factors:
@@ -273,14 +267,10 @@ class _Factors:
         more = e.b.icmp_signed("<", e.b.add(d, I64(1)), kernel.outs)
         return e.b.select(more, strides[2], e.minus(band, back))
 
-    def at(self, pair: Value, column: Value, positions: int) -> list[_Numbers]:
-        """The numbers at some neighbouring positions."""
-        e = self.kernel.e
-        found = []
-        for n in range(positions):
-            upper, lower = (self.number(pair, i, e.b.add(column, I64(n))) for i in range(STEP))
-            found.append(_Numbers(e, upper, lower))
-        return found
+    def at(self, pair: Value, column: Value, positions: int) -> list[tuple[Value, Value]]:
+        """The pairs of numbers at some neighbouring positions."""
+        places = [self.kernel.e.b.add(column, I64(n)) for n in range(positions)]
+        return [(self.number(pair, 0, place), self.number(pair, 1, place)) for place in places]
 
     def number(self, pair: Value, i: int, column: Value) -> Value:
         """A number of one of a pair's rows."""
