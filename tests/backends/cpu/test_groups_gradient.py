@@ -9,6 +9,8 @@ from tests.backends.cpu.guards import own_memory_at_the_end
 from pellucid import Input, Sequential, autodiff, backends, compile, ops, set_num_threads, set_seed
 from pellucid.backends.cpu import kernels
 from pellucid.backends.cpu.assembler import Assembler
+from pellucid.backends.cpu.emit import lanes_for
+from pellucid.backends.cpu.row_cuts import Fours, Twos
 from pellucid.dtypes import float32
 from pellucid.graph import rewrite, trace
 from pellucid.nn import Conv1D, Conv2D, Dense, Flatten, MaxPool1D, MaxPool2D
@@ -225,6 +227,8 @@ def by_kernel(x, w, ct):
     return autodiff.vjp(lambda w: ops.conv(x, w, padding="same"), w)[1](ct)
 
 
+LANES = lanes_for(float32)
+
 #: Graphs that read the gradient of a pooled image otherwise than a network does; y and z are images, w is a kernel.
 READERS = {
     "as the images": lambda y, z, w: by_kernel(of_windows(y), w, of_windows(y)),
@@ -280,22 +284,29 @@ def written(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("case", "runs"),
+    ("case", "cut"),
     [
-        ({}, (3, 2)),
-        ({"taps": (3, 3)}, (3,)),
-        ({"taps": (2, 5), "size": (17, 14)}, (2,)),
-        ({"taps": (7, 3)}, (3, 2, 2)),
+        ({}, Fours(5)),
+        ({"size": (18, 14)}, Twos(5)),
+        ({"size": (16, 16 * 46 // LANES)}, Fours(5)),
+        ({"size": (16, 16 * 47 // LANES)}, Twos(5)),
+        ({"taps": (4, 3), "size": (15, 14)}, Fours(4)),
+        ({"taps": (4, 3), "size": (17, 14)}, Twos(4)),
+        ({"taps": (6, 2), "size": (13, 14)}, Fours(6)),
+        ({"taps": (6, 2), "size": (11, 14)}, Twos(6)),
+        ({"taps": (3, 3), "size": (18, 14)}, Twos(3)),
+        ({"taps": (2, 5), "size": (17, 14)}, Twos(2)),
+        ({"taps": (7, 3), "size": (18, 14)}, Twos(7)),
         ({"taps": (8, 3)}, None),
         ({"taps": (5, 1)}, None),
         ({"size": (13, 12)}, None),
         ({"strides": (2, 1), "size": (25, 12)}, None),
-        ({"strides": (1, 2)}, (3, 2)),
+        ({"strides": (1, 2)}, Fours(5)),
         ({"dtype": "float64"}, None),
         ({"size": (6, 160)}, None),
     ],
 )
-def test_two_rows_are_computed_at_once_where_that_saves_products(written, case, runs):
+def test_some_rows_are_computed_at_once_where_that_saves_products(written, case, cut):
     case = {"taps": (5, 5), "size": (16, 14), "strides": (1, 1), "dtype": "float32", **case}
     x, w, _ = drawn(33, 2, 3, case["size"], case["taps"], case["dtype"])
     out = ops.conv(x, w, strides=case["strides"]).spec.shape
@@ -306,8 +317,33 @@ def test_two_rows_are_computed_at_once_where_that_saves_products(written, case, 
 
     found, expected = (np.asarray(compile(function, backend=name)(x, w, ct)) for name in ("cpu", "reference"))
     np.testing.assert_allclose(found, expected, atol=1e-5 * float(np.abs(expected).max()))
-    assert [form.runs for form in written["pairs"]] == ([runs] if runs else [])
-    assert len(written["rows"]) == (0 if runs else 1)
+    assert [form.cut for form in written["pairs"]] == ([cut] if cut else [])
+    assert len(written["rows"]) == (0 if cut else 1)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("window", [None, (2, 2)])
+@pytest.mark.parametrize(("rows", "taps"), [(2, 2), (6, 3), (4, 4), (6, 4), (12, 5), (6, 5), (8, 6), (10, 6), (4, 7)])
+def test_gradients_of_whole_numbers_are_exact_by_sums_of_rows(written, rows, taps, window, channels):
+    pads = (1, 1), (1, 1)
+    x, w, y, ct = (np.round(2 * a) for a in arguments(35, channels, 3, (rows, 6), (taps, 3), pads, window))
+    wanted = ct
+    if window:  # one element of each wins
+        y = np.random.default_rng(0).permutation(y.size).reshape(y.shape).astype("float32")
+        tops = y.reshape(35, rows // 2, 2, 3, 2, 3).max((2, 4))
+        wanted, tops = (np.repeat(np.repeat(a, 2, 1), 2, 2) for a in (ct, tops))
+        wanted = wanted * (y == tops)
+
+    def function(x, w, y, ct):
+        pooled = autodiff.grad(lambda y: ops.sum(ops.max_pool(y, window) * ct))
+        own = pooled(y) if window else ops.relu(ct) - ops.relu(-ct)
+        return autodiff.vjp(lambda w: ops.conv(x, w, padding=pads), w)[1](own)[0]
+
+    found = np.asarray(compile(function, backend="cpu")(x, w, y, ct))
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)))
+    seen = np.lib.stride_tricks.sliding_window_view(padded, (rows, 6), (1, 2))
+    np.testing.assert_array_equal(found, np.einsum("nktchw,nhwd->ktcd", seen, wanted))
+    assert len(written["pairs"]) == 1
 
 
 @pytest.mark.parametrize("window", [(1, 2), (2, 2), (3, 1), (3, 3), (6, 2)])
@@ -324,13 +360,14 @@ def test_pairs_of_rows_have_the_bits_of_a_gradient_that_is_written(written, chan
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("value", [3e38, np.inf, -np.inf, np.nan])
-def test_sums_of_rows_spoil_no_tap_that_does_not_see_what_is_not_finite(written, value, pooled, channels):
-    x, w, _ = drawn(50, channels, 3, (8, 8), (5, 5))
+@pytest.mark.parametrize("rows", [4, 6])
+def test_sums_of_rows_spoil_no_tap_that_does_not_see_what_is_not_finite(written, rows, value, pooled, channels):
+    x, w, _ = drawn(50, channels, 3, (rows + 4, 8), (5, 5))
     x[33, 0, :, 0] = value  # the first rows of taps see it alone; 3e38 + 3e38 and 3e38 - -3e38 are too large
     x[33, 2, :, 0] = np.sign(value) * -3e38 if np.isfinite(value) else 0
-    x[3, 6:, :, 0] = [[3e38], [-3e38]] if np.isfinite(value) else 0  # the last taps, another group
-    x[40, 7, 7, -1] = value
-    factors = np.random.default_rng(0).normal(scale=1e-9, size=(50, 2, 2, 3) if pooled else (50, 4, 4, 3))
+    x[3, -2:, :, 0] = [[3e38], [-3e38]] if np.isfinite(value) else 0  # the last taps, another group
+    x[40, -1, 7, -1] = value
+    factors = np.random.default_rng(0).normal(scale=1e-9, size=(50, rows // 2, 2, 3) if pooled else (50, rows, 4, 3))
 
     def function(x, w, factors):
         def loss(w):
@@ -343,8 +380,12 @@ def test_sums_of_rows_spoil_no_tap_that_does_not_see_what_is_not_finite(written,
     found, expected = (np.asarray(compile(function, backend=name)(*args)) for name in ("cpu", "reference"))
     assert written["pairs"]
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-12)
-    assert np.isfinite(expected).any()
+    finite = np.isfinite(expected)
+    room = 1e-3 * np.abs(expected[finite]) + 1e-12
+    if rows == 4 and np.isfinite(value):  # all rows of taps have sums in common, of rows that none of them sees as well
+        room += 1e-6 * value * np.abs(factors).max()
+    assert np.all(np.abs(found[finite] - expected[finite]) <= room)
+    assert finite.any()
 
 
 def products_and_sums(pads, window):
@@ -373,13 +414,13 @@ PADS = ((2, 1), (1, 2))
 @pytest.mark.parametrize("columns", [5, 6])
 @pytest.mark.parametrize("window", [None, (2, 2)])
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("n", [17, 33])
-def test_pairs_of_rows_give_the_sums_by_channels_too_and_stay_in_their_memory(
-    written, monkeypatch, n, channels, window, columns
+@pytest.mark.parametrize(("n", "rows"), [(17, 10), (33, 10), (33, 12)])
+def test_sums_of_rows_give_the_sums_by_channels_too_and_stay_in_their_memory(
+    written, monkeypatch, n, rows, channels, window, columns
 ):
     set_num_threads(1)
     kept = own_memory_at_the_end(monkeypatch)
-    args = arguments(n, channels, 5, (10, 8), (5, columns), PADS, window)
+    args = arguments(n, channels, 5, (rows, 8 if rows == 10 else 9 - bool(window)), (5, columns), PADS, window)
     function = products_and_sums(PADS, window)
     found = [np.asarray(a) for a in compile(function, backend="cpu")(*args)]
     expected = [np.asarray(a) for a in compile(function, backend="reference")(*args)]
@@ -389,9 +430,10 @@ def test_pairs_of_rows_give_the_sums_by_channels_too_and_stay_in_their_memory(
         np.testing.assert_allclose(one, wanted, atol=2e-6 * float(np.abs(wanted).max()))
 
 
+@pytest.mark.parametrize("taps", [3, 5])
 @pytest.mark.parametrize(("window", "rows"), [((3, 1), 60), ((2, 2), 60), ((6, 2), 48)])
-def test_pairs_of_rows_are_cut_into_bands_of_whole_windows(written, window, rows):
-    args = arguments(33, 2, 24, (rows, 16), (3, 3), PADS, window)
+def test_sums_of_rows_are_cut_into_bands_of_whole_windows(written, window, rows, taps):
+    args = arguments(33, 2, 24, (rows, 16), (taps, 3), PADS, window)
     function, found = products_and_sums(PADS, window), []
     for count in (1, 2):
         set_num_threads(count)
@@ -407,9 +449,12 @@ def test_pairs_of_rows_are_cut_into_bands_of_whole_windows(written, window, rows
 @pytest.mark.parametrize("place", [(0, 0), (9, 7), (0, 7)])
 @pytest.mark.parametrize("window", [None, (2, 2)])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_what_is_not_finite_is_computed_again_without_the_sums_by_channels(written, channels, window, place):
-    args = x, *_ = arguments(33, channels, 3, (8, 6), (5, 5), ((1, 1), (1, 1)), window)
-    x[32, place[0], place[1], 0] = np.inf  # the only sample of its register, seen by the first or the last taps alone
+@pytest.mark.parametrize("rows", [6, 8])
+def test_what_is_not_finite_is_computed_again_without_the_sums_by_channels(written, rows, channels, window, place):
+    args = x, *_ = arguments(33, channels, 3, (rows, 6), (5, 5), ((1, 1), (1, 1)), window)
+    x[32, min(place[0], rows + 1), place[1], 0] = (
+        np.inf
+    )  # the only sample of its register, seen by the first or the last taps alone
     function = products_and_sums(((1, 1), (1, 1)), window)
     found, expected = ([np.asarray(a) for a in compile(function, backend=n)(*args)] for n in ("cpu", "reference"))
     assert written["pairs"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pellucid.backends.cpu import target
 from pellucid.backends.cpu.emit import lanes_for
-from pellucid.backends.cpu.row_runs import STEP, TAPS, factors_of, runs_of
+from pellucid.backends.cpu.row_cuts import Cut, Fours, Twos
+from pellucid.backends.cpu.row_runs import TAPS
 from pellucid.backends.cpu.windows import even_blocks
 from pellucid.dtypes import DType, float32
 
@@ -27,6 +28,8 @@ _SUMS, _COLUMNS = {32: 4, 16: 2}, 5
 # Bytes of the sums of rows that a band sees, of one channel, if it can be cut so fine; and where the gradient goes
 # through the first cache as well, since it is read in place.
 _SUMS_OF_ROWS, _BESIDE_A_STREAM = 1 << 15, 1 << 14
+# Rows of taps for which four rows of the gradient at once take fewer products than two.
+_FOURS = range(4, 7)
 # Elements of a window that is spread without loops, at most.
 _WRITTEN_OUT = 9
 
@@ -45,7 +48,9 @@ class GroupsForm:
         single: Whether there is one input channel, and one block holds all taps, or in pairs of rows all columns of
             them: each number is read once where it lies.
         inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
-        runs: Where two rows of positions are computed at once, rows of taps that have sums in common; else none.
+        cut: Where some rows of the gradient are computed at once, which, and of what; else None.
+        columns: Columns of the gradient and of a plane, where the kernel is written for them, as for a first layer on
+            images of one channel, of which there is seldom more than one. Else None.
     """
 
     pooled: bool
@@ -55,7 +60,8 @@ class GroupsForm:
     blocks: tuple[tuple[int, ...], ...]
     single: bool
     inputs: tuple[int, ...]
-    runs: tuple[int, ...] = ()
+    cut: Cut | None = None
+    columns: tuple[int, int] | None = None
 
     @property
     def by_channel(self) -> bool:
@@ -66,10 +72,10 @@ class GroupsForm:
     def parts(self) -> tuple[tuple[int, ...], ...]:
         """The numbers of the sums of pairs of rows that are in registers at once, by runs of taps."""
         together, found, first = _SUMS[target.vector_registers()], [], 0
-        for run in self.runs:
-            numbers = tuple(range(first, first + run + 1))
-            found += [numbers[n : n + together] for n in range(0, run + 1, together)]
-            first += run + 1
+        for run in self.cut.runs if self.cut else ():
+            numbers = tuple(range(first, first + len(run)))
+            found += [numbers[n : n + together] for n in range(0, len(run), together)]
+            first += len(run)
         return tuple(found)
 
     @property
@@ -97,9 +103,9 @@ class GroupsForm:
         Returns:
             Rows, and how many elements a thread keeps of them.
         """
-        if self.runs:
+        if self.cut:
             return self._band_of_pairs(
-                height, columns * (1 if self.by_channel or self.in_place else outs), window, plane, dtype
+                self.cut, height, columns * (1 if self.by_channel or self.in_place else outs), window, plane, dtype
             )
         if self.in_place:
             return height, 0
@@ -107,18 +113,18 @@ class GroupsForm:
         band = min(height, max(1, most // bytes_of(row, dtype) // window) * window)
         return band, band * row
 
-    def _band_of_pairs(self, height: int, row: int, window: int, plane: int, dtype: DType) -> tuple[int, int]:
+    def _band_of_pairs(self, cut: Cut, height: int, row: int, window: int, plane: int, dtype: DType) -> tuple[int, int]:
         """The same where two rows are computed at once: of windows, and of the elements that are kept of a row."""
-        unit, sums = math.lcm(STEP, window), len(factors_of(self.runs)) * plane
+        unit, sums = math.lcm(cut.step, window), sums_of(cut) * plane
         most = _WINDOWS if self.by_channel else _ELEMENTS
         own = _BESIDE_A_STREAM if self.in_place else _SUMS_OF_ROWS
-        room = min(most // bytes_of(row, dtype), STEP * own // bytes_of(sums, dtype))
+        room = min(most // bytes_of(row, dtype), cut.step * own // bytes_of(sums, dtype))
         band = min(height, max(1, room // unit) * unit)
-        return band, band * row + band // STEP * sums
+        return band, band * row + band // cut.step * sums
 
 
-def in_pairs(taps: tuple[int, int], steps: tuple[int, int], out: tuple[int, ...], plane: int, dtype: DType) -> bool:
-    """Whether two rows of the gradient are computed at once; it does not depend on pooling.
+def cut_of(taps: tuple[int, int], steps: tuple[int, int], out: tuple[int, ...], plane: int, dtype: DType) -> Cut | None:
+    """Which rows of the gradient are computed at once, if any; it does not depend on pooling.
 
     Args:
         taps: Rows and columns of the kernel.
@@ -127,10 +133,23 @@ def in_pairs(taps: tuple[int, int], steps: tuple[int, int], out: tuple[int, ...]
         plane: Columns of a plane.
         dtype: The type of the elements.
     """
-    if dtype is not float32 or steps != (1, 1) or out[0] % STEP or taps[0] not in TAPS or taps[1] == 1:
-        return False
-    sums = bytes_of(len(factors_of(runs_of(taps[0]))) * plane, dtype)
-    return sums <= _SUMS_OF_ROWS and bytes_of(STEP * out[1] * out[2], dtype) <= _FAR_BYTES
+    if dtype is not float32 or steps != (1, 1) or taps[0] not in TAPS or taps[1] == 1:
+        return None
+    cuts = ([Fours(taps[0])] if taps[0] in _FOURS else []) + [Twos(taps[0])]
+    for cut in cuts:
+        sums, rows = bytes_of(sums_of(cut) * plane, dtype), bytes_of(cut.step * out[1] * out[2], dtype)
+        if out[0] % cut.step == 0 and sums <= _SUMS_OF_ROWS and rows <= _FAR_BYTES:
+            return cut
+    return None
+
+
+def sums_of(cut: Cut) -> int:
+    """Sums of the image's rows for a step of the gradient's.
+
+    >>> sums_of(Twos(5)), sums_of(Fours(5))
+    (7, 11)
+    """
+    return sum(map(len, cut.runs))
 
 
 def blocks_of_pairs(taps: tuple[int, int]) -> tuple[tuple[int, ...], ...]:

@@ -55,6 +55,7 @@ class GroupsGrad:
         if form.pooled:
             self.won, *self.won_strides = (e.field() for _ in range(4))
         self.totals = e.field() if form.summed else None
+        self.know(form)
         self.register = e.lanes * dtype.itemsize
         self.of_tap = e.b.mul(self.channels, self.outs)
         odd = e.b.or_(self.of_tap, I64(1))
@@ -71,6 +72,15 @@ class GroupsGrad:
         self.last = e.advance(
             element(e, self.ct, self.ct_strides, last), e.minus(self.batch, I64(1)), I64(dtype.itemsize)
         )
+
+    def know(self, form: GroupsForm) -> None:
+        """Put numbers in the place of fields that the form tells: distances that are known take no registers."""
+        if form.single:
+            self.channels, self.taps = I64(1), [I64(blocks[0]) for blocks in form.blocks[:2]]
+        if not form.pooled:
+            self.high = self.wide = I64(1)
+        if form.columns is not None:
+            self.out_width, self.plane_width = map(I64, form.columns)
 
     def ask(self, place: Value, near: bool = False) -> None:
         """Ask for a number of the gradient, at most for its last: behind it may lie what another thread works on."""

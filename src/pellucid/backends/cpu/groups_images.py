@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import kernels
@@ -14,13 +15,14 @@ from pellucid.backends.cpu.groups_form import (
     blocks_of,
     blocks_of_pairs,
     bytes_of,
-    in_pairs,
+    cut_of,
+    sums_of,
     without_loops,
 )
 from pellucid.backends.cpu.image_layout import Ints, along_two_axes, as_planes, plane_of, samples_together
 from pellucid.backends.cpu.planner import Planner
 from pellucid.backends.cpu.reductions import reduction
-from pellucid.backends.cpu.row_runs import runs_of
+from pellucid.backends.cpu.row_cuts import Cut
 from pellucid.backends.cpu.views import over_domain
 from pellucid.backends.cpu.windows import even_blocks
 from pellucid.dtypes import DType
@@ -60,15 +62,17 @@ def kernel_gradient(
     image = ct.shape[1] * window[0], ct.shape[2] * window[1]
     taps, channels, outs = size(target.shape), x.shape[-1], target.shape[-1]
     plane, before = plane_of(x.shape[1:3], attributes["pads"])
-    pairs = in_pairs((kernel[0], kernel[1]), (strides[0], gaps[0]), (*image, outs), plane[1], x.dtype)
-    form = _form(window if spread else None, summed is not None, (*kernel, channels, outs), strides[1], pairs)
+    cut = cut_of((kernel[0], kernel[1]), (strides[0], gaps[0]), (*image, outs), plane[1], x.dtype)
+    form = _form(window if spread else None, summed is not None, (*kernel, channels, outs), strides[1], cut)
+    if form.cut and form.in_place:
+        form = replace(form, columns=(ct.shape[2], plane[1]))
     band, beside = form.band(*image, outs, window[0], plane[1], x.dtype)
     in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
     sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
     record: list[Entry] = [x.shape[0], in_group, groups, channels, outs, *ct.shape[1:3], *kernel, band, *window]
     record += [*x.shape[1:3], *plane, *before, strides[0], gaps[0], *(address_of(v) for v in (x, sums, ct))]
     record += [*x.strides[1:], *ct.strides[1:], taps * x.dtype.itemsize]
-    by_taps = (kernel[0] + len(form.runs)) * kernel[1] * (channels * outs + 1)
+    by_taps = (sums_of(cut) if cut else kernel[0]) * kernel[1] * (channels * outs + 1)
     elements, writes = by_taps + size(plane) * channels + beside, [sums]
     if spread:
         won = as_planes(samples_together(p, spread[2]))
@@ -80,12 +84,12 @@ def kernel_gradient(
         elements += outs
     own, entries = p.scratch(bytes_of(elements + lanes_for(x.dtype), x.dtype))  # lanes of sums are joined together
     name = "conv_kernel_grad" + (" of windows" if spread else "")
-    kernel_of = kernels.groups_pairs_kernel if pairs else kernels.groups_grad_kernel
+    kernel_of = kernels.groups_pairs_kernel if cut else kernels.groups_grad_kernel
     p.emit(name, kernel_of(x.dtype, form), [*record, *entries], writes, own=[own])
     add(p, sums, target)
 
 
-def _form(window: Ints | None, summed: bool, sizes: Ints, step: int, pairs: bool) -> GroupsForm:
+def _form(window: Ints | None, summed: bool, sizes: Ints, step: int, cut: Cut | None) -> GroupsForm:
     """What the kernel is written for.
 
     Args:
@@ -93,15 +97,14 @@ def _form(window: Ints | None, summed: bool, sizes: Ints, step: int, pairs: bool
         summed: Whether the sums by channels are wanted.
         sizes: Taps along both axes, and channels in and out.
         step: The stride along the last axis.
-        pairs: Whether two rows are computed at once.
+        cut: Which rows are computed at once.
     """
     taps = sizes[0], sizes[1]
-    blocks = blocks_of_pairs(taps) if pairs else blocks_of(taps, sizes[3], step)
+    blocks = blocks_of_pairs(taps) if cut else blocks_of(taps, sizes[3], step)
     written_out = without_loops(*window) if window else None
     inputs = even_blocks(sizes[2], _INPUTS)
     single = (blocks[0], blocks[1], sizes[2]) == (sizes[:1], sizes[1:2], 1)
-    runs = runs_of(sizes[0]) if pairs else ()
-    return GroupsForm(window is not None, summed, written_out, step, blocks, single, inputs, runs)
+    return GroupsForm(window is not None, summed, written_out, step, blocks, single, inputs, cut)
 
 
 def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:

@@ -1,58 +1,60 @@
-"""The gradient by a small kernel of images by samples, two rows of positions at once: fewer products, more sums.
+"""The gradient by a small kernel of images by samples, some rows of positions at once: fewer products, more sums.
 
-What three rows of taps get from two rows of the gradient, g0 and g1, and the rows d0 to d3 of the image that they see
-takes 4 products of sums instead of 6 products (Winograd's F(3, 2), 1980, along one axis):
-
-    M0 += (d0 - d2) g0,  M1 += (d1 + d2)(g0 + g1),  M2 += (d2 - d1)(g0 - g1),  M3 += (d3 - d1) g1,
-    dw0 = M0 + (M1 + M2)/2,  dw1 = (M1 - M2)/2,  dw2 = (M1 + M2)/2 + M3,
-
-and what two rows of taps get, 3 instead of 4:
-
-    M0 += (d0 - d1) g0,  M1 += d1 (g0 + g1),  M2 += (d2 - d1) g1,  dw0 = M0 + M1,  dw1 = M1 + M2.
-
-So taps are cut into runs of three and two rows: 7 products instead of 10 for 5 x 5 taps. The sums of the image's rows
+:mod:`row_cuts` says which sums of the image's rows are multiplied by which sums of the gradient's. Those of the image
 are made once for all output channels, band by band; those of the gradient where they are multiplied. What is not
 finite in the end, in a group of samples, is computed again, tap by tap. Finite errors are relative to the largest
-products of a run of taps, not to each tap's own.
+products of the rows that have sums in common, not to each tap's own.
 """
 
-# C channels in, D channels out, K x T taps, S sums for the K rows of taps, W columns of a plane.
+# C channels in, D channels out, K x T taps, S sums for the K rows of taps, R rows of the gradient at once, W columns of
+# a plane.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 
 from pellucid.backends.cpu.emit import I64, Value
 from pellucid.backends.cpu.groups_form import GroupsForm
 from pellucid.backends.cpu.groups_gradient import GroupsGrad, Numbers
-from pellucid.backends.cpu.row_runs import STEP, factors_of, rows_of_gradient, sums_of_rows
+from pellucid.backends.cpu.row_cuts import Cut, Product
 from pellucid.backends.cpu.windows import all_finite, element, pieces
 from pellucid.dtypes import DType
 
-# What needs one number of a pair of rows comes before what waits for both.
+# What needs one number of a pair comes before what waits for both.
 _ORDER = ("upper", "lower", "both", "difference")
 
 
 class _Pairs(GroupsGrad):
     """The kernel in the making; the record is its base's.
 
-    Behind the planes lie the sums of the rows that a band sees, of one channel: by pair of rows, sum and column.
+    Behind the planes lie the sums of the rows that a band sees, of one channel: by strip of R rows, column and sum. So
+    all that a position needs lies at distances that are known when the kernel is written.
     """
 
-    def __init__(self, dtype: DType, form: GroupsForm) -> None:
-        self.factors = factors_of(form.runs)
+    def __init__(self, dtype: DType, form: GroupsForm, cut: Cut) -> None:
+        self.cut = cut
+        self.all_products = [product for run in cut.runs for product in run]
+        starts = itertools.accumulate((len(run) for run in cut.runs), initial=0)
+        self.asks = dict(zip(starts, cut.asks, strict=False))
         super().__init__(dtype, form)
         self.combined = self.beside
-        self.beside = self.e.advance(self.combined, self.e.b.sdiv(self.band, I64(STEP)), self.pair)
+        self.beside = self.e.advance(self.combined, self.e.b.sdiv(self.band, I64(cut.step)), self.strip)
 
     @property
-    def pair(self) -> Value:
-        """Bytes of the sums for a pair of rows."""
+    def strip(self) -> Value:
+        """Bytes of the sums for a strip of rows."""
         return self.e.b.mul(self.sums_by_taps(), self.row)
+
+    @property
+    def all_sums(self) -> Value:
+        """Bytes of all sums at a column."""
+        return I64(len(self.all_products) * self.register)
 
     def sums_by_taps(self) -> Value:
         """S sums in the place of K taps."""
-        return I64(len(self.factors))
+        return I64(len(self.all_products))
 
     @property
     def column(self) -> Value:
@@ -75,8 +77,8 @@ class _Pairs(GroupsGrad):
 
         def column(n: Value, nothing: list[Value]) -> list[Value]:
             first = self.sum_at(n)
-            sums = [e.load(e.advance(first, I64(s), apart), dtype) for s in range(len(self.factors))]
-            for k, value in enumerate(rows_of_gradient(e, sums, self.form.runs)):
+            sums = [e.load(e.advance(first, I64(s), apart), dtype) for s in range(len(self.all_products))]
+            for k, value in enumerate(self.cut.gradient(e, sums)):
                 e.store(e.advance(first, I64(k), apart), value, dtype)
                 nothing = [e.multiply_add(value, e.constant(0, dtype), nothing[0])]
             return nothing
@@ -125,111 +127,121 @@ class _Pairs(GroupsGrad):
     def put_sums(self, image: Value, numbers: Numbers) -> None:
         """The sums of the rows that a band sees, of one channel."""
         e, dtype = self.e, self.dtype
-        with e.loop(I64(0), self.pairs_of(numbers)) as pair:
-            source = e.advance(image, e.b.mul(pair, I64(STEP)), self.row)
-            target = e.advance(self.combined, pair, self.pair)
-            with e.loop(I64(0), self.row, self.register) as place:
-                here = e.b.add(source, place)
-                rows = [e.load(e.advance(here, I64(k), self.row), dtype) for k in range(sum(self.form.runs) + 1)]
-                sums = sums_of_rows(e, rows, self.form.runs)
-                for s, value in enumerate(sums):
-                    e.store(e.advance(e.b.add(target, place), I64(s), self.row), value, dtype)
+        with e.loop(I64(0), self.strips_of(numbers)) as strip:
+            source = e.advance(image, e.b.mul(strip, I64(self.cut.step)), self.row)
+            target = e.advance(self.combined, strip, self.strip)
+            with e.loop(I64(0), self.plane_width) as column:
+                here = e.advance(source, column, I64(self.register))
+                seen = self.cut.taps + self.cut.step - 1
+                rows = [e.load(e.advance(here, I64(k), self.row), dtype) for k in range(seen)]
+                first = e.advance(target, column, self.all_sums)
+                for s, value in enumerate(self.cut.sums(e, rows)):
+                    e.store(e.beside(first, s, dtype), value, dtype)
 
-    def pairs_of(self, numbers: Numbers) -> Value:
-        """Pairs of rows of a band."""
-        return self.e.b.sdiv(numbers.count, I64(STEP))
+    def strips_of(self, numbers: Numbers) -> Value:
+        """Strips of a band's rows."""
+        return self.e.b.sdiv(numbers.count, I64(self.cut.step))
+
+    def rows_of(self, part: int) -> set[int]:
+        """Which rows of a strip a part of the sums is made of."""
+        pairs = [self.all_products[s].pair for s in self.form.parts[part]]
+        return {row for pair in pairs for rows in pair for row in rows}
 
     def part_of(self, numbers: Numbers, part: int, c: Value, d: Value) -> None:
         """Some of the sums of a channel in and out.
 
-        Where the gradient is read in place, the first part reads it. The second asks for the next numbers: it lasts
-        long enough, and does not wait for any itself.
+        Where the gradient is read in place, the first part that needs a row reads it, and the first part of a run asks
+        for some of the next numbers.
         """
-        first, asking = part == 0, part == min(1, len(self.form.parts) - 1)
-        far = self.form.in_place
-        factors = _Factors(self, numbers, d, reads=far and first, asks=far and asking)
-        adds = first and self.form.summed and self.form.single
+        fresh = self.rows_of(part).difference(*(self.rows_of(n) for n in range(part)))
+        asks = self.asks.get(self.form.parts[part][0], [])
+        factors = _Factors(self, numbers, d, reads=fresh, asks=asks)
+        adds = fresh if self.form.summed and self.form.single else set[int]()
         pieces(
             self.e, I64(0), self.taps[1], self.form.blocks[1],
-            lambda t, wide: self.block_of_sums(self.form.parts[part], factors, (t, c, d), wide, adds),
+            lambda t, wide: self.block_of_sums(part, factors, (t, c, d), wide, sorted(adds)),
         )  # fmt: skip
 
     def block_of_sums(
-        self, own: tuple[int, ...], factors: _Factors, place: tuple[Value, Value, Value], wide: int, adds: bool
+        self, part: int, factors: _Factors, place: tuple[Value, Value, Value], wide: int, adds: list[int]
     ) -> None:
         """Some sums for some columns of taps: a band is added to them.
 
         Args:
-            own: The numbers of the sums.
+            part: Which sums.
             factors: What they are multiplied by.
             place: Column of taps, channel in, channel out.
             wide: Columns of taps.
-            adds: Whether the gradient's numbers are added up as well.
+            adds: The rows whose numbers are added up as well.
         """
-        e, (t, c, d), numbers = self.e, place, factors.numbers
+        e, (t, c, d), own = self.e, place, self.form.parts[part]
         number = self.number_of(t, c, d)
         places = []
         for s in own:
             here = self.sum_at(e.b.add(number, e.b.mul(I64(s), self.column)))
             places += [e.advance(here, e.b.mul(I64(i), self.pitch), I64(self.register)) for i in range(wide)]
         places += self.channels_at(d, 1) if adds else []
-        left = e.advance(self.combined, t, I64(self.register))
-        whole = e.b.and_(self.columns, I64(-2))
+        left = e.advance(self.combined, t, self.all_sums)
+        whole, rows = e.b.and_(self.columns, I64(-2)), self.rows_of(part)
 
-        def pair(i: Value, sums: list[Value]) -> list[Value]:
-            image = e.advance(left, i, self.pair)
-            rows = [e.opaque(e.advance(image, I64(s), self.row)) for s in own]
+        def strip(i: Value, sums: list[Value]) -> list[Value]:
+            image = e.advance(left, i, self.strip)
 
             def together(positions: int) -> Callable[[Value, list[Value]], list[Value]]:
-                return lambda q, carried: self.products(rows, own, factors.at(i, q, positions), (q, wide), carried)
+                return lambda q, carried: self.products(
+                    image, part, factors.at(i, q, positions, rows), (q, wide, adds), carried
+                )
 
             sums = e.reduce_loop(I64(0), whole, 2, sums, together(2))
             return e.reduce_loop(whole, self.columns, 1, sums, together(1))
 
-        self.carry_sums(places, lambda sums: e.reduce_loop(I64(0), self.pairs_of(numbers), 1, sums, pair))
+        strips = self.strips_of(factors.numbers)
+        self.carry_sums(places, lambda sums: e.reduce_loop(I64(0), strips, 1, sums, strip))
 
     def products(
         self,
-        rows: list[Value],
-        own: tuple[int, ...],
-        found: list[tuple[Value, Value]],
-        place: tuple[Value, int],
+        image: Value,
+        part: int,
+        found: list[dict[int, Value]],
+        place: tuple[Value, int, list[int]],
         sums: list[Value],
     ) -> list[Value]:
-        """The sums after some neighbouring positions, of which the pairs of numbers are given.
+        """The sums after some neighbouring positions, of which the numbers are given, by row.
 
         What their windows share is loaded once. Sums and differences of numbers are made where they are needed, so that
         nothing waits for both of a pair before.
         """
-        e, dtype, step, (q, wide) = self.e, self.dtype, self.form.step, place
-        sums, moved = list(sums), e.b.mul(q, I64(step * self.register))
-        for k in sorted(range(len(own)), key=lambda k: _ORDER.index(self.factors[own[k]])):
-            here = e.b.add(rows[k], moved)
-            factors = [self.factor(self.factors[own[k]], *numbers) for numbers in found]
+        e, dtype, step, (q, wide, adds) = self.e, self.dtype, self.form.step, place
+        own = [self.all_products[s] for s in self.form.parts[part]]
+        sums, here = list(sums), e.advance(image, e.b.mul(q, I64(step)), self.all_sums)
+        for k in sorted(range(len(own)), key=lambda k: _ORDER.index(own[k].factor)):
+            factors = [self.factor(own[k], numbers) for numbers in found]
             for place_in_row in sorted({n * step + t for n in range(len(found)) for t in range(wide)}):
-                x = e.load(e.beside(here, place_in_row, dtype), dtype)
+                number = place_in_row * len(self.all_products) + self.form.parts[part][k]
+                x = e.load(e.beside(here, number, dtype), dtype)
                 for n, factor in enumerate(factors):
                     t = place_in_row - n * step
                     if 0 <= t < wide:
                         at = k * wide + t
                         sums[at] = e.multiply_add(x, factor, sums[at])
-        if len(sums) > len(own) * wide:
-            for row in range(STEP):  # not their sum, which may be too large
-                for numbers in found:
-                    sums[-1:] = self.added(sums[-1:], [numbers[row]])
+        for row in adds:  # not their sum, which may be too large
+            for numbers in found:
+                sums[-1:] = self.added(sums[-1:], [numbers[row]])
         return sums
 
-    def factor(self, name: str, upper: Value, lower: Value) -> Value:
-        """What a sum is multiplied by, as :data:`row_runs.FACTORS` names it, at a pair of rows' position."""
-        match name:
+    def factor(self, product: Product, numbers: dict[int, Value]) -> Value:
+        """What a sum is multiplied by, of the numbers of a strip at a position."""
+        b = self.e.b
+        first, second = (functools.reduce(b.fadd, [numbers[row] for row in rows]) for rows in product.pair)
+        match product.factor:
             case "upper":
-                return upper
+                return first
             case "lower":
-                return lower
+                return second
             case "both":
-                return self.e.b.fadd(upper, lower)
+                return b.fadd(first, second)
             case _:
-                return self.e.b.fsub(upper, lower)
+                return b.fsub(first, second)
 
 
 class _Factors:
@@ -239,15 +251,16 @@ class _Factors:
         kernel: The kernel.
         numbers: The band's numbers.
         d: The channel.
-        reads: Whether they are read where the gradient lies, and put side by side.
-        asks: Whether the next channel's numbers are asked for there; after the last channel what comes then.
+        reads: Rows of a strip that are read where the gradient lies, if it is read in place, and put side by side.
+        asks: Rows of which the next channel's numbers are asked for there; after the last channel what comes then.
     """
 
-    def __init__(self, kernel: _Pairs, numbers: Numbers, d: Value, *, reads: bool, asks: bool) -> None:
-        self.kernel, self.numbers, self.reads, self.asks = kernel, numbers, reads, asks
-        e, strides = kernel.e, kernel.ct_strides
-        self.near = kernel.beside if kernel.form.in_place else numbers.beside(I64(0), I64(0), d, 1)
-        if reads or asks:
+    def __init__(self, kernel: _Pairs, numbers: Numbers, d: Value, *, reads: set[int], asks: list[int]) -> None:
+        self.kernel, self.numbers = kernel, numbers
+        e, strides, far = kernel.e, kernel.ct_strides, kernel.form.in_place
+        self.reads, self.asks = reads if far else set[int](), asks if far else []
+        self.near = kernel.beside if far else numbers.beside(I64(0), I64(0), d, 1)
+        if self.reads or self.asks:
             start = element(e, kernel.ct, strides, [numbers.first, I64(0), d])
             self.there = e.advance(start, numbers.lane, I64(kernel.dtype.itemsize))
             self.next = self.to_next(d, strides)
@@ -267,26 +280,36 @@ class _Factors:
         more = e.b.icmp_signed("<", e.b.add(d, I64(1)), kernel.outs)
         return e.b.select(more, strides[2], e.minus(band, back))
 
-    def at(self, pair: Value, column: Value, positions: int) -> list[tuple[Value, Value]]:
-        """The pairs of numbers at some neighbouring positions."""
+    def at(self, strip: Value, column: Value, positions: int, rows: set[int]) -> list[dict[int, Value]]:
+        """The numbers of some rows of a strip at some neighbouring positions."""
         places = [self.kernel.e.b.add(column, I64(n)) for n in range(positions)]
-        return [(self.number(pair, 0, place), self.number(pair, 1, place)) for place in places]
+        for place, row in itertools.product(places, self.asks):
+            self.kernel.ask(self.kernel.e.b.add(self.far(strip, row, place), self.next))
+        return [{row: self.number(strip, row, place) for row in sorted(rows)} for place in places]
 
-    def number(self, pair: Value, i: int, column: Value) -> Value:
-        """A number of one of a pair's rows."""
+    def far(self, strip: Value, row: int, column: Value) -> Value:
+        """Where a number lies in the gradient."""
+        k = self.kernel
+        below = k.e.b.add(k.e.b.mul(strip, I64(k.cut.step)), I64(row))
+        return element(k.e, self.there, k.ct_strides[:2], [below, column])
+
+    def number(self, strip: Value, row: int, column: Value) -> Value:
+        """A number of one of a strip's rows."""
         k, e, dtype = self.kernel, self.kernel.e, self.kernel.dtype
-        row = e.b.add(e.b.mul(pair, I64(STEP)), I64(i))
-        near = e.advance(self.near, e.b.add(e.b.mul(row, k.columns), column), I64(k.register))
-        there = element(e, self.there, k.ct_strides[:2], [row, column]) if self.reads or self.asks else near
-        if self.asks:
-            k.ask(e.b.add(there, self.next))
-        if not self.reads:
+        if k.form.in_place:  # a position's beside each other
+            place = e.b.add(e.b.mul(strip, k.columns), column)
+            near = e.beside(e.advance(self.near, place, I64(k.cut.step * k.register)), row, dtype)
+        else:
+            below = e.b.add(e.b.mul(strip, I64(k.cut.step)), I64(row))
+            near = e.advance(self.near, e.b.add(e.b.mul(below, k.columns), column), I64(k.register))
+        if row not in self.reads:
             return e.load(near, dtype)
-        value = e.load(there, dtype, self.numbers.mask)
+        value = e.load(self.far(strip, row, column), dtype, self.numbers.mask)
         e.store(near, value, dtype)
         return value
 
 
 def groups_pairs_kernel(dtype: DType, form: GroupsForm) -> int:
     """The address of what :func:`groups_gradient.groups_grad_kernel` gives, by sums of rows; the record is the same."""
-    return _Pairs(dtype, form).write()
+    assert form.cut is not None
+    return _Pairs(dtype, form, form.cut).write()
