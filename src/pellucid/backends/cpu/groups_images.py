@@ -64,7 +64,7 @@ def kernel_gradient(
     plane, before = plane_of(x.shape[1:3], attributes["pads"])
     cut = cut_of((kernel[0], kernel[1]), (strides[0], gaps[0]), (*image, outs), plane[1], x.dtype)
     form = _form(window if spread else None, summed is not None, (*kernel, channels, outs), strides[1], cut)
-    if form.cut and form.in_place:
+    if form.cut and form.single:
         form = replace(form, columns=(ct.shape[2], plane[1]))
     band, beside = form.band(*image, outs, window[0], plane[1], x.dtype)
     in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
