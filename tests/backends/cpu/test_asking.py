@@ -6,7 +6,7 @@ from tests.backends.cpu.test_ahead import LINE, noting
 
 from pellucid import autodiff, backends, ops, set_num_threads
 from pellucid.alignment import aligned_copy
-from pellucid.backends.cpu import conv_gradient, groups_gradient, groups_pairs, kernels, row_pairs_gradient
+from pellucid.backends.cpu import conv_gradient, groups_gradient, groups_sums, kernels, row_pairs_gradient
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.memory import watching
 from pellucid.dtypes import float32
@@ -14,7 +14,7 @@ from pellucid.graph import rewrite, trace
 from pellucid.op import Spec
 
 WRITERS = {
-    "groups_pairs_kernel": groups_pairs.groups_pairs_kernel,
+    "groups_sums_kernel": groups_sums.groups_sums_kernel,
     "groups_grad_kernel": groups_gradient.groups_grad_kernel,
     "conv_rows_grad_kernel": conv_gradient.conv_rows_grad_kernel,
     "pairs_sums_kernel": row_pairs_gradient.pairs_sums_kernel,
@@ -58,11 +58,11 @@ def drawn(images, channels, outs, side, window, border, *, by_samples):
 @pytest.mark.parametrize(
     ("writer", "sizes", "window", "by_samples"),
     [
-        ("groups_pairs_kernel", (33, 1, 6, (28, 28)), (5, 5), True),
-        ("groups_pairs_kernel", (64, 1, 3, (4, 9)), (3, 3), True),
-        ("groups_pairs_kernel", (64, 1, 6, (50, 20)), (3, 3), True),  # a last band of fewer rows
-        ("groups_pairs_kernel", (51, 1, 3, (10, 15)), (3, 5), True),
-        ("groups_pairs_kernel", (33, 1, 1, (6, 17)), (3, 3), True),  # one channel, one band
+        ("groups_sums_kernel", (33, 1, 6, (28, 28)), (5, 5), True),
+        ("groups_sums_kernel", (64, 1, 3, (4, 9)), (3, 3), True),
+        ("groups_sums_kernel", (64, 1, 6, (50, 20)), (3, 3), True),  # a last band of fewer rows
+        ("groups_sums_kernel", (51, 1, 3, (10, 15)), (3, 5), True),
+        ("groups_sums_kernel", (33, 1, 1, (6, 17)), (3, 3), True),  # one channel, one band
         ("groups_grad_kernel", (48, 1, 6, (9, 28)), (3, 3), True),
         ("conv_rows_grad_kernel", (5, 3, 32, (9, 12)), (5, 5), False),
         ("pairs_sums_kernel", (5, 4, 32, (12, 12)), (3, 3), False),

@@ -270,9 +270,9 @@ def test_an_instruction_that_would_touch_what_was_never_computed_is_a_mistake():
 
 @pytest.fixture
 def written(monkeypatch):
-    """The forms that kernels of gradients are asked for, in pairs of rows and row by row."""
-    seen = {"pairs": [], "rows": []}
-    for kind, name in (("pairs", "groups_pairs_kernel"), ("rows", "groups_grad_kernel")):
+    """The forms that kernels of gradients are asked for, by sums of rows and row by row."""
+    seen = {"sums": [], "rows": []}
+    for kind, name in (("sums", "groups_sums_kernel"), ("rows", "groups_grad_kernel")):
         made = getattr(kernels, name)
 
         def make(dtype, form, kind=kind, made=made):
@@ -317,7 +317,7 @@ def test_some_rows_are_computed_at_once_where_that_saves_products(written, case,
 
     found, expected = (np.asarray(compile(function, backend=name)(x, w, ct)) for name in ("cpu", "reference"))
     np.testing.assert_allclose(found, expected, atol=1e-5 * float(np.abs(expected).max()))
-    assert [form.cut for form in written["pairs"]] == ([cut] if cut else [])
+    assert [form.cut for form in written["sums"]] == ([cut] if cut else [])
     assert len(written["rows"]) == (0 if cut else 1)
 
 
@@ -343,17 +343,17 @@ def test_gradients_of_whole_numbers_are_exact_by_sums_of_rows(written, rows, tap
     padded = np.pad(x, ((0, 0), *pads, (0, 0)))
     seen = np.lib.stride_tricks.sliding_window_view(padded, (rows, 6), (1, 2))
     np.testing.assert_array_equal(found, np.einsum("nktchw,nhwd->ktcd", seen, wanted))
-    assert len(written["pairs"]) == 1
+    assert len(written["sums"]) == 1
 
 
 @pytest.mark.parametrize("window", [(1, 2), (2, 2), (3, 1), (3, 3), (6, 2)])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_pairs_of_rows_have_the_bits_of_a_gradient_that_is_written(written, channels, window):
+def test_sums_of_rows_have_the_bits_of_a_gradient_that_is_written(written, channels, window):
     args = drawn(40, channels, 6, (12, 12), (5, 5))
     hidden, shown = (gradients((1, 1), "same", (1, 1), window, shown) for shown in (False, True))
     one, other = (compile(f, backend="cpu")(*args) for f in (hidden, shown))
     assert np.asarray(one[0]).tobytes() == np.asarray(other[0]).tobytes()
-    assert any(form.pooled for form in written["pairs"])
+    assert any(form.pooled for form in written["sums"])
     assert not written["rows"]
 
 
@@ -378,7 +378,7 @@ def test_sums_of_rows_spoil_no_tap_that_does_not_see_what_is_not_finite(written,
 
     args = x, w, factors.astype("float32")
     found, expected = (np.asarray(compile(function, backend=name)(*args)) for name in ("cpu", "reference"))
-    assert written["pairs"]
+    assert written["sums"]
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
     finite = np.isfinite(expected)
     room = 1e-3 * np.abs(expected[finite]) + 1e-12
@@ -425,7 +425,7 @@ def test_sums_of_rows_give_the_sums_by_channels_too_and_stay_in_their_memory(
     found = [np.asarray(a) for a in compile(function, backend="cpu")(*args)]
     expected = [np.asarray(a) for a in compile(function, backend="reference")(*args)]
     assert kept
-    assert [form.summed for form in written["pairs"]] == [True]
+    assert [form.summed for form in written["sums"]] == [True]
     for one, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, wanted, atol=2e-6 * float(np.abs(wanted).max()))
 
@@ -439,7 +439,7 @@ def test_sums_of_rows_are_cut_into_bands_of_whole_windows(written, window, rows,
         set_num_threads(count)
         found.append([np.asarray(a) for a in compile(function, backend="cpu")(*args)])
     expected = compile(function, backend="reference")(*args)
-    (form, *_) = written["pairs"]
+    (form, *_) = written["sums"]
     assert form.band(rows, 16, 24, window[0], 18, float32)[0] < rows
     for one, other, wanted in zip(*found, expected, strict=True):
         np.testing.assert_allclose(one, wanted, atol=4e-6 * float(np.abs(np.asarray(wanted)).max()))
@@ -457,7 +457,7 @@ def test_what_is_not_finite_is_computed_again_without_the_sums_by_channels(writt
     )  # the only sample of its register, seen by the first or the last taps alone
     function = products_and_sums(((1, 1), (1, 1)), window)
     found, expected = ([np.asarray(a) for a in compile(function, backend=n)(*args)] for n in ("cpu", "reference"))
-    assert written["pairs"]
+    assert written["sums"]
     np.testing.assert_array_equal(np.isfinite(found[0]), np.isfinite(expected[0]))
     assert 0 < np.isfinite(found[0]).mean() < 1
     finite = np.isfinite(expected[0])
@@ -474,5 +474,5 @@ def test_sums_by_channels_are_added_row_by_row(written):
         return autodiff.vjp(lambda w: ops.conv(x, w), w)[1](ct)[0], ops.sum(ct, (0, 1, 2))
 
     _, sums = compile(function, backend="cpu")(*args)
-    assert written["pairs"]
+    assert written["sums"]
     assert np.isfinite(np.asarray(sums)).all()

@@ -23,7 +23,7 @@ _BYTES = 3 << 15
 _FAR_BYTES = 1 << 18
 # Bytes of a band that is put side by side, if it can be cut so fine: of windows, which are read once, and of elements.
 _WINDOWS, _ELEMENTS = 1 << 14, 1 << 17
-# Sums of pairs of rows that are in registers at once, by the number of these, and columns of taps, at most.
+# Sums of rows that are in registers at once, by the number of these, and columns of taps, at most.
 _SUMS, _COLUMNS = {32: 4, 16: 2}, 5
 # Bytes of the sums of rows that a band sees, of one channel, if it can be cut so fine; and where the gradient goes
 # through the first cache as well, since it is read in place.
@@ -44,13 +44,13 @@ class GroupsForm:
         window: A window that is spread without loops: :func:`without_loops`.
         step: The convolution's stride along the last axis.
         blocks: How many taps along both axes and output channels are computed at once: :func:`blocks_of`, or
-            :func:`blocks_of_pairs`.
-        single: Whether there is one input channel, and one block holds all taps, or in pairs of rows all columns of
+            :func:`blocks_by_sums`.
+        single: Whether there is one input channel, and one block holds all taps, or by sums of rows all columns of
             them: each number is read once where it lies.
         inputs: Channels of the image that are put in planes one after the other, in blocks as equal as can be.
         cut: Where some rows of the gradient are computed at once, which, and of what; else None.
-        columns: Columns of the gradient and of a plane, where the kernel is written for them, as for a first layer on
-            images of one channel, of which there is seldom more than one. Else None.
+        columns: Columns of the gradient (or of windows) and of a plane, where the kernel is written for them, as for a
+            first layer on images of one channel, of which there is seldom more than one. Else None.
     """
 
     pooled: bool
@@ -65,12 +65,12 @@ class GroupsForm:
 
     @property
     def by_channel(self) -> bool:
-        """Whether pairs of rows are spread by output channel: there is one input channel, and they are read once."""
+        """Whether strips of rows are spread by output channel: there is one input channel, and they are read once."""
         return self.pooled and self.inputs == (1,)
 
     @property
     def parts(self) -> tuple[tuple[int, ...], ...]:
-        """The numbers of the sums of pairs of rows that are in registers at once, by runs of taps."""
+        """The numbers of the sums of rows that are in registers at once, by runs of products."""
         together, found, first = _SUMS[target.vector_registers()], [], 0
         for run in self.cut.runs if self.cut else ():
             numbers = tuple(range(first, first + len(run)))
@@ -104,7 +104,7 @@ class GroupsForm:
             Rows, and how many elements a thread keeps of them.
         """
         if self.cut:
-            return self._band_of_pairs(
+            return self._band_by_sums(
                 self.cut, height, columns * (1 if self.by_channel or self.in_place else outs), window, plane, dtype
             )
         if self.in_place:
@@ -113,8 +113,8 @@ class GroupsForm:
         band = min(height, max(1, most // bytes_of(row, dtype) // window) * window)
         return band, band * row
 
-    def _band_of_pairs(self, cut: Cut, height: int, row: int, window: int, plane: int, dtype: DType) -> tuple[int, int]:
-        """The same where two rows are computed at once: of windows, and of the elements that are kept of a row."""
+    def _band_by_sums(self, cut: Cut, height: int, row: int, window: int, plane: int, dtype: DType) -> tuple[int, int]:
+        """The same where some rows are computed at once: of windows, and of the elements that are kept of a row."""
         unit, sums = math.lcm(cut.step, window), sums_of(cut) * plane
         most = _WINDOWS if self.by_channel else _ELEMENTS
         own = _BESIDE_A_STREAM if self.in_place else _SUMS_OF_ROWS
@@ -152,8 +152,8 @@ def sums_of(cut: Cut) -> int:
     return sum(map(len, cut.runs))
 
 
-def blocks_of_pairs(taps: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
-    """The same as :func:`blocks_of` where two rows of the gradient are computed at once, and taps lie in runs."""
+def blocks_by_sums(taps: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
+    """The same as :func:`blocks_of` where some rows of the gradient are computed at once, and taps lie in runs."""
     return (taps[0],), even_blocks(taps[1], _COLUMNS), (1,)
 
 

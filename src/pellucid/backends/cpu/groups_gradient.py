@@ -44,7 +44,7 @@ class GroupsGrad:
         self.e = e = Emitter(lanes_for(dtype))
         self.batch, self.in_group, self.groups = (e.field() for _ in range(3))
         self.channels, self.outs, self.out_height, self.out_width = (e.field() for _ in range(4))
-        self.taps = [e.field() for _ in range(2)]
+        self.taps: list[Value] = [e.field() for _ in range(2)]
         self.band, self.high, self.wide = (e.field() for _ in range(3))
         self.height, self.image_width, self.plane_height, self.plane_width = (e.field() for _ in range(4))
         self.above, self.left, self.step_h, self.gap_h = (e.field() for _ in range(4))

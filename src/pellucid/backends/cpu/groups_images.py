@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pellucid.backends.cpu import kernels
@@ -12,8 +11,8 @@ from pellucid.backends.cpu.elementwise import Expression, Folding
 from pellucid.backends.cpu.emit import lanes_for
 from pellucid.backends.cpu.groups_form import (
     GroupsForm,
+    blocks_by_sums,
     blocks_of,
-    blocks_of_pairs,
     bytes_of,
     cut_of,
     sums_of,
@@ -63,9 +62,8 @@ def kernel_gradient(
     taps, channels, outs = size(target.shape), x.shape[-1], target.shape[-1]
     plane, before = plane_of(x.shape[1:3], attributes["pads"])
     cut = cut_of((kernel[0], kernel[1]), (strides[0], gaps[0]), (*image, outs), plane[1], x.dtype)
-    form = _form(window if spread else None, summed is not None, (*kernel, channels, outs), strides[1], cut)
-    if form.cut and form.single:
-        form = replace(form, columns=(ct.shape[2], plane[1]))
+    columns = ct.shape[2], plane[1]
+    form = _form(window if spread else None, summed is not None, (*kernel, channels, outs), strides[1], cut, columns)
     band, beside = form.band(*image, outs, window[0], plane[1], x.dtype)
     in_group, groups = _groups_of_registers(x.shape[0], taps, x.dtype)
     sums = p.temporary(Spec((groups, *target.shape), target.dtype)) if groups > 1 else target
@@ -84,12 +82,14 @@ def kernel_gradient(
         elements += outs
     own, entries = p.scratch(bytes_of(elements + lanes_for(x.dtype), x.dtype))  # lanes of sums are joined together
     name = "conv_kernel_grad" + (" of windows" if spread else "")
-    kernel_of = kernels.groups_pairs_kernel if cut else kernels.groups_grad_kernel
+    kernel_of = kernels.groups_sums_kernel if cut else kernels.groups_grad_kernel
     p.emit(name, kernel_of(x.dtype, form), [*record, *entries], writes, own=[own])
     add(p, sums, target)
 
 
-def _form(window: Ints | None, summed: bool, sizes: Ints, step: int, cut: Cut | None) -> GroupsForm:
+def _form(
+    window: Ints | None, summed: bool, sizes: Ints, step: int, cut: Cut | None, columns: tuple[int, int]
+) -> GroupsForm:
     """What the kernel is written for.
 
     Args:
@@ -98,13 +98,15 @@ def _form(window: Ints | None, summed: bool, sizes: Ints, step: int, cut: Cut | 
         sizes: Taps along both axes, and channels in and out.
         step: The stride along the last axis.
         cut: Which rows are computed at once.
+        columns: Columns of the gradient (or of windows) and of a plane.
     """
     taps = sizes[0], sizes[1]
-    blocks = blocks_of_pairs(taps) if cut else blocks_of(taps, sizes[3], step)
+    blocks = blocks_by_sums(taps) if cut else blocks_of(taps, sizes[3], step)
     written_out = without_loops(*window) if window else None
     inputs = even_blocks(sizes[2], _INPUTS)
     single = (blocks[0], blocks[1], sizes[2]) == (sizes[:1], sizes[1:2], 1)
-    return GroupsForm(window is not None, summed, written_out, step, blocks, single, inputs, cut)
+    known = columns if cut and single else None
+    return GroupsForm(window is not None, summed, written_out, step, blocks, single, inputs, cut, known)
 
 
 def _groups_of_registers(batch: int, elements: int, dtype: DType) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from pellucid.backends.cpu import (
     counters,
     elementwise,
     groups_gradient,
-    groups_pairs,
+    groups_sums,
     halves,
     index,
     input_gradient,
@@ -68,7 +68,7 @@ conv_rows_grad_kernel = kept(conv_gradient.conv_rows_grad_kernel)
 conv_last_kernel = kept(batch_last.conv_last_kernel)
 conv_last_grad_kernel = kept(batch_last.conv_last_grad_kernel)
 groups_grad_kernel = kept(groups_gradient.groups_grad_kernel)
-groups_pairs_kernel = kept(groups_pairs.groups_pairs_kernel)
+groups_sums_kernel = kept(groups_sums.groups_sums_kernel)
 conv_pool_kernel = kept(conv_pool.conv_pool_kernel)
 conv_pool_last_kernel = kept(conv_pool.conv_pool_last_kernel)
 last_pairs_kernel = kept(last_pairs.last_pairs_kernel)

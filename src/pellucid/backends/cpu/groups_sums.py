@@ -26,7 +26,7 @@ from pellucid.dtypes import DType
 _ORDER = ("upper", "lower", "both", "difference")
 
 
-class _Pairs(GroupsGrad):
+class _Sums(GroupsGrad):
     """The kernel in the making; the record is its base's.
 
     Behind the planes lie the sums of the rows that a band sees, of one channel: by strip of R rows, column and sum. So
@@ -255,7 +255,7 @@ class _Factors:
         asks: Rows of which the next channel's numbers are asked for there; after the last channel what comes then.
     """
 
-    def __init__(self, kernel: _Pairs, numbers: Numbers, d: Value, *, reads: set[int], asks: list[int]) -> None:
+    def __init__(self, kernel: _Sums, numbers: Numbers, d: Value, *, reads: set[int], asks: list[int]) -> None:
         self.kernel, self.numbers = kernel, numbers
         e, strides, far = kernel.e, kernel.ct_strides, kernel.form.in_place
         self.reads, self.asks = reads if far else set[int](), asks if far else []
@@ -309,7 +309,7 @@ class _Factors:
         return value
 
 
-def groups_pairs_kernel(dtype: DType, form: GroupsForm) -> int:
+def groups_sums_kernel(dtype: DType, form: GroupsForm) -> int:
     """The address of what :func:`groups_gradient.groups_grad_kernel` gives, by sums of rows; the record is the same."""
     assert form.cut is not None
-    return _Pairs(dtype, form, form.cut).write()
+    return _Sums(dtype, form, form.cut).write()
