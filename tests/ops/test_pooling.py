@@ -125,3 +125,10 @@ def test_a_window_larger_than_the_image_is_explained() -> None:
         "  x: float32[1, 2, 1]\n"
         f"  at test_pooling.py:{line} in test_a_window_larger_than_the_image_is_explained"
     )
+
+
+def test_many_windows_of_one_channel_have_their_own_winners():
+    x = np.random.default_rng(0).normal(size=(81, 20, 12, 1)).astype("float32")
+    found = grad(lambda v: ops.max_pool(v, (1, 2)).sum())(x)
+    pairs = x.reshape(81, 20, 6, 2, 1)
+    np.testing.assert_array_equal(found, (pairs == pairs.max(3, keepdims=True)).reshape(x.shape).astype("float32"))

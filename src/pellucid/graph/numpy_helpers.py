@@ -110,7 +110,8 @@ def max_pool_winners(x, size, strides=None, pads=None):
     rank, strides = len(size), strides or size
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     view = windows(x, size, strides, pads, fill=lowest)
-    offsets = np.unravel_index(view.reshape(*view.shape[: rank + 2], np.prod(size)).argmax(axis=-1), size)
+    winner = view.reshape(*view.shape[: rank + 2], np.prod(size)).argmax(axis=-1)
+    offsets = [offset.reshape(winner.shape) for offset in np.unravel_index(winner.ravel(), size)]
     place = np.zeros_like(offsets[0])
     for axis, (offset, length) in enumerate(zip(offsets, x.shape[1:-1])):
         start = np.arange(view.shape[1 + axis]) * strides[axis] - (pads[axis][0] if pads else 0)

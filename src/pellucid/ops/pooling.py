@@ -39,7 +39,8 @@ def _winner_forward(x: np.ndarray, *, window: Ints, strides: Ints, pads: Pads) -
     out = view.shape[1 : 1 + rank]
     flat = view.reshape(x.shape[0], *out, size(window), x.shape[-1])
     winner = np.argmax(flat, axis=1 + rank)
-    offsets = np.unravel_index(winner, window)
+    # In one row: beyond 8192 elements NumPy 2.4 gets others wrong whose last axis has one element (numpy#31980).
+    offsets = [offset.reshape(winner.shape) for offset in np.unravel_index(winner.ravel(), window)]
     index = np.zeros(winner.shape, np.int64)
     for axis, (offset, n) in enumerate(zip(offsets, x.shape[1:-1], strict=True)):
         origin = np.arange(out[axis]) * strides[axis] - pads[axis][0]

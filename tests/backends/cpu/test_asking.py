@@ -55,6 +55,21 @@ def drawn(images, channels, outs, side, window, border, *, by_samples):
     return function, [aligned_copy(a) for a in (x, ct)]
 
 
+@pytest.mark.parametrize("rows", [4, 24])
+def test_four_rows_at_once_ask_for_three_of_them_of_all_channels_bands_and_samples(monkeypatch, rows):
+    asked = noting(monkeypatch)
+    monkeypatch.setattr(kernels, "groups_sums_kernel", WRITERS["groups_sums_kernel"])
+    function, arrays = drawn(64, 1, 6, (rows, 15), (5, 5), "same", by_samples=True)
+    set_num_threads(1)
+    backends.get("cpu").compile(rewrite(trace(function, *(Spec(a.shape, a.dtype) for a in arrays)).graph))(*arrays)
+    places, ct = {p // LINE for p in asked[1 : 1 + asked[0]]}, arrays[1]
+    for row in range(rows):
+        # What the first samples' first band of rows, of four or eight, begins with nobody has asked for before.
+        lines_of = {line for p in ct[row] for d in p for line in lines(d if row >= 8 else other_samples(d))}
+        share = len(places & lines_of) / len(lines_of)
+        assert (share < 0.01) if row % 4 == 3 else (share > 0.99), row
+
+
 @pytest.mark.parametrize(
     ("writer", "sizes", "window", "by_samples"),
     [

@@ -28,7 +28,7 @@ _SUMS, _COLUMNS = {32: 4, 16: 2}, 5
 # Bytes of the sums of rows that a band sees, of one channel, if it can be cut so fine; and where the gradient goes
 # through the first cache as well, since it is read in place.
 _SUMS_OF_ROWS, _BESIDE_A_STREAM = 1 << 15, 1 << 14
-# Rows of taps for which four rows of the gradient at once take fewer products than two.
+# Rows of taps for which four rows of the gradient at once, as they are cut here, take fewer products than two.
 _FOURS = range(4, 7)
 # Elements of a window that is spread without loops, at most.
 _WRITTEN_OUT = 9

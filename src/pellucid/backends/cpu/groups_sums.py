@@ -11,6 +11,7 @@ products of the rows that have sums in common, not to each tap's own.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 from collections.abc import Callable
@@ -36,8 +37,6 @@ class _Sums(GroupsGrad):
     def __init__(self, dtype: DType, form: GroupsForm, cut: Cut) -> None:
         self.cut = cut
         self.all_products = [product for run in cut.runs for product in run]
-        starts = itertools.accumulate((len(run) for run in cut.runs), initial=0)
-        self.asks = dict(zip(starts, cut.asks, strict=False))
         super().__init__(dtype, form)
         self.combined = self.beside
         self.beside = self.e.advance(self.combined, self.e.b.sdiv(self.band, I64(cut.step)), self.strip)
@@ -48,8 +47,8 @@ class _Sums(GroupsGrad):
         return self.e.b.mul(self.sums_by_taps(), self.row)
 
     @property
-    def all_sums(self) -> Value:
-        """Bytes of all sums at a column."""
+    def sums_of_column(self) -> Value:
+        """Bytes of all sums of a strip at a column of the image."""
         return I64(len(self.all_products) * self.register)
 
     def sums_by_taps(self) -> Value:
@@ -134,7 +133,7 @@ class _Sums(GroupsGrad):
                 here = e.advance(source, column, I64(self.register))
                 seen = self.cut.taps + self.cut.step - 1
                 rows = [e.load(e.advance(here, I64(k), self.row), dtype) for k in range(seen)]
-                first = e.advance(target, column, self.all_sums)
+                first = e.advance(target, column, self.sums_of_column)
                 for s, value in enumerate(self.cut.sums(e, rows)):
                     e.store(e.beside(first, s, dtype), value, dtype)
 
@@ -147,15 +146,25 @@ class _Sums(GroupsGrad):
         pairs = [self.all_products[s].pair for s in self.form.parts[part]]
         return {row for pair in pairs for rows in pair for row in rows}
 
+    def fresh(self, part: int) -> set[int]:
+        """Which rows of a strip no part before is made of."""
+        return self.rows_of(part).difference(*(self.rows_of(n) for n in range(part)))
+
+    def asks(self, part: int) -> list[int]:
+        """Of which rows a part asks for the next numbers: all that its run asks for, by a part that waits for none."""
+        starts = [0, *itertools.accumulate(len(run) for run in self.cut.runs)]
+        run = bisect.bisect_right(starts, self.form.parts[part][0]) - 1
+        parts = [n for n, own in enumerate(self.form.parts) if starts[run] <= own[0] < starts[run + 1]]
+        asking = next((n for n in parts if not self.fresh(n)), parts[0])
+        return self.cut.asks[run] if part == asking else []
+
     def part_of(self, numbers: Numbers, part: int, c: Value, d: Value) -> None:
         """Some of the sums of a channel in and out.
 
-        Where the gradient is read in place, the first part that needs a row reads it, and the first part of a run asks
-        for some of the next numbers.
+        Where the gradient is read in place, the first part that needs a row reads it.
         """
-        fresh = self.rows_of(part).difference(*(self.rows_of(n) for n in range(part)))
-        asks = self.asks.get(self.form.parts[part][0], [])
-        factors = _Factors(self, numbers, d, reads=fresh, asks=asks)
+        fresh = self.fresh(part)
+        factors = _Factors(self, numbers, d, reads=fresh, asks=self.asks(part))
         adds = fresh if self.form.summed and self.form.single else set[int]()
         pieces(
             self.e, I64(0), self.taps[1], self.form.blocks[1],
@@ -181,16 +190,22 @@ class _Sums(GroupsGrad):
             here = self.sum_at(e.b.add(number, e.b.mul(I64(s), self.column)))
             places += [e.advance(here, e.b.mul(I64(i), self.pitch), I64(self.register)) for i in range(wide)]
         places += self.channels_at(d, 1) if adds else []
-        left = e.advance(self.combined, t, self.all_sums)
+        left = e.advance(self.combined, t, self.sums_of_column)
         whole, rows = e.b.and_(self.columns, I64(-2)), self.rows_of(part)
 
         def strip(i: Value, sums: list[Value]) -> list[Value]:
             image = e.advance(left, i, self.strip)
 
+            def at(positions: int, q: Value, sums: list[Value]) -> list[Value]:
+                found = factors.at(i, q, positions, rows)
+                sums = self.products(image, part, found, (q, wide), sums)
+                for row in adds:  # not their sum, which may be too large
+                    for own in found:
+                        sums[-1:] = self.added(sums[-1:], [own[row]])
+                return sums
+
             def together(positions: int) -> Callable[[Value, list[Value]], list[Value]]:
-                return lambda q, carried: self.products(
-                    image, part, factors.at(i, q, positions, rows), (q, wide, adds), carried
-                )
+                return functools.partial(at, positions)
 
             sums = e.reduce_loop(I64(0), whole, 2, sums, together(2))
             return e.reduce_loop(whole, self.columns, 1, sums, together(1))
@@ -203,7 +218,7 @@ class _Sums(GroupsGrad):
         image: Value,
         part: int,
         found: list[dict[int, Value]],
-        place: tuple[Value, int, list[int]],
+        place: tuple[Value, int],
         sums: list[Value],
     ) -> list[Value]:
         """The sums after some neighbouring positions, of which the numbers are given, by row.
@@ -211,9 +226,9 @@ class _Sums(GroupsGrad):
         What their windows share is loaded once. Sums and differences of numbers are made where they are needed, so that
         nothing waits for both of a pair before.
         """
-        e, dtype, step, (q, wide, adds) = self.e, self.dtype, self.form.step, place
+        e, dtype, step, (q, wide) = self.e, self.dtype, self.form.step, place
         own = [self.all_products[s] for s in self.form.parts[part]]
-        sums, here = list(sums), e.advance(image, e.b.mul(q, I64(step)), self.all_sums)
+        sums, here = list(sums), e.advance(image, e.b.mul(q, I64(step)), self.sums_of_column)
         for k in sorted(range(len(own)), key=lambda k: _ORDER.index(own[k].factor)):
             factors = [self.factor(own[k], numbers) for numbers in found]
             for place_in_row in sorted({n * step + t for n in range(len(found)) for t in range(wide)}):
@@ -224,9 +239,6 @@ class _Sums(GroupsGrad):
                     if 0 <= t < wide:
                         at = k * wide + t
                         sums[at] = e.multiply_add(x, factor, sums[at])
-        for row in adds:  # not their sum, which may be too large
-            for numbers in found:
-                sums[-1:] = self.added(sums[-1:], [numbers[row]])
         return sums
 
     def factor(self, product: Product, numbers: dict[int, Value]) -> Value:

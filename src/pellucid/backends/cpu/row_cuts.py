@@ -10,9 +10,9 @@ and what two rows of taps get, 3 instead of 4:
 
     M0 += (d0 - d1) g0,  M1 += d1 (g0 + g1),  M2 += (d2 - d1) g1,  dw0 = M0 + M1,  dw1 = M1 + M2.
 
-So :class:`Twos` cuts taps into runs of three and two rows: 7 products instead of 10 for five rows of taps.
-:class:`Fours` takes the second of these between neighbours, and either of them between pairs of neighbours: 11 instead
-of 20.
+So :class:`Twos` cuts taps into runs of three and two rows: 7 products instead of 10 for five rows of taps and two of
+the gradient. :class:`Fours` takes the second of these between neighbours, and either of them between pairs of
+neighbours: 11 products instead of 20 for four rows of the gradient.
 """
 
 from __future__ import annotations
@@ -72,14 +72,18 @@ class Twos:
 
 @dataclass(frozen=True)
 class Fours:
-    """Four rows of the gradient at once, g0 to g3, of which (g0, g2), (g1, g3) and (g0 + g1, g2 + g3) are pairs.
+    """Four rows of the gradient at once, g[0] to g[3].
 
-    With pairs of rows of taps K and pairs of rows of the gradient b, and the pairs' sums over b of two or three rows,
+    Rows of taps are taken two by two, 2k and 2k + 1, and so are the gradient's, 2b and 2b + 1:
 
-        A_K = sum_b (d_2K+2b - d_2K+2b+1) g_2b,  B_K = sum_b (d_2K+2b+2 - d_2K+2b+1) g_2b+1,
-        C_K = sum_b d_2K+2b+1 (g_2b + g_2b+1),  dw_2K = A_K + C_K,  dw_2K+1 = B_K + C_K.
+        A[k] = sum over b of (d[2k + 2b] - d[2k + 2b + 1]) g[2b],
+        B[k] = sum over b of (d[2k + 2b + 2] - d[2k + 2b + 1]) g[2b + 1],
+        C[k] = sum over b of d[2k + 2b + 1] (g[2b] + g[2b + 1]),
+        dw[2k] = A[k] + C[k],  dw[2k + 1] = B[k] + C[k].
 
-    Where the number of taps is odd, the last B_K is not needed, and one product less is made.
+    A, B and C, in this order the runs of products, are gradients again, of two or three taps each, from the two numbers
+    that b counts: 3 or 4 products, as :class:`Twos` has them. Where the number of taps is odd, the last of B is not
+    needed, nor one product that it alone is made of.
 
     Attributes:
         taps: Rows of taps, four to six.
@@ -92,26 +96,26 @@ class Fours:
     step: ClassVar[int] = 4
 
     @property
-    def pairs(self) -> int:
-        """Pairs of rows of taps."""
+    def taps_of_runs(self) -> int:
+        """Taps of A, B and C."""
         return (self.taps + 1) // 2
 
     @property
     def runs(self) -> list[list[Product]]:
         """The products, by runs that are made of the same two numbers."""
-        factors = FACTORS[self.pairs]
+        factors = FACTORS[self.taps_of_runs]
         pairs = [((0,), (2,)), ((1,), (3,)), ((0, 1), (2, 3))]
         counts = [len(factors), len(factors) - self.taps % 2, len(factors)]
         return [[Product(pair, f) for f in factors[:n]] for pair, n in zip(pairs, counts, strict=True)]
 
     @property
     def asks(self) -> list[list[int]]:
-        """The rows whose next numbers each run asks for; what is read first is asked for last, and row 3 by none."""
+        """The rows whose next numbers each run asks for: one each, which is as fast as more; no run asks for row 3."""
         return [[2], [1], [0]]
 
     def sums(self, e: Emitter, rows: list[Value]) -> list[Value]:
         """The sums of the rows of the image that are seen, in the order of the products."""
-        b, run = e.b, (self.pairs,)
+        b, run = e.b, (self.taps_of_runs,)
         upper, middle, lower = rows[0::2], rows[1::2], rows[2::2]
         above = [b.fsub(x, y) for x, y in zip(upper, middle, strict=False)]
         below = [b.fsub(x, y) for x, y in zip(lower, middle, strict=False)]
@@ -124,8 +128,8 @@ class Fours:
         first, rows = 0, []
         for run in self.runs:
             own = products[first : first + len(run)]
-            own += own[-1:] * (self.pairs + 1 - len(own))
-            rows.append(rows_of_gradient(e, own, (self.pairs,)))
+            own += own[-1:] * (self.taps_of_runs + 1 - len(own))
+            rows.append(rows_of_gradient(e, own, (self.taps_of_runs,)))
             first += len(run)
         above, below, middle = rows
         both = [(e.b.fadd(a, c), e.b.fadd(b, c)) for a, b, c in zip(above, below, middle, strict=True)]
