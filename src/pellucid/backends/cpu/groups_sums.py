@@ -14,7 +14,6 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
-from collections.abc import Callable
 
 from pellucid.backends.cpu.emit import I64, Value
 from pellucid.backends.cpu.groups_form import GroupsForm
@@ -199,16 +198,12 @@ class _Sums(GroupsGrad):
             def at(positions: int, q: Value, sums: list[Value]) -> list[Value]:
                 found = factors.at(i, q, positions, rows)
                 sums = self.products(image, part, found, (q, wide), sums)
-                for row in adds:  # not their sum, which may be too large
-                    for own in found:
-                        sums[-1:] = self.added(sums[-1:], [own[row]])
+                for row, numbers in itertools.product(adds, found):  # not their sum, which may be too large
+                    sums[-1:] = self.added(sums[-1:], [numbers[row]])
                 return sums
 
-            def together(positions: int) -> Callable[[Value, list[Value]], list[Value]]:
-                return functools.partial(at, positions)
-
-            sums = e.reduce_loop(I64(0), whole, 2, sums, together(2))
-            return e.reduce_loop(whole, self.columns, 1, sums, together(1))
+            sums = e.reduce_loop(I64(0), whole, 2, sums, functools.partial(at, 2))
+            return e.reduce_loop(whole, self.columns, 1, sums, functools.partial(at, 1))
 
         strips = self.strips_of(factors.numbers)
         self.carry_sums(places, lambda sums: e.reduce_loop(I64(0), strips, 1, sums, strip))
