@@ -6,7 +6,7 @@ from tests.contracts.samples import SAMPLES
 
 from pellucid import ops
 from pellucid.errors import TraceError
-from pellucid.graph import trace
+from pellucid.graph import numpy_helpers, trace
 from pellucid.graph.composites import COMPOSITES
 from pellucid.graph.numpy_code import Batches, Code
 from pellucid.graph.numpy_ops import WRITERS
@@ -94,3 +94,10 @@ def test_no_variable_takes_the_name_of_a_function():
 
 def test_helpers_have_a_docstring_each():
     assert all(helper.__doc__ for helper in HELPERS.values())
+
+
+def test_the_helper_of_max_pooling_finds_the_winners_of_many_windows_of_one_channel():
+    x = np.random.default_rng(0).normal(size=(81, 20, 12, 1)).astype("float32")
+    index = numpy_helpers.max_pool_winners(x, (1, 2))
+    found = np.take_along_axis(x.reshape(81, -1), index.reshape(81, -1), axis=1)
+    np.testing.assert_array_equal(found, x.reshape(81, -1, 2).max(-1))

@@ -111,6 +111,7 @@ def max_pool_winners(x, size, strides=None, pads=None):
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     view = windows(x, size, strides, pads, fill=lowest)
     winner = view.reshape(*view.shape[: rank + 2], np.prod(size)).argmax(axis=-1)
+    # NumPy 2.4 gets many windows of one channel wrong unless they lie in one row (numpy#31980).
     offsets = [offset.reshape(winner.shape) for offset in np.unravel_index(winner.ravel(), size)]
     place = np.zeros_like(offsets[0])
     for axis, (offset, length) in enumerate(zip(offsets, x.shape[1:-1])):

@@ -419,11 +419,10 @@ PADS = ((2, 1), (1, 2))
 
 @pytest.mark.parametrize("columns", [5, 6])
 @pytest.mark.parametrize("window", [None, (2, 2)])
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("outs", [5, 8])  # two channels by eight lie an odd number of registers apart
+@pytest.mark.parametrize(("channels", "outs"), [(1, 5), (2, 5), (2, 8)])  # sixteen lie 17 registers from the next ones
 @pytest.mark.parametrize(("n", "rows"), [(17, 10), (33, 10), (33, 12)])
 def test_sums_of_rows_give_the_sums_by_channels_too_and_stay_in_their_memory(
-    written, monkeypatch, n, rows, outs, channels, window, columns
+    written, monkeypatch, n, rows, channels, outs, window, columns
 ):
     set_num_threads(1)
     kept = own_memory_at_the_end(monkeypatch)
@@ -433,9 +432,8 @@ def test_sums_of_rows_give_the_sums_by_channels_too_and_stay_in_their_memory(
     expected = [np.asarray(a) for a in compile(function, backend="reference")(*args)]
     assert kept
     assert [form.summed for form in written["sums"]] == [True]
-    np.testing.assert_allclose(found[0], expected[0], atol=2e-6 * float(np.abs(expected[0]).max()))
-    addends = np.abs(np.tanh(args[-1])).sum((0, 1, 2)).max()  # sums cancel; with pooling others are zero
-    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=1e-7 * float(addends))
+    for one, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, wanted, atol=2e-6 * float(np.abs(wanted).max()))
 
 
 @pytest.mark.parametrize("taps", [3, 5])

@@ -11,7 +11,6 @@ products of the rows that have sums in common, not to each tap's own.
 
 from __future__ import annotations
 
-import bisect
 import functools
 import itertools
 
@@ -151,11 +150,11 @@ class _Sums(GroupsGrad):
 
     def asks(self, part: int) -> list[int]:
         """Of which rows a part asks for the next numbers: all that its run asks for, by a part that waits for none."""
-        starts = [0, *itertools.accumulate(len(run) for run in self.cut.runs)]
-        run = bisect.bisect_right(starts, self.form.parts[part][0]) - 1
-        parts = [n for n, own in enumerate(self.form.parts) if starts[run] <= own[0] < starts[run + 1]]
+        run_of_product = [n for n, run in enumerate(self.cut.runs) for _ in run]
+        runs = [run_of_product[own[0]] for own in self.form.parts]
+        parts = [n for n, run in enumerate(runs) if run == runs[part]]
         asking = next((n for n in parts if not self.fresh(n)), parts[0])
-        return self.cut.asks[run] if part == asking else []
+        return self.cut.asks[runs[part]] if part == asking else []
 
     def part_of(self, numbers: Numbers, part: int, c: Value, d: Value) -> None:
         """Some of the sums of a channel in and out.
